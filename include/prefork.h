@@ -1,0 +1,727 @@
+// libprefork: a prefork manager. Generated from src/capi; do not edit.
+
+#ifndef PREFORK_H
+#define PREFORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+// What a call has come to. Numbers are never reused.
+typedef enum {
+  // It worked.
+  PF_OK = 0,
+  // It worked, and this process is a worker now (pf_start without a function).
+  PF_IN_WORKER = 1,
+  // A pointer that must not be null is null.
+  PF_ERR_NULL = 2,
+  // An argument is not of the form or in the range that the function takes.
+  PF_ERR_INVALID_ARGUMENT = 3,
+  // The call does not fit what went before it: a FORK event that is not answered yet, or
+  // an answer that nobody asked for.
+  PF_ERR_WRONG_STATE = 4,
+  // The call is the manager's and this is a worker, or the other way round.
+  PF_ERR_WRONG_PROCESS = 5,
+  // A system call failed; pf_error_message says which and why.
+  PF_ERR_SYSTEM = 6,
+  // The library has a defect. The workers can still be signalled and waited for.
+  PF_ERR_PANIC = 7,
+  // The scoreboard has no empty slot.
+  PF_ERR_NO_SLOT = 8,
+} pf_result;
+
+// What a host is asked to do. New types may be added; treat one that you do not know as
+// nothing to do, and call pf_next again.
+typedef enum {
+  // Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. Signals
+  // that pf_trap_signal trapped are blocked until the answer.
+  PF_EVENT_FORK = 1,
+  // A child was reaped. No answer.
+  PF_EVENT_REAPED = 2,
+  // Nothing to do until a signal, the exit of a child, the descriptor or the time-out.
+  PF_EVENT_WAIT = 3,
+  // A trapped signal has ended the run.
+  PF_EVENT_STOPPED = 4,
+  // pf_drain: no worker is left.
+  PF_EVENT_DRAINED = 5,
+  // pf_drain: the time-out has passed, and workers are left.
+  PF_EVENT_TIMED_OUT = 6,
+} pf_event_type;
+
+// Why a child is reported.
+typedef enum {
+  // A worker has ended; its status is zero, or it is of an earlier generation.
+  PF_REASON_ENDED = 0,
+  // A worker of the current generation has ended with a status that is not zero.
+  PF_REASON_FAILED = 1,
+  // A worker that was told to stop as one too many has ended.
+  PF_REASON_STOPPED = 2,
+  // The worker's status went to somebody else, and is given as -1.
+  PF_REASON_STOLEN = 3,
+  // A child that is not a worker has ended.
+  PF_REASON_FOREIGN = 4,
+} pf_reason;
+
+// A scoreboard. Opaque.
+typedef struct pf_scoreboard_t pf_scoreboard_t;
+
+// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
+typedef struct pf_t pf_t;
+
+// An event, and what it is about. Members that an event does not name are zero.
+typedef struct {
+  // A pf_event_type.
+  uint32_t type;
+  // REAPED: a pf_reason.
+  uint32_t reason;
+  // REAPED: the child.
+  int32_t pid;
+  // REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
+  int32_t status;
+  // FORK, REAPED: the worker's generation.
+  uint64_t generation;
+  // FORK, REAPED: the worker's index.
+  uint32_t index;
+  // STOPPED: the signal.
+  int32_t signal;
+  // WAIT: seconds to wait at most; negative: no limit.
+  double timeout;
+  // WAIT: a descriptor to watch for reading, or -1.
+  int32_t fd;
+  // DRAINED, TIMED_OUT: workers that are left.
+  uint32_t workers;
+  // REAPED: what the child has used.
+  struct rusage rusage;
+  // Room for what later versions tell.
+  uint64_t reserved[8];
+} pf_event;
+
+// Called in the manager, before each fork.
+typedef void (*pf_before_fork_fn)(pf_t *pf, void *data);
+
+// Called in the manager, after each fork, with the new worker's pid.
+typedef void (*pf_after_fork_fn)(pf_t *pf, int32_t pid, void *data);
+
+// Called in the manager for each child that was reaped; the event is valid during the call.
+typedef void (*pf_on_child_reap_fn)(pf_t *pf, const pf_event *exit, void *data);
+
+// Called in the manager when forks fail, at most once a second: errno of the last failure,
+// and how many there were since the last call.
+typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures, void *data);
+
+// A worker's code. What it returns is the exit status of the worker.
+typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The meaning of a result code, in English; never null, not to be freed.
+//
+// Any process, any thread, signal handlers too.
+const char *pf_strerror(int32_t code);
+
+// What the last failing call on this handle had to say: what was wrong, with its value.
+// Empty before the first failure; never null. Valid until the next call on the handle.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+const char *pf_error_message(const pf_t *pf);
+
+// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
+// A trapped signal that arrived before, and that the program has not read
+// (pf_signal_received), ends it at once. After a fork of the host's own, the process that
+// calls this becomes the manager of an empty pool.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_begin(pf_t *pf);
+
+// Goes on with the run that pf_begin began, after pf_rest or pf_drain.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_run(pf_t *pf);
+
+// No worker is forked from now on; pf_next reaps and sends what is due.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_rest(pf_t *pf);
+
+// No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
+// seconds have passed (TIMED_OUT; negative: never).
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_drain(pf_t *pf, double timeout);
+
+// The next event, into `event`. It never blocks and never forks. After a FORK event, answer
+// before the next call.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer,
+// PF_ERR_WRONG_PROCESS in a worker.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
+// written to.
+pf_result pf_next(pf_t *pf, pf_event *event);
+
+// Answers FORK with what fork(2) returned: the pid in the parent, 0 in the child. The
+// child gets the default disposition of every signal that pf_trap_signal trapped, and both
+// get back the signal mask that they had before the event.
+//
+// Manager; the new worker.
+//
+// # Errors
+// PF_ERR_WRONG_STATE if no FORK event waits for an answer, PF_ERR_INVALID_ARGUMENT for a
+// negative pid: that is pf_fork_failed's.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_forked(pf_t *pf, int32_t pid);
+
+// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 50 ms at
+// least. `report` (null is allowed) is set to the number of failures that should be reported
+// now: 0 if one was reported less than a second ago, otherwise those since then.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_WRONG_STATE if no FORK event waits for an answer.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `report` is null or can be
+// written to.
+pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
+
+// Tells of a trapped signal, where the host owns the handler; a wait that is under way
+// elsewhere ends. Equal signals that have not been acted on are one.
+//
+// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
+//
+// # Safety
+// `pf` is null or a live handle.
+pf_result pf_signal(pf_t *pf, int32_t signal);
+
+// Tells that a child may have exited, where the host owns the handler of SIGCHLD. The next
+// pf_next looks.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_children_changed(pf_t *pf);
+
+// Lets the library handle SIGCHLD: the descriptor of WAIT then tells of children too.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_SYSTEM if there is no descriptor left for the pipe.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_watch_children(pf_t *pf);
+
+// The next WAIT has a time-out of 0: something has changed that the host wants looked at.
+//
+// Manager, its hooks and, where a host runs them outside of signal handlers, its handlers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_wake(pf_t *pf);
+
+// The signal that the program is to know of, and 0 if there is none: the one that ended the
+// run last or, since then, the first that arrived. The program has read it by this call,
+// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_signal_received(pf_t *pf);
+
+// The same without reading it.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_peek_signal(pf_t *pf);
+
+// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
+// means something to the host. What the program had read is settled by this; a trapped
+// signal that it has not read keeps waiting.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_signal_received(pf_t *pf, int32_t value);
+
+// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
+// returns it next.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_take_signal(pf_t *pf, int32_t signal);
+
+// If the program has read the signal that it knows of and another one waits, that one is
+// what it reads next; returns what that is. For programs that wait and poll between runs.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_show_next_signal(pf_t *pf);
+
+// The host decides by itself how many workers there are, and paces its forks by itself: more
+// than 0 asks the next pf_next for a FORK, 0 or less for none. From the first call on
+// max_workers, spawn_interval and err_respawn_interval mean nothing to the library.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_demand(pf_t *pf, int32_t workers);
+
+// Forking rests for so many seconds from now on, 0 for not at all; this replaces what was
+// set before.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a negative number or one that is none.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_defer_spawn(pf_t *pf, double rest);
+
+// The seconds that forking still rests; 0 if a worker may be forked now.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+double pf_spawn_delay(const pf_t *pf);
+
+// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
+// negative signal goes to the process groups that they lead. Nobody but children of
+// this process that have not been reaped is signalled. In a worker it does nothing.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
+// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
+
+// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
+// later calls of pf_next. It replaces one that is still under way.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
+// or no number.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
+
+// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
+// ones by the scoreboard, each only once ever.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal);
+
+// The number of workers that were told to stop, are still there, and are idle by the
+// scoreboard.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+size_t pf_num_stopping(const pf_t *pf);
+
+// Enters a process that the host forked by itself as a worker of `generation`.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
+
+// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
+// when it exits it is reported as a foreign child. Returns whether there was one.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+bool pf_forget_worker(pf_t *pf, int32_t pid);
+
+// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
+// next pf_next does. A worker that is alive stays. Returns whether there was one.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+bool pf_release_worker(pf_t *pf, int32_t pid);
+
+// Sets the current generation.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_generation(pf_t *pf, uint64_t generation);
+
+// Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
+// signal trapped. Returns null if it cannot. Free it with pf_free.
+//
+// Any process.
+pf_t *pf_new(void);
+
+// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that
+// pf_trap_signal trapped are no longer noticed.
+//
+// Manager and workers; not from a hook of the same handle.
+//
+// # Safety
+// `pf` is null or a live handle that nobody uses now or later.
+void pf_free(pf_t *pf);
+
+// The version of the library, as in "1.0.0"; never null, not to be freed.
+//
+// Any process, any thread.
+const char *pf_version(void);
+
+// Sets the number of workers to keep (10); with spare workers, the most there may be. It
+// takes effect at once, in a running pf_start too; a lower one stops nobody.
+//
+// Manager, its hooks.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_max_workers(pf_t *pf, uint32_t workers);
+
+// The number of workers to keep; 0 for a null handle.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+uint32_t pf_max_workers(const pf_t *pf);
+
+// Sets the seconds between two forks (0), also after a worker was told to stop.
+//
+// Manager, its hooks.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_spawn_interval(pf_t *pf, double interval);
+
+// Sets the seconds that forking rests after a worker of the current generation failed, or a
+// fork did (1). After a failed fork the rest is 50 ms at least.
+//
+// Manager, its hooks.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
+
+// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
+// all; the surplus is sent `stop_signal`. Needs a scoreboard (pf_set_scoreboard), without
+// which every worker counts as idle. A `min` of 0 goes back to a fixed number.
+//
+// Manager, its hooks.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t stop_signal);
+
+// Traps a signal: it ends pf_start, and each worker is sent `send` (0: nothing), all at once
+// or, with an `interval` above 0, one every so many seconds during later calls. Works from
+// the moment of the call; workers get the signal's default disposition. A second call
+// for the same signal replaces the action.
+//
+// Not for a host that owns its handlers and calls pf_signal: never both for one signal.
+//
+// Manager, before pf_start or in a hook.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval);
+
+// Sets what pf_start calls in the manager before each fork.
+//
+// Manager, its hooks. The hook may be null, for none.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+// `data` as long as the handle lives.
+pf_result pf_set_before_fork(pf_t *pf, pf_before_fork_fn hook, void *data);
+
+// Sets what pf_start calls in the manager after each fork.
+//
+// Manager, its hooks. The hook may be null, for none.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+// `data` as long as the handle lives.
+pf_result pf_set_after_fork(pf_t *pf, pf_after_fork_fn hook, void *data);
+
+// Sets what pf_start and pf_wait_all_children call for each child that was reaped.
+//
+// Manager, its hooks. The hook may be null, for none.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+// `data` as long as the handle lives.
+pf_result pf_set_on_child_reap(pf_t *pf, pf_on_child_reap_fn hook, void *data);
+
+// Sets what pf_start calls when forks fail, at most once a second.
+//
+// Manager, its hooks. The hook may be null, for none.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+// `data` as long as the handle lives.
+pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *data);
+
+// The number of workers: those alive, and the one whose reap is being reported. In a worker,
+// as many as there were when it was forked. 0 for a null handle.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+size_t pf_num_workers(const pf_t *pf);
+
+// The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
+// of them, whatever comes and goes meanwhile.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_next_worker(const pf_t *pf, int32_t pid);
+
+// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
+// generation that it was forked in.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `generation` is null or
+// can be written to.
+bool pf_worker_generation(const pf_t *pf, int32_t pid, uint64_t *generation);
+
+// In the manager the current generation: 0 before the first start, one more with each. In
+// a worker the generation that it was forked in.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+uint64_t pf_generation(const pf_t *pf);
+
+// In a worker its index: the lowest number from 0 that no other worker had when it was
+// forked. -1 in the manager, and for a null handle.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_worker_index(const pf_t *pf);
+
+// Makes a scoreboard for `slots` workers. With a path it is in a file of that name, which
+// must not exist, of mode 0600, one line of 16 bytes a worker: status, pid, newline. With
+// null it is in memory. Make it before the workers are forked. Returns null with errno
+// set if it cannot. Free it with pf_scoreboard_free.
+//
+// Manager.
+//
+// # Safety
+// `path` is null or a string that ends with NUL.
+pf_scoreboard_t *pf_scoreboard_new(const char *path, uint32_t slots);
+
+// Frees a scoreboard; null is allowed. Other processes keep theirs, and a file stays.
+//
+// Any process that has it.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or later.
+void pf_scoreboard_free(pf_scoreboard_t *scoreboard);
+
+// Makes room for `slots` workers in all.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM (with errno set) if
+// the file cannot be made longer.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+pf_result pf_scoreboard_grow(pf_scoreboard_t *scoreboard, uint32_t slots);
+
+// The number of slots.
+//
+// Any process that has it.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
+
+// This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
+// that is free (a worker passes its pf_worker_index), of the first free one otherwise.
+//
+// Worker.
+//
+// # Errors
+// PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard, uint32_t hint);
+
+// Sets the status of this process, a character: '_' is idle, '.' means no worker and is
+// not for workers to set, any other is busy.
+//
+// Worker.
+//
+// # Errors
+// PF_ERR_WRONG_STATE if this process owns no slot.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
+
+// Frees the slot of a process that was reaped. Returns whether it had one.
+//
+// Manager.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard, int32_t pid);
+
+// Writes the status of each slot into `statuses`, `len` at most, and returns the number of
+// slots.
+//
+// Any process that has it.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now; `statuses` has
+// room for `len` bytes, or is null.
+size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, size_t len);
+
+// From now on a worker whose change of status makes the number of busy workers less than
+// `low` or more than `high` wakes the manager of pf_set_scoreboard, once. For hosts that
+// decide by themselves (pf_demand). Call it, then look at the statuses: a change is seen there
+// or it wakes. Returns whether the number of busy workers is known to be exact; if not
+// (a worker was killed in the middle of a change), call again within a second or so.
+//
+// Manager.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard, int32_t low, int32_t high);
+
+// Gives the manager the scoreboard of its workers: it tells who is idle, and its changes end
+// a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
+//
+// Manager, before its workers are forked.
+//
+// # Errors
+// PF_ERR_SYSTEM if there is no descriptor left for the pipe, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; so is `scoreboard`.
+pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
+
+// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
+// them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
+// workers signalled as pf_trap_signal said; call it again to go on with a new generation.
+//
+// Each worker runs `worker` and exits with what that returns, by exit(3). Without a
+// function, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
+//
+// stdio is flushed before each fork, so that nothing is printed twice.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE inside of a FORK event,
+// PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `worker` may be called with
+// `data` in the workers.
+pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
+
+// Ends a worker with exit(code). It does not return, unless the call fails.
+//
+// Worker.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_finish(pf_t *pf, int32_t code);
+
+// Waits until every worker has exited, for `timeout` seconds at most (negative: for ever),
+// reaps them, and sets `left` (null is allowed) to the number that is left. Nobody is
+// signalled by this, but a staggered signal goes on.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_INVALID_ARGUMENT for a time-out that
+// is no number.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `left` is null or can be
+// written to.
+pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* PREFORK_H */

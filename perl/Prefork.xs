@@ -1,0 +1,760 @@
+/* Unpack, call, pack. What is decided is decided in the core, what is a program's to see or
+ * to override is in Perl; here are only the calls between them, and the one wait.
+ *
+ * No Rust frame is on the stack while Perl code can run: die, exit and immediate signal
+ * handlers longjmp. So every call that changes something has signals blocked around it (CALL),
+ * the wait itself is in C, and the core never gets a Perl callback. */
+
+#define PERL_NO_GET_CONTEXT
+#include "EXTERN.h"
+#include "perl.h"
+#include "XSUB.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/time.h>
+
+#include "prefork.h"
+
+/* What hangs on a Perl object of ours: its handle, and what this file keeps beside it. */
+typedef struct {
+    pf_t *pf;
+    sigset_t mask;           /* the program's, while signals are blocked around a fork */
+    SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
+    unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
+    bool timed_out;          /* nothing but time ended the last wait */
+} host_t;
+
+/* Counts the calls of $SIG{CHLD}, where that is ours. */
+static volatile unsigned long exit_notices;
+
+#define CALL(call) STMT_START { \
+        sigset_t mask_before; \
+        block_signals(&mask_before); \
+        call; \
+        unblock_signals(&mask_before); \
+    } STMT_END
+
+static void
+block_signals(sigset_t *before)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+static void
+unblock_signals(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static int
+free_host(pTHX_ SV *sv, MAGIC *mg)
+{
+    host_t *host = (host_t *)mg->mg_ptr;
+    PERL_UNUSED_ARG(sv);
+    if (host) {
+        CALL(pf_free(host->pf));
+        SvREFCNT_dec(host->scoreboard);
+        Safefree(host);
+        mg->mg_ptr = NULL;
+    }
+    return 0;
+}
+
+static int
+free_scoreboard(pTHX_ SV *sv, MAGIC *mg)
+{
+    PERL_UNUSED_ARG(sv);
+    CALL(pf_scoreboard_free((pf_scoreboard_t *)mg->mg_ptr));
+    mg->mg_ptr = NULL;
+    return 0;
+}
+
+#ifdef USE_ITHREADS
+/* The clone of an object gets nothing of the original's: a manager is one thread's. */
+static int
+dup_nothing(pTHX_ MAGIC *mg, CLONE_PARAMS *params)
+{
+    PERL_UNUSED_ARG(params);
+    mg->mg_ptr = NULL;
+    return 0;
+}
+#else
+#define dup_nothing NULL
+#endif
+
+static MGVTBL host_magic = { NULL, NULL, NULL, NULL, free_host, NULL, dup_nothing, NULL };
+static MGVTBL scoreboard_magic =
+    { NULL, NULL, NULL, NULL, free_scoreboard, NULL, dup_nothing, NULL };
+
+static MAGIC *
+magic_of(pTHX_ SV *object, MGVTBL *kind)
+{
+    MAGIC *mg;
+    if (!SvROK(object) || SvTYPE(SvRV(object)) != SVt_PVHV)
+        croak("this is a method of an object, and %" SVf " is none", SVfARG(object));
+    mg = mg_findext(SvRV(object), PERL_MAGIC_ext, kind);
+    if (!mg) {
+        mg = sv_magicext(SvRV(object), NULL, PERL_MAGIC_ext, kind, NULL, 0);
+        mg->mg_flags |= MGf_DUP;
+    }
+    return mg;
+}
+
+/* The handle of an object, made when it is first needed: subclasses may bless their own. */
+static host_t *
+host_of(pTHX_ SV *object)
+{
+    MAGIC *mg = magic_of(aTHX_ object, &host_magic);
+    if (!mg->mg_ptr) {
+        host_t *host;
+        Newxz(host, 1, host_t);
+        CALL(host->pf = pf_new());
+        if (!host->pf) {
+            Safefree(host);
+            croak("libprefork cannot make a manager");
+        }
+        CALL(pf_demand(host->pf, 0));
+        mg->mg_ptr = (char *)host;
+    }
+    return (host_t *)mg->mg_ptr;
+}
+
+static pf_scoreboard_t *
+scoreboard_of(pTHX_ SV *object)
+{
+    MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
+    if (!mg->mg_ptr)
+        croak("this scoreboard belongs to another thread, or was never made");
+    return (pf_scoreboard_t *)mg->mg_ptr;
+}
+
+static void
+check(pTHX_ host_t *host, pf_result result)
+{
+    if (result != PF_OK)
+        croak("%s", pf_error_message(host->pf));
+}
+
+static SV *
+member(pTHX_ SV *object, const char *name)
+{
+    SV **found = hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 0);
+    return found ? *found : &PL_sv_undef;
+}
+
+static double
+monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What the object wants of the core, in its member _goal: nothing outside of start and
+ * wait_all_children, a negative number inside start, and inside wait_all_children the
+ * moment at which it ends. It is set again for each turn, as those calls can be nested. */
+static void
+set_goal(pTHX_ host_t *host, SV *object)
+{
+    SV *goal = member(aTHX_ object, "_goal");
+    NV until = SvOK(goal) ? SvNV(goal) : 0;
+    if (!SvOK(goal)) {
+        pf_rest(host->pf);
+    } else if (until < 0) {
+        pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
+        pf_run(host->pf);
+    } else {
+        const double left = until - monotonic();
+        pf_drain(host->pf, Perl_isinf(until) ? -1 : left > 0 ? left : 0);
+    }
+}
+
+static bool
+is_running(pTHX_ SV *object)
+{
+    SV *goal = member(aTHX_ object, "_goal");
+    return SvOK(goal) && SvNV(goal) < 0;
+}
+
+static bool
+sigchld_is_ours(pTHX)
+{
+    SV *handler = PL_psig_ptr ? PL_psig_ptr[SIGCHLD] : NULL;
+    CV *ours = get_cvs("Parallel::Prefork::Core::child_exited", 0);
+    return handler && SvROK(handler) && SvRV(handler) == (SV *)ours;
+}
+
+/* Passes on that children may have exited: SIGCHLD was seen, or somebody else sees it and
+ * we cannot know. */
+static void
+note_exits(pTHX_ host_t *host)
+{
+    if (host->exits != exit_notices || (PL_psig_pend && PL_psig_pend[SIGCHLD])
+            || (!host->timed_out && !sigchld_is_ours(aTHX))) {
+        host->exits = exit_notices;
+        pf_children_changed(host->pf);
+    }
+    host->timed_out = FALSE;
+}
+
+static void
+on_sigchld(int signal)
+{
+    PERL_UNUSED_VAR(signal);
+}
+
+static void
+restore_sigchld(pTHX_ void *saved)
+{
+    PERL_UNUSED_CONTEXT;
+    sigaction(SIGCHLD, (struct sigaction *)saved, NULL);
+}
+
+/* Sleeps until a signal, the descriptor or the time-out, with the program's own mask in
+ * force; every signal is blocked before and after. Returns whether only time has passed. An
+ * immediate handler of the program may longjmp out of here. */
+static bool
+sleep_with_mask(pTHX_ const sigset_t *mask, double timeout, int fd)
+{
+    struct pollfd watched;
+    struct timespec span;
+    int woken;
+    watched.fd = fd;
+    watched.events = POLLIN;
+    if (timeout > 1e9)
+        timeout = 1e9;
+    if (timeout >= 0) {
+        span.tv_sec = (time_t)timeout;
+        span.tv_nsec = (long)((timeout - (double)span.tv_sec) * 1e9);
+    }
+#if defined(__APPLE__)
+    {
+        fd_set readable;
+        FD_ZERO(&readable);
+        if (fd >= 0)
+            FD_SET(fd, &readable);
+        woken = pselect(fd + 1, &readable, NULL, NULL, timeout < 0 ? NULL : &span, mask);
+    }
+#else
+    woken = ppoll(&watched, fd >= 0, timeout < 0 ? NULL : &span, mask);
+#endif
+    return woken == 0;
+}
+
+/* The next child that was reaped, into event; false if there is none. With blocking, waits
+ * once for something to happen before it says so: spawn_wanted also ends that when a worker
+ * may be forked, and max_wait (if 0 or more) after so many seconds. */
+static bool
+next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool spawn_wanted,
+    double max_wait)
+{
+    const bool running = is_running(aTHX_ object);
+    struct sigaction sigchld;
+    struct sigaction noted;
+    sigset_t mask;
+    bool must_take_sigchld = FALSE;
+    bool found = FALSE;
+    bool slept = FALSE;
+    pf_result result;
+
+    ENTER;
+    block_signals(&mask);
+    for (;;) {
+        sigset_t mask_asleep = mask;
+        double timeout;
+        /* The loop in start looks at signal_received first, and acts on it. */
+        if (running && SvTRUE_nomg(member(aTHX_ object, "signal_received")))
+            break;
+        set_goal(aTHX_ host, object);
+        note_exits(aTHX_ host);
+        result = pf_next(host->pf, event);
+        found = result == PF_OK && event->type == PF_EVENT_REAPED;
+        if (result == PF_OK && event->type == PF_EVENT_STOPPED)
+            hv_stores((HV *)SvRV(object), "signal_received",
+                newSVpv(PL_sig_name[event->signal], 0));
+        if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept
+                || PL_sig_pending)
+            break;
+
+        if (!must_take_sigchld) {
+            /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left
+             * it to the default, which discards it. Look for children once more after that. */
+            sigaction(SIGCHLD, NULL, &sigchld);
+            must_take_sigchld = sigismember(&mask, SIGCHLD)
+                || (!(sigchld.sa_flags & SA_SIGINFO)
+                    && (sigchld.sa_handler == SIG_DFL || sigchld.sa_handler == SIG_IGN));
+            if (must_take_sigchld) {
+                Zero(&noted, 1, struct sigaction);
+                noted.sa_handler = on_sigchld;
+                sigemptyset(&noted.sa_mask);
+                sigaction(SIGCHLD, &noted, NULL);
+                SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
+                pf_children_changed(host->pf);
+                continue;
+            }
+        }
+        if (must_take_sigchld)
+            sigdelset(&mask_asleep, SIGCHLD);
+        timeout = event->timeout;
+        if (spawn_wanted) {
+            const double delay = pf_spawn_delay(host->pf);
+            if (timeout < 0 || delay < timeout)
+                timeout = delay;
+        }
+        if (max_wait >= 0 && (timeout < 0 || max_wait < timeout))
+            timeout = max_wait;
+        if (timeout != 0)
+            host->timed_out = sleep_with_mask(aTHX_ &mask_asleep, timeout, event->fd);
+        if (must_take_sigchld && !host->timed_out)
+            pf_children_changed(host->pf);
+        slept = TRUE;
+    }
+    unblock_signals(&mask);
+    LEAVE;
+    return found;
+}
+
+/* A signal's number from a name ("TERM", "SIGTERM", "-TERM" for the group) or a number; false
+ * if there is no such signal. */
+static bool
+signal_number(pTHX_ SV *signal, int *number)
+{
+    sigset_t set;
+    SvGETMAGIC(signal);
+    if (!SvOK(signal) || SvROK(signal))
+        return FALSE;
+    if (looks_like_number(signal)) {
+        *number = (int)SvIV_nomg(signal);
+    } else {
+        const char *name = SvPV_nomg_nolen(signal);
+        const bool group = *name == '-';
+        name += group;
+        if (strnEQ(name, "SIG", 3))
+            name += 3;
+        *number = whichsig(name);
+        if (*number < 0)
+            return FALSE;
+        if (group)
+            *number = -*number;
+    }
+    sigemptyset(&set);
+    return *number == 0 || sigaddset(&set, abs(*number)) == 0;
+}
+
+static int
+signal_to_send(pTHX_ SV *signal)
+{
+    int number;
+    if (!signal_number(aTHX_ signal, &number))
+        croak("Unrecognized signal name \"%" SVf "\"", SVfARG(signal));
+    return number;
+}
+
+static pid_t
+to_pid(pTHX_ SV *pid)
+{
+    const IV number = SvOK(pid) && looks_like_number(pid) ? SvIV(pid) : 0;
+    return number > 0 && number <= I32_MAX ? (pid_t)number : 0;
+}
+
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
+
+PROTOTYPES: DISABLE
+
+# $SIG{CHLD}: perl calls it with the name of the signal, which is not looked at.
+void
+child_exited(...)
+    CODE:
+        PERL_UNUSED_VAR(items);
+        exit_notices++;
+
+double
+now()
+    CODE:
+        RETVAL = monotonic();
+    OUTPUT: RETVAL
+
+SV *
+signal_number(SV *signal)
+    INIT:
+        int number;
+    CODE:
+        RETVAL = signal_number(aTHX_ signal, &number) ? newSViv(number) : &PL_sv_undef;
+    OUTPUT: RETVAL
+
+bool
+is_finite_number(SV *value)
+    CODE:
+        SvGETMAGIC(value);
+        RETVAL = SvOK(value) && !SvROK(value) && looks_like_number(value)
+            && Perl_isfinite(SvNV_nomg(value));
+    OUTPUT: RETVAL
+
+void
+weaken(SV *reference)
+    CODE:
+        sv_rvweaken(reference);
+
+# The worker's code must never come back into the manager's: evals around start are
+# left for good, so that die ends the process as perl ends it...
+void
+leave_evals()
+    CODE:
+        PL_in_eval = EVAL_NULL;
+
+# ... and a context stack of its own keeps next, last and goto inside.
+void
+run_worker(SV *code)
+    CODE:
+        PUSHSTACKi(PERLSI_UNKNOWN);
+        PUSHMARK(PL_stack_sp);
+        call_sv(code, G_VOID | G_DISCARD);
+        POPSTACK;
+
+void
+begin(host_t *host)
+    INIT:
+        SV *object = ST(0);
+        pf_result result;
+    CODE:
+        CALL(
+            result = pf_begin(host->pf);
+            if (result == PF_OK)
+                result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
+        );
+        check(aTHX_ host, result);
+
+# Blocks every signal and asks the core for a fork, for which forked or fork_failed must follow.
+# Signals that perl has noted are handled before: from here to there no Perl handler runs.
+bool
+fork_begin(host_t *host)
+    INIT:
+        SV *object = ST(0);
+        pf_event event;
+        pf_result result;
+    CODE:
+        for (;;) {
+            block_signals(&host->mask);
+            if (!PL_sig_pending)
+                break;
+            unblock_signals(&host->mask);
+            PERL_ASYNC_CHECK();
+        }
+        set_goal(aTHX_ host, object);
+        pf_demand(host->pf, 1);
+        result = pf_next(host->pf, &event);
+        RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
+        if (!RETVAL)
+            unblock_signals(&host->mask);
+        check(aTHX_ host, result);
+    OUTPUT: RETVAL
+
+void
+forked(host_t *host, int pid)
+    INIT:
+        pf_result result;
+    CODE:
+        result = pf_forked(host->pf, pid);
+        unblock_signals(&host->mask);
+        check(aTHX_ host, result);
+
+# Returns how many failures to report now.
+unsigned
+fork_failed(host_t *host)
+    INIT:
+        uint32_t failures = 0;
+        pf_result result;
+    CODE:
+        result = pf_fork_failed(host->pf, &failures);
+        unblock_signals(&host->mask);
+        check(aTHX_ host, result);
+        RETVAL = failures;
+    OUTPUT: RETVAL
+
+# (pid, status, and what getrusage(2) counts) of a child that was reaped, or nothing.
+void
+next_exit(host_t *host, bool blocking = FALSE, bool spawn_wanted = FALSE, SV *max_wait = NULL)
+    INIT:
+        pf_event event;
+        SV *object = ST(0);
+        double at_most = -1;
+    PPCODE:
+        if (max_wait && SvOK(max_wait))
+            at_most = SvNV(max_wait) > 0 ? SvNV(max_wait) : 0;
+        /* Immediate handlers may use the stack while we wait. */
+        PUTBACK;
+        if (next_exit(aTHX_ object, host, &event, blocking, spawn_wanted, at_most)) {
+            const struct rusage *used = &event.rusage;
+            const long counts[] = {
+                used->ru_maxrss, used->ru_ixrss, used->ru_idrss, used->ru_isrss,
+                used->ru_minflt, used->ru_majflt, used->ru_nswap, used->ru_inblock,
+                used->ru_oublock, used->ru_msgsnd, used->ru_msgrcv, used->ru_nsignals,
+                used->ru_nvcsw, used->ru_nivcsw,
+            };
+            size_t i;
+            SPAGAIN;
+            EXTEND(SP, 4 + (SSize_t)C_ARRAY_LENGTH(counts));
+            mPUSHi(event.pid);
+            mPUSHi(event.status);
+            mPUSHn((NV)used->ru_utime.tv_sec + (NV)used->ru_utime.tv_usec / 1e6);
+            mPUSHn((NV)used->ru_stime.tv_sec + (NV)used->ru_stime.tv_usec / 1e6);
+            for (i = 0; i < C_ARRAY_LENGTH(counts); i++)
+                mPUSHi(counts[i]);
+        } else {
+            SPAGAIN;
+        }
+
+double
+spawn_delay(host_t *host)
+    CODE:
+        RETVAL = pf_spawn_delay(host->pf);
+    OUTPUT: RETVAL
+
+# Returns the end of the rest by the wall clock, for programs that look; 0 for no rest.
+double
+defer_spawn(host_t *host, SV *seconds)
+    INIT:
+        const double rest = SvOK(seconds) && SvNV(seconds) > 0 ? SvNV(seconds) : 0;
+        struct timeval now;
+    CODE:
+        CALL(pf_defer_spawn(host->pf, rest));
+        gettimeofday(&now, NULL);
+        RETVAL = rest > 0 ? (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest : 0;
+    OUTPUT: RETVAL
+
+UV
+num_workers(host_t *host)
+    CODE:
+        RETVAL = pf_num_workers(host->pf);
+    OUTPUT: RETVAL
+
+# The generation of a worker; undef if the pid is none's.
+SV *
+worker_generation(host_t *host, SV *pid)
+    INIT:
+        uint64_t generation;
+    CODE:
+        RETVAL = pf_worker_generation(host->pf, to_pid(aTHX_ pid), &generation)
+            ? newSVuv(generation) : &PL_sv_undef;
+    OUTPUT: RETVAL
+
+int
+next_worker(host_t *host, int pid)
+    CODE:
+        RETVAL = pf_next_worker(host->pf, pid);
+    OUTPUT: RETVAL
+
+void
+adopt_worker(host_t *host, SV *pid, UV generation)
+    INIT:
+        pf_result result;
+    CODE:
+        CALL(result = pf_adopt_worker(host->pf, to_pid(aTHX_ pid), generation));
+        if (result == PF_ERR_INVALID_ARGUMENT)
+            croak("worker_pids: '%" SVf "' is no process id", SVfARG(pid));
+        check(aTHX_ host, result);
+
+bool
+forget_worker(host_t *host, SV *pid)
+    CODE:
+        CALL(RETVAL = pf_forget_worker(host->pf, to_pid(aTHX_ pid)));
+    OUTPUT: RETVAL
+
+# The generation of a worker whose exit has been reported, which leaves the table with that.
+SV *
+release_worker(host_t *host, SV *pid)
+    INIT:
+        uint64_t generation = 0;
+        bool released;
+    CODE:
+        CALL(
+            pf_worker_generation(host->pf, to_pid(aTHX_ pid), &generation);
+            released = pf_release_worker(host->pf, to_pid(aTHX_ pid));
+        );
+        RETVAL = released ? newSVuv(generation) : &PL_sv_undef;
+    OUTPUT: RETVAL
+
+int
+worker_index(host_t *host)
+    CODE:
+        RETVAL = pf_worker_index(host->pf);
+    OUTPUT: RETVAL
+
+void
+signal_all_children(host_t *host, SV *signal)
+    INIT:
+        const int number = signal_to_send(aTHX_ signal);
+    CODE:
+        CALL(pf_signal_all_children(host->pf, number));
+
+void
+signal_staggered(host_t *host, SV *signal, double interval)
+    INIT:
+        const int number = signal_to_send(aTHX_ signal);
+        pf_result result;
+    CODE:
+        CALL(result = pf_signal_staggered(host->pf, number, interval));
+        check(aTHX_ host, result);
+
+void
+stop_workers(host_t *host, UV surplus, SV *signal)
+    INIT:
+        const int number = signal_to_send(aTHX_ signal);
+        pf_result result;
+    CODE:
+        CALL(result = pf_stop_workers(host->pf, surplus, number));
+        check(aTHX_ host, result);
+
+UV
+num_stopping(host_t *host)
+    CODE:
+        RETVAL = pf_num_stopping(host->pf);
+    OUTPUT: RETVAL
+
+void
+wake(host_t *host)
+    CODE:
+        CALL(pf_wake(host->pf));
+
+# A trapped signal has arrived. Returns whether the program is to see it now, and not later.
+bool
+signal_trapped(host_t *host, SV *name)
+    INIT:
+        int number = 0;
+    CODE:
+        RETVAL = FALSE;
+        if (signal_number(aTHX_ name, &number))
+            CALL(
+                pf_signal(host->pf, number);
+                RETVAL = pf_peek_signal(host->pf) == number;
+            );
+    OUTPUT: RETVAL
+
+void
+signal_read(host_t *host)
+    CODE:
+        CALL(pf_signal_received(host->pf));
+
+# The program has stored a value in signal_received; what is no signal is -1 to the core.
+void
+signal_stored(host_t *host, SV *value)
+    INIT:
+        int number = 0;
+    CODE:
+        if (SvTRUE(value) && !(signal_number(aTHX_ value, &number) && number > 0))
+            number = -1;
+        CALL(pf_set_signal_received(host->pf, number));
+
+# The host acts on what signal_received holds.
+void
+signal_taken(host_t *host, SV *value)
+    INIT:
+        int number;
+    CODE:
+        if (!signal_number(aTHX_ value, &number) || number <= 0)
+            number = -1;
+        CALL(
+            pf_take_signal(host->pf, number);
+            pf_rest(host->pf);
+        );
+
+# The name of the signal that the program is to see now that it has read the one before; undef
+# when nothing changes.
+SV *
+next_signal_to_show(host_t *host)
+    INIT:
+        int before;
+        int shown;
+    CODE:
+        CALL(
+            before = pf_peek_signal(host->pf);
+            shown = pf_show_next_signal(host->pf);
+        );
+        RETVAL = shown > 0 && shown != before ? newSVpv(PL_sig_name[shown], 0) : &PL_sv_undef;
+    OUTPUT: RETVAL
+
+void
+set_scoreboard(host_t *host, SV *scoreboard)
+    INIT:
+        pf_scoreboard_t *board = SvOK(scoreboard) ? scoreboard_of(aTHX_ scoreboard) : NULL;
+        SV *old = host->scoreboard;
+        pf_result result;
+    CODE:
+        CALL(result = pf_set_scoreboard(host->pf, board));
+        check(aTHX_ host, result);
+        host->scoreboard = board ? SvREFCNT_inc(SvRV(scoreboard)) : NULL;
+        SvREFCNT_dec(old);
+
+# Makes the scoreboard of an object; false with $! set if it cannot.
+bool
+scoreboard_make(SV *object, SV *filename, unsigned slots)
+    INIT:
+        MAGIC *mg;
+        pf_scoreboard_t *board;
+        const char *path = SvOK(filename) ? SvPVbyte_nolen(filename) : NULL;
+    CODE:
+        mg = magic_of(aTHX_ object, &scoreboard_magic);
+        CALL(board = pf_scoreboard_new(path, slots));
+        mg->mg_ptr = (char *)board;
+        RETVAL = board != NULL;
+    OUTPUT: RETVAL
+
+bool
+scoreboard_grow(pf_scoreboard_t *board, unsigned slots)
+    CODE:
+        CALL(RETVAL = pf_scoreboard_grow(board, slots) == PF_OK);
+    OUTPUT: RETVAL
+
+int
+scoreboard_claim(pf_scoreboard_t *board, unsigned hint)
+    CODE:
+        CALL(RETVAL = pf_scoreboard_claim(board, hint));
+    OUTPUT: RETVAL
+
+void
+scoreboard_clear(pf_scoreboard_t *board, SV *pid)
+    CODE:
+        CALL(pf_scoreboard_clear(board, to_pid(aTHX_ pid)));
+
+bool
+scoreboard_watch(pf_scoreboard_t *board, int low, int high)
+    CODE:
+        CALL(RETVAL = pf_scoreboard_watch(board, low, high));
+    OUTPUT: RETVAL
+
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scoreboard
+
+bool
+set_status(pf_scoreboard_t *board, SV *status)
+    INIT:
+        STRLEN length;
+        const char *text = SvPVbyte(status, length);
+        pf_result result;
+    CODE:
+        if (length == 0)
+            croak("set_status: the status must be a character, and it is empty");
+        CALL(result = pf_scoreboard_set_status(board, (U8)text[0]));
+        if (result != PF_OK)
+            croak("child_start not called?");
+        RETVAL = TRUE;
+    OUTPUT: RETVAL
+
+void
+get_statuses(pf_scoreboard_t *board)
+    INIT:
+        const size_t slots = pf_scoreboard_statuses(board, NULL, 0);
+        SV *buffer = sv_2mortal(newSV(slots + 1));
+        const char *statuses = SvPVX(buffer);
+        size_t i;
+    PPCODE:
+        pf_scoreboard_statuses(board, (uint8_t *)statuses, slots);
+        if (GIMME_V != G_ARRAY) {
+            mXPUSHu(slots);
+        } else {
+            EXTEND(SP, (SSize_t)slots);
+            for (i = 0; i < slots; i++)
+                mPUSHp(statuses + i, 1);
+        }

@@ -1,0 +1,875 @@
+//! The pull API: the host asks for the next event, does what it says, and answers.
+
+use std::sync::atomic::Ordering;
+
+use super::error::{AfterPanic, Failure, pf_result, with};
+use super::handle::{Inner, pf_t, seconds, this_process};
+use super::scoreboard::pf_scoreboard_t;
+use crate::machine::{Action, Exit, Goal, Pid, Policy, Reason, Signal, Statuses, Step, Time};
+use crate::os::signals::{self, is_signal};
+use crate::os::wait::Reaped;
+use crate::os::{clock, kill, wait};
+
+/// What a host is asked to do. New types may be added; treat one that you do not know as
+/// nothing to do, and call pf_next again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum pf_event_type {
+    /// Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. Signals
+    /// that pf_trap_signal trapped are blocked until the answer.
+    PF_EVENT_FORK = 1,
+    /// A child was reaped. No answer.
+    PF_EVENT_REAPED = 2,
+    /// Nothing to do until a signal, the exit of a child, the descriptor or the time-out.
+    PF_EVENT_WAIT = 3,
+    /// A trapped signal has ended the run.
+    PF_EVENT_STOPPED = 4,
+    /// pf_drain: no worker is left.
+    PF_EVENT_DRAINED = 5,
+    /// pf_drain: the time-out has passed, and workers are left.
+    PF_EVENT_TIMED_OUT = 6,
+}
+
+/// Why a child is reported.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum pf_reason {
+    /// A worker has ended; its status is zero, or it is of an earlier generation.
+    PF_REASON_ENDED = 0,
+    /// A worker of the current generation has ended with a status that is not zero.
+    PF_REASON_FAILED = 1,
+    /// A worker that was told to stop as one too many has ended.
+    PF_REASON_STOPPED = 2,
+    /// The worker's status went to somebody else, and is given as -1.
+    PF_REASON_STOLEN = 3,
+    /// A child that is not a worker has ended.
+    PF_REASON_FOREIGN = 4,
+}
+
+/// An event, and what it is about. Members that an event does not name are zero.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct pf_event {
+    /// A pf_event_type.
+    pub r#type: u32,
+    /// REAPED: a pf_reason.
+    pub reason: u32,
+    /// REAPED: the child.
+    pub pid: i32,
+    /// REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
+    pub status: i32,
+    /// FORK, REAPED: the worker's generation.
+    pub generation: u64,
+    /// FORK, REAPED: the worker's index.
+    pub index: u32,
+    /// STOPPED: the signal.
+    pub signal: i32,
+    /// WAIT: seconds to wait at most; negative: no limit.
+    pub timeout: f64,
+    /// WAIT: a descriptor to watch for reading, or -1.
+    pub fd: i32,
+    /// DRAINED, TIMED_OUT: workers that are left.
+    pub workers: u32,
+    /// REAPED: what the child has used.
+    pub rusage: libc::rusage,
+    /// Room for what later versions tell.
+    pub reserved: [u64; 8],
+}
+
+impl pf_event {
+    pub(super) fn new(event: pf_event_type) -> pf_event {
+        pf_event {
+            r#type: event as u32,
+            reason: 0,
+            pid: 0,
+            status: 0,
+            generation: 0,
+            index: 0,
+            signal: 0,
+            timeout: 0.0,
+            fd: -1,
+            workers: 0,
+            rusage: wait::no_rusage(),
+            reserved: [0; 8],
+        }
+    }
+
+    fn reaped(exit: &Exit, rusage: libc::rusage) -> pf_event {
+        let reason = match exit.reason {
+            Reason::Ended => pf_reason::PF_REASON_ENDED,
+            Reason::Failed => pf_reason::PF_REASON_FAILED,
+            Reason::Stopped => pf_reason::PF_REASON_STOPPED,
+            Reason::Stolen => pf_reason::PF_REASON_STOLEN,
+            Reason::Foreign => pf_reason::PF_REASON_FOREIGN,
+        };
+        pf_event {
+            reason: reason as u32,
+            pid: exit.pid,
+            status: exit.status,
+            generation: exit.generation,
+            index: exit.index,
+            rusage,
+            ..pf_event::new(pf_event_type::PF_EVENT_REAPED)
+        }
+    }
+}
+
+/// A pool whose statuses are in a scoreboard, if there is one.
+struct Board<'a>(Option<&'a pf_scoreboard_t>);
+
+impl Statuses for Board<'_> {
+    fn is_busy(&self, index: u32) -> bool {
+        self.0.is_some_and(|board| board.0.is_busy(index))
+    }
+}
+
+impl Inner {
+    fn board(&self) -> Board<'static> {
+        // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
+        Board(unsafe { self.scoreboard.as_ref() })
+    }
+
+    /// Takes in what has arrived since the last call.
+    pub(super) fn take_arrivals(&mut self) {
+        for signal in self.arrivals.take(&mut self.arrivals_seen) {
+            self.machine.signal(signal);
+        }
+    }
+
+    /// Runs the machine until it has something for the host.
+    pub(super) fn next_event(&mut self) -> Result<pf_event, Failure> {
+        self.manager_only()?;
+        if std::mem::take(&mut self.pipe_may_be_full) {
+            if let Some(pipe) = &self.pipe {
+                pipe.drain();
+            }
+        }
+        self.take_arrivals();
+        if self.traps.child_arrived() == Some(true) {
+            self.machine.children_changed();
+        }
+        let mut armed = None;
+        loop {
+            let now = clock::now();
+            let board = self.board();
+            match self.machine.next(now, &board)? {
+                Step::Kill { pid, signal } => {
+                    // A worker that may not be signalled cannot be helped, and the others can.
+                    let _ = kill::signal_child(pid, signal);
+                }
+                Step::Reap => match wait::reap_any() {
+                    Reaped::Child {
+                        pid,
+                        status,
+                        rusage,
+                    } => {
+                        let exit = self.machine.exited(pid, status, now);
+                        return Ok(pf_event::reaped(&exit, rusage));
+                    }
+                    Reaped::NoneExited => self.machine.none_exited(now),
+                    Reaped::NoChildren => self.machine.no_children(),
+                },
+                Step::Audit => self.audit(now),
+                Step::Fork { index, generation } => {
+                    self.mask = signals::block(self.traps.signals());
+                    return Ok(pf_event {
+                        index,
+                        generation,
+                        ..pf_event::new(pf_event_type::PF_EVENT_FORK)
+                    });
+                }
+                Step::Reaped(exit) => return Ok(pf_event::reaped(&exit, wait::no_rusage())),
+                Step::Wait { until, busy } => {
+                    // A change of status after the bounds were set wakes, one before is seen now.
+                    if let (Some(bounds), None) = (busy, armed) {
+                        armed = Some(self.arm_scoreboard(bounds));
+                        continue;
+                    }
+                    return Ok(self.wait_event(now, until, armed == Some(false)));
+                }
+                Step::Stopped(signal) => {
+                    return Ok(pf_event {
+                        signal,
+                        ..pf_event::new(pf_event_type::PF_EVENT_STOPPED)
+                    });
+                }
+                Step::Drained => return Ok(pf_event::new(pf_event_type::PF_EVENT_DRAINED)),
+                Step::TimedOut => {
+                    return Ok(pf_event {
+                        workers: u32::try_from(self.machine.workers().len()).unwrap_or(u32::MAX),
+                        ..pf_event::new(pf_event_type::PF_EVENT_TIMED_OUT)
+                    });
+                }
+            }
+        }
+    }
+
+    fn audit(&mut self, now: Time) {
+        let missing: Vec<Pid> = self
+            .machine
+            .workers()
+            .iter()
+            .filter(|worker| !worker.exited && !wait::is_child(worker.pid))
+            .map(|worker| worker.pid)
+            .collect();
+        self.machine.audited(&missing, Some(now));
+    }
+
+    /// Returns whether the number of busy workers is known to be exact.
+    fn arm_scoreboard(&mut self, (low, high): (i32, i32)) -> bool {
+        // SAFETY: as in `board`; the shared borrow of that is not in use here.
+        unsafe { self.scoreboard.as_mut() }.is_none_or(|board| board.0.arm(low, high))
+    }
+
+    fn wait_event(&mut self, now: Time, until: Option<Time>, recheck: bool) -> pf_event {
+        let mut timeout = until.map_or(-1.0, |until| until.since(now).as_secs_f64());
+        if recheck && !(0.0..=RECHECK).contains(&timeout) {
+            timeout = RECHECK;
+        }
+        self.pipe_may_be_full = self.pipe.is_some();
+        pf_event {
+            timeout,
+            fd: self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd()),
+            ..pf_event::new(pf_event_type::PF_EVENT_WAIT)
+        }
+    }
+}
+
+/// Seconds after which a number of busy workers that may be wrong is counted again.
+const RECHECK: f64 = 0.25;
+
+/// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
+/// A trapped signal that arrived before, and that the program has not read
+/// (pf_signal_received), ends it at once. After a fork of the host's own, the process that
+/// calls this becomes the manager of an empty pool.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            if inner.machine.in_worker().is_some() {
+                return Err(Failure::in_worker());
+            }
+            let this = this_process();
+            if inner.owner != this {
+                inner.machine.disown();
+                inner.owner = this;
+            }
+            inner.take_arrivals();
+            inner.machine.begin();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Goes on with the run that pf_begin began, after pf_rest or pf_drain.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_run(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
+            inner.machine.set_goal(Goal::Run);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// No worker is forked from now on; pf_next reaps and sends what is due.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_rest(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
+            inner.machine.set_goal(Goal::Rest);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
+/// seconds have passed (TIMED_OUT; negative: never).
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_drain(pf: *mut pf_t, timeout: f64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
+            let deadline = if timeout < 0.0 {
+                None
+            } else {
+                Some(clock::now().after(seconds("timeout", timeout)?))
+            };
+            inner.machine.set_goal(Goal::Drain(deadline));
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The next event, into `event`. It never blocks and never forks. After a FORK event, answer
+/// before the next call.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer,
+/// PF_ERR_WRONG_PROCESS in a worker.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_result {
+    // SAFETY: promised by our caller.
+    let Some(event) = (unsafe { event.as_mut() }) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            *event = inner.next_event()?;
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Answers FORK with what fork(2) returned: the pid in the parent, 0 in the child. The
+/// child gets the default disposition of every signal that pf_trap_signal trapped, and both
+/// get back the signal mask that they had before the event.
+///
+/// Manager; the new worker.
+///
+/// # Errors
+/// PF_ERR_WRONG_STATE if no FORK event waits for an answer, PF_ERR_INVALID_ARGUMENT for a
+/// negative pid: that is pf_fork_failed's.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            if pid < 0 {
+                return Err(Failure::invalid(format!(
+                    "{pid} is no pid: call pf_fork_failed when fork fails"
+                )));
+            }
+            if pid == 0 {
+                inner.machine.forked_here()?;
+                for signal in inner.traps.signals() {
+                    signals::reset_to_default(signal);
+                }
+            } else {
+                inner.machine.forked(pid, clock::now())?;
+            }
+            restore_mask(inner);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 50 ms at
+/// least. `report` (null is allowed) is set to the number of failures that should be reported
+/// now: 0 if one was reported less than a second ago, otherwise those since then.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_WRONG_STATE if no FORK event waits for an answer.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `report` is null or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_fork_failed(pf: *mut pf_t, report: *mut u32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            let failures = inner.machine.fork_failed(clock::now())?;
+            restore_mask(inner);
+            if let Some(report) = report.as_mut() {
+                *report = failures;
+            }
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+fn restore_mask(inner: &mut Inner) {
+    if let Some(mask) = inner.mask.take() {
+        signals::restore(&mask);
+    }
+}
+
+/// Tells of a trapped signal, where the host owns the handler; a wait that is under way
+/// elsewhere ends. Equal signals that have not been acted on are one.
+///
+/// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
+///
+/// # Safety
+/// `pf` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller; only the shared part is touched, which is atomic.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    if !shared.arrivals.record(signal) {
+        return pf_result::PF_ERR_INVALID_ARGUMENT;
+    }
+    let wake_fd = shared.wake_fd.load(Ordering::SeqCst);
+    if wake_fd >= 0 {
+        signals::wake(wake_fd);
+    }
+    pf_result::PF_OK
+}
+
+/// Tells that a child may have exited, where the host owns the handler of SIGCHLD. The next
+/// pf_next looks.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.machine.children_changed();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Lets the library handle SIGCHLD: the descriptor of WAIT then tells of children too.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_SYSTEM if there is no descriptor left for the pipe.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: as above.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
+            inner.wake_pipe(shared)?;
+            if let Some(pipe) = &inner.pipe {
+                inner
+                    .traps
+                    .watch_children(pipe)
+                    .map_err(|error| Failure::system("sigaction", error))?;
+            }
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The next WAIT has a time-out of 0: something has changed that the host wants looked at.
+///
+/// Manager, its hooks and, where a host runs them outside of signal handlers, its handlers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The signal that the program is to know of, and 0 if there is none: the one that ended the
+/// run last or, since then, the first that arrived. The program has read it by this call,
+/// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_received(pf: *mut pf_t) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.mark_read();
+            Ok(inner.machine.signals.shown())
+        })
+    }
+}
+
+/// The same without reading it.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            Ok(inner.machine.signals.shown())
+        })
+    }
+}
+
+/// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
+/// means something to the host. What the program had read is settled by this; a trapped
+/// signal that it has not read keeps waiting.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_signal_received(pf: *mut pf_t, value: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.store(value);
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
+/// returns it next.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.take(signal);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// If the program has read the signal that it knows of and another one waits, that one is
+/// what it reads next; returns what that is. For programs that wait and poll between runs.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.show_next();
+            Ok(inner.machine.signals.shown())
+        })
+    }
+}
+
+/// The host decides by itself how many workers there are, and paces its forks by itself: more
+/// than 0 asks the next pf_next for a FORK, 0 or less for none. From the first call on
+/// max_workers, spawn_interval and err_respawn_interval mean nothing to the library.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.machine.policy = Policy::Host;
+            inner.machine.demand(workers.into());
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Forking rests for so many seconds from now on, 0 for not at all; this replaces what was
+/// set before.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a negative number or one that is none.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_defer_spawn(pf: *mut pf_t, rest: f64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            let rest = seconds("rest", rest)?;
+            inner.machine.pacing.defer(clock::now(), rest);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The seconds that forking still rests; 0 if a worker may be forked now.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_spawn_delay(pf: *const pf_t) -> f64 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            let open_at = inner.machine.pacing.open_at();
+            Ok(open_at.since(clock::now()).as_secs_f64())
+        })
+    }
+}
+
+/// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
+/// negative signal goes to the process groups that they lead. Nobody but children of
+/// this process that have not been reaped is signalled. In a worker it does nothing.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
+/// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            check_signal_to_send(signal)?;
+            if inner.manager_only().is_err() {
+                return Ok(pf_result::PF_OK);
+            }
+            let mut failure = None;
+            for worker in inner.machine.workers().signalled_in_order() {
+                if let Err(errno) = kill::signal_child(worker.pid, signal) {
+                    let what = format!("kill {signal}, {}", worker.pid);
+                    failure = Some(Failure::errno(&what, errno));
+                }
+            }
+            failure.map_or(Ok(pf_result::PF_OK), Err)
+        })
+    }
+}
+
+/// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
+/// later calls of pf_next. It replaces one that is still under way.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
+/// or no number.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_staggered(
+    pf: *mut pf_t,
+    signal: i32,
+    interval: f64,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            check_signal_to_send(signal)?;
+            let interval = seconds("interval", interval)?;
+            if inner.manager_only().is_err() {
+                return Ok(pf_result::PF_OK);
+            }
+            let now = clock::now();
+            let action = Action {
+                send: signal,
+                interval,
+            };
+            inner.machine.stagger(action, now);
+            while let Some((pid, signal)) = inner.machine.staggered_due(now) {
+                // As in pf_next: one that may not be signalled does not keep the others.
+                let _ = kill::signal_child(pid, signal);
+            }
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
+/// ones by the scoreboard, each only once ever.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_stop_workers(pf: *mut pf_t, surplus: usize, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            check_signal_to_send(signal)?;
+            inner.manager_only()?;
+            let board = inner.board();
+            for pid in inner.machine.stop_workers(surplus, &board) {
+                let _ = kill::signal_child(pid, signal);
+            }
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The number of workers that were told to stop, are still there, and are idle by the
+/// scoreboard.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_num_stopping(pf: *const pf_t) -> usize {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            let board = inner.board();
+            Ok(inner
+                .machine
+                .workers()
+                .iter()
+                .filter(|worker| worker.stopping && !board.is_busy(worker.index))
+                .count())
+        })
+    }
+}
+
+fn check_signal_to_send(signal: Signal) -> Result<(), Failure> {
+    if signal == 0 || is_signal(signal.saturating_abs()) {
+        Ok(())
+    } else {
+        Err(Failure::invalid(format!("{signal} is no signal")))
+    }
+}
+
+/// Enters a process that the host forked by itself as a worker of `generation`.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            if pid <= 0 {
+                return Err(Failure::invalid(format!("{pid} is no process id")));
+            }
+            inner.machine.adopt(pid, generation, clock::now());
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
+/// when it exits it is reported as a foreign child. Returns whether there was one.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.forget(pid).is_some())
+        })
+    }
+}
+
+/// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
+/// next pf_next does. A worker that is alive stays. Returns whether there was one.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_release_worker(pf: *mut pf_t, pid: i32) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.release(pid).is_some())
+        })
+    }
+}
+
+/// Sets the current generation.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.machine.set_generation(generation);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}

@@ -1,0 +1,539 @@
+//! The handle: its life, its settings, and the facts that it holds.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use super::error::{AfterPanic, Failure, guard, pf_result, with};
+use super::events::pf_event;
+use super::scoreboard::pf_scoreboard_t;
+use crate::machine::{Action, Machine, Pid, Policy, Spare};
+use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal};
+
+/// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
+pub struct pf_t {
+    pub(super) shared: Shared,
+    pub(super) inner: UnsafeCell<Inner>,
+}
+
+/// What signal handlers and other threads may touch while a call is under way.
+pub(super) struct Shared {
+    pub(super) arrivals: Arc<Arrivals>,
+    pub(super) wake_fd: AtomicI32,
+}
+
+/// Everything else.
+pub(super) struct Inner {
+    pub(super) machine: Machine,
+    pub(super) arrivals: Arc<Arrivals>,
+    pub(super) arrivals_seen: u64,
+    pub(super) pipe: Option<WakePipe>,
+    pub(super) pipe_may_be_full: bool,
+    pub(super) traps: Traps,
+    pub(super) mask: Option<SavedMask>,
+    pub(super) owner: Pid,
+    pub(super) scoreboard: *mut pf_scoreboard_t,
+    pub(super) hooks: Hooks,
+    pub(super) poisoned: bool,
+    pub(super) message: CString,
+}
+
+/// A worker's code. What it returns is the exit status of the worker.
+pub type pf_worker_fn = Option<unsafe extern "C" fn(pf: *mut pf_t, data: *mut c_void) -> i32>;
+/// Called in the manager, before each fork.
+pub type pf_before_fork_fn = Option<unsafe extern "C" fn(pf: *mut pf_t, data: *mut c_void)>;
+/// Called in the manager, after each fork, with the new worker's pid.
+pub type pf_after_fork_fn =
+    Option<unsafe extern "C" fn(pf: *mut pf_t, pid: i32, data: *mut c_void)>;
+/// Called in the manager for each child that was reaped; the event is valid during the call.
+pub type pf_on_child_reap_fn =
+    Option<unsafe extern "C" fn(pf: *mut pf_t, exit: *const pf_event, data: *mut c_void)>;
+/// Called in the manager when forks fail, at most once a second: errno of the last failure,
+/// and how many there were since the last call.
+pub type pf_on_fork_failure_fn =
+    Option<unsafe extern "C" fn(pf: *mut pf_t, error: i32, failures: u32, data: *mut c_void)>;
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hooks {
+    pub(super) before_fork: Hook<pf_before_fork_fn>,
+    pub(super) after_fork: Hook<pf_after_fork_fn>,
+    pub(super) on_child_reap: Hook<pf_on_child_reap_fn>,
+    pub(super) on_fork_failure: Hook<pf_on_fork_failure_fn>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Hook<F> {
+    pub(super) call: F,
+    pub(super) data: *mut c_void,
+}
+
+impl<F> Default for Hook<Option<F>> {
+    fn default() -> Self {
+        Hook {
+            call: None,
+            data: std::ptr::null_mut(),
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn set_message(&mut self, message: &str) {
+        // A message is ours and has no NUL inside; if one ever had, better none than a panic.
+        self.message = CString::new(message).unwrap_or_default();
+    }
+
+    /// Fails unless this process is the manager.
+    pub(super) fn manager_only(&self) -> Result<(), Failure> {
+        if self.machine.in_worker().is_some() || self.owner != this_process() {
+            return Err(Failure::in_worker());
+        }
+        Ok(())
+    }
+
+    /// The pipe that ends a wait, made when it is first needed.
+    pub(super) fn wake_pipe(&mut self, shared: &Shared) -> Result<&WakePipe, Failure> {
+        if self.pipe.is_none() {
+            let pipe = WakePipe::new().map_err(|errno| Failure::errno("pipe2", errno))?;
+            shared.wake_fd.store(pipe.write_fd(), Ordering::SeqCst);
+            self.pipe = Some(pipe);
+        }
+        self.pipe
+            .as_ref()
+            .ok_or_else(|| Failure::system("pipe2", "no pipe"))
+    }
+}
+
+pub(super) fn this_process() -> Pid {
+    nix::unistd::getpid().as_raw()
+}
+
+/// A number of seconds, as time. `what` is the name to complain under.
+pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Failure> {
+    if value.is_nan() || value < 0.0 {
+        return Err(Failure::invalid(format!(
+            "{what} is a number of seconds, 0 or more, not {value}"
+        )));
+    }
+    Ok(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
+}
+
+/// Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
+/// signal trapped. Returns null if it cannot. Free it with pf_free.
+///
+/// Any process.
+#[unsafe(no_mangle)]
+pub extern "C" fn pf_new() -> *mut pf_t {
+    guard(|| {
+        let arrivals = Arc::new(Arrivals::default());
+        Box::into_raw(Box::new(pf_t {
+            shared: Shared {
+                arrivals: Arc::clone(&arrivals),
+                wake_fd: AtomicI32::new(-1),
+            },
+            inner: UnsafeCell::new(Inner {
+                machine: Machine::default(),
+                arrivals,
+                arrivals_seen: 0,
+                pipe: None,
+                pipe_may_be_full: false,
+                traps: Traps::default(),
+                mask: None,
+                owner: this_process(),
+                scoreboard: std::ptr::null_mut(),
+                hooks: Hooks::default(),
+                poisoned: false,
+                message: CString::default(),
+            }),
+        }))
+    })
+}
+
+/// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that
+/// pf_trap_signal trapped are no longer noticed.
+///
+/// Manager and workers; not from a hook of the same handle.
+///
+/// # Safety
+/// `pf` is null or a live handle that nobody uses now or later.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
+    if pf.is_null() {
+        return;
+    }
+    guard(|| {
+        // SAFETY: it came out of Box::into_raw in pf_new, and this is the last use of it.
+        let pf = unsafe { Box::from_raw(pf) };
+        let mut inner = pf.inner.into_inner();
+        // Before the pipe closes: its number may be somebody else's in a moment.
+        inner.traps.remove();
+    });
+}
+
+/// The version of the library, as in "1.0.0"; never null, not to be freed.
+///
+/// Any process, any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn pf_version() -> *const c_char {
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => panic!("a version has no NUL inside"),
+        };
+    VERSION.as_ptr()
+}
+
+/// Sets the number of workers to keep (10); with spare workers, the most there may be. It
+/// takes effect at once, in a running pf_start too; a lower one stops nobody.
+///
+/// Manager, its hooks.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_max_workers(pf: *mut pf_t, workers: u32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.machine.target = workers;
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The number of workers to keep; 0 for a null handle.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_max_workers(pf: *const pf_t) -> u32 {
+    // SAFETY: promised by our caller.
+    unsafe { with(pf, AfterPanic::Serve, |inner| Ok(inner.machine.target)) }
+}
+
+/// Sets the seconds between two forks (0), also after a worker was told to stop.
+///
+/// Manager, its hooks.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_spawn_interval(pf: *mut pf_t, interval: f64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.machine.pacing.spawn_interval = seconds("spawn_interval", interval)?;
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Sets the seconds that forking rests after a worker of the current generation failed, or a
+/// fork did (1). After a failed fork the rest is 50 ms at least.
+///
+/// Manager, its hooks.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.machine.pacing.err_respawn_interval = seconds("err_respawn_interval", interval)?;
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
+/// all; the surplus is sent `stop_signal`. Needs a scoreboard (pf_set_scoreboard), without
+/// which every worker counts as idle. A `min` of 0 goes back to a fixed number.
+///
+/// Manager, its hooks.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_spare_workers(
+    pf: *mut pf_t,
+    min: u32,
+    max: u32,
+    stop_signal: i32,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            if max < min {
+                return Err(Failure::invalid(format!(
+                    "max_spare_workers ({max}) is less than min_spare_workers ({min})"
+                )));
+            }
+            if !is_signal(stop_signal) {
+                return Err(Failure::invalid(format!("{stop_signal} is no signal")));
+            }
+            inner.machine.policy = if min == 0 {
+                Policy::Fixed
+            } else {
+                Policy::Spare(Spare { min, max })
+            };
+            inner.machine.stop_signal = stop_signal;
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Traps a signal: it ends pf_start, and each worker is sent `send` (0: nothing), all at once
+/// or, with an `interval` above 0, one every so many seconds during later calls. Works from
+/// the moment of the call; workers get the signal's default disposition. A second call
+/// for the same signal replaces the action.
+///
+/// Not for a host that owns its handlers and calls pf_signal: never both for one signal.
+///
+/// Manager, before pf_start or in a hook.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_trap_signal(
+    pf: *mut pf_t,
+    signal: i32,
+    send: i32,
+    interval: f64,
+) -> pf_result {
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: as above.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
+            if !is_signal(signal)
+                || signal == libc::SIGCHLD
+                || signal_hook::consts::FORBIDDEN.contains(&signal)
+            {
+                return Err(Failure::invalid(format!(
+                    "signal {signal} cannot be trapped"
+                )));
+            }
+            if send != 0 && !is_signal(send.saturating_abs()) {
+                return Err(Failure::invalid(format!("{send} is no signal to send")));
+            }
+            let interval = seconds("interval", interval)?;
+            inner.wake_pipe(shared)?;
+            if let Some(pipe) = &inner.pipe {
+                inner
+                    .traps
+                    .trap(signal, &shared.arrivals, pipe)
+                    .map_err(|error| Failure::system("sigaction", error))?;
+            }
+            inner
+                .machine
+                .actions
+                .insert(signal, Action { send, interval });
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Sets what pf_start calls in the manager before each fork.
+///
+/// Manager, its hooks. The hook may be null, for none.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+/// `data` as long as the handle lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_before_fork(
+    pf: *mut pf_t,
+    hook: pf_before_fork_fn,
+    data: *mut c_void,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.hooks.before_fork = Hook { call: hook, data };
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Sets what pf_start calls in the manager after each fork.
+///
+/// Manager, its hooks. The hook may be null, for none.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+/// `data` as long as the handle lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_after_fork(
+    pf: *mut pf_t,
+    hook: pf_after_fork_fn,
+    data: *mut c_void,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.hooks.after_fork = Hook { call: hook, data };
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Sets what pf_start and pf_wait_all_children call for each child that was reaped.
+///
+/// Manager, its hooks. The hook may be null, for none.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+/// `data` as long as the handle lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_on_child_reap(
+    pf: *mut pf_t,
+    hook: pf_on_child_reap_fn,
+    data: *mut c_void,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.hooks.on_child_reap = Hook { call: hook, data };
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Sets what pf_start calls when forks fail, at most once a second.
+///
+/// Manager, its hooks. The hook may be null, for none.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
+/// `data` as long as the handle lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_on_fork_failure(
+    pf: *mut pf_t,
+    hook: pf_on_fork_failure_fn,
+    data: *mut c_void,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.hooks.on_fork_failure = Hook { call: hook, data };
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The number of workers: those alive, and the one whose reap is being reported. In a worker,
+/// as many as there were when it was forked. 0 for a null handle.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_num_workers(pf: *const pf_t) -> usize {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.workers().len())
+        })
+    }
+}
+
+/// The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
+/// of them, whatever comes and goes meanwhile.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_next_worker(pf: *const pf_t, pid: i32) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.workers().next_pid(pid).unwrap_or(0))
+        })
+    }
+}
+
+/// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
+/// generation that it was forked in.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `generation` is null or
+/// can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_generation(
+    pf: *const pf_t,
+    pid: i32,
+    generation: *mut u64,
+) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            let Some(worker) = inner.machine.workers().get(pid) else {
+                return Ok(false);
+            };
+            if let Some(generation) = generation.as_mut() {
+                *generation = worker.generation;
+            }
+            Ok(true)
+        })
+    }
+}
+
+/// In the manager the current generation: 0 before the first start, one more with each. In
+/// a worker the generation that it was forked in.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_generation(pf: *const pf_t) -> u64 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner
+                .machine
+                .in_worker()
+                .map_or(inner.machine.generation(), |(_, generation)| generation))
+        })
+    }
+}
+
+/// In a worker its index: the lowest number from 0 that no other worker had when it was
+/// forked. -1 in the manager, and for a null handle.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_index(pf: *const pf_t) -> i32 {
+    if pf.is_null() {
+        return -1;
+    }
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner
+                .machine
+                .in_worker()
+                .and_then(|(index, _)| i32::try_from(index).ok())
+                .unwrap_or(-1))
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! The C ABI. Each function checks its pointer, converts, calls, and converts back.
+//!
+//! Conventions, the same for all of them:
+//!
+//! - `pf_t` is opaque. A handle belongs to one thread at a time; only `pf_signal` and
+//!   `pf_wake` may be called from other threads, and only `pf_signal` from signal handlers.
+//! - Time-outs and intervals are seconds, as a double. A negative time-out never ends.
+//! - Out-parameters are written only when the call succeeds.
+//! - A null pointer is an error code, or the neutral answer of a function that returns a
+//!   number. A panic is caught and poisons the handle: `PF_ERR_PANIC` from then on, but the
+//!   workers can still be signalled and waited for.
+
+#![allow(non_camel_case_types, reason = "the names are C's")]
+
+mod error;
+mod events;
+mod handle;
+mod scoreboard;
+mod start;
+
+pub use error::*;
+pub use events::*;
+pub use handle::*;
+pub use scoreboard::*;
+pub use start::*;

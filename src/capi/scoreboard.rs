@@ -1,0 +1,251 @@
+//! The scoreboard as an object of its own: a program may use one without a manager.
+
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::error::{AfterPanic, Fallback, guard, pf_result, with};
+use super::handle::{pf_t, this_process};
+use crate::os::shm::{ClaimError, Scoreboard};
+
+/// A scoreboard. Opaque.
+pub struct pf_scoreboard_t(pub(super) Scoreboard);
+
+fn scoreboard<R: Fallback>(
+    scoreboard: *mut pf_scoreboard_t,
+    body: impl FnOnce(&mut Scoreboard) -> R,
+) -> R {
+    guard(|| {
+        // SAFETY: every export here asks for null or a live scoreboard that nobody else uses.
+        match unsafe { scoreboard.as_mut() } {
+            Some(scoreboard) => body(&mut scoreboard.0),
+            None => R::fallback(pf_result::PF_ERR_NULL),
+        }
+    })
+}
+
+/// Makes a scoreboard for `slots` workers. With a path it is in a file of that name, which
+/// must not exist, of mode 0600, one line of 16 bytes a worker: status, pid, newline. With
+/// null it is in memory. Make it before the workers are forked. Returns null with errno
+/// set if it cannot. Free it with pf_scoreboard_free.
+///
+/// Manager.
+///
+/// # Safety
+/// `path` is null or a string that ends with NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_new(
+    path: *const c_char,
+    slots: u32,
+) -> *mut pf_scoreboard_t {
+    guard(|| {
+        let path = (!path.is_null()).then(|| {
+            // SAFETY: promised by our caller.
+            let path = unsafe { CStr::from_ptr(path) };
+            Path::new(OsStr::from_bytes(path.to_bytes()))
+        });
+        match Scoreboard::new(path, slots) {
+            Ok(scoreboard) => Box::into_raw(Box::new(pf_scoreboard_t(scoreboard))),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+                nix::errno::Errno::from_raw(errno).set();
+                std::ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// Frees a scoreboard; null is allowed. Other processes keep theirs, and a file stays.
+///
+/// Any process that has it.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or later.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_free(scoreboard: *mut pf_scoreboard_t) {
+    if !scoreboard.is_null() {
+        // SAFETY: it came out of Box::into_raw in pf_scoreboard_new; this is its last use.
+        guard(|| drop(unsafe { Box::from_raw(scoreboard) }));
+    }
+}
+
+/// Makes room for `slots` workers in all.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM (with errno set) if
+/// the file cannot be made longer.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_grow(
+    scoreboard: *mut pf_scoreboard_t,
+    slots: u32,
+) -> pf_result {
+    self::scoreboard(scoreboard, |board| match board.grow(slots) {
+        Ok(()) => pf_result::PF_OK,
+        Err(error) => match error.raw_os_error() {
+            Some(errno) => {
+                nix::errno::Errno::from_raw(errno).set();
+                pf_result::PF_ERR_SYSTEM
+            }
+            None => pf_result::PF_ERR_INVALID_ARGUMENT,
+        },
+    })
+}
+
+/// The number of slots.
+///
+/// Any process that has it.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_len(scoreboard: *mut pf_scoreboard_t) -> u32 {
+    self::scoreboard(scoreboard, |board| board.len())
+}
+
+/// This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
+/// that is free (a worker passes its pf_worker_index), of the first free one otherwise.
+///
+/// Worker.
+///
+/// # Errors
+/// PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_claim(
+    scoreboard: *mut pf_scoreboard_t,
+    hint: u32,
+) -> pf_result {
+    self::scoreboard(scoreboard, |board| {
+        match board.claim(hint, this_process()) {
+            Ok(_) => pf_result::PF_OK,
+            Err(ClaimError::Twice) => pf_result::PF_ERR_WRONG_STATE,
+            Err(ClaimError::Full) => pf_result::PF_ERR_NO_SLOT,
+        }
+    })
+}
+
+/// Sets the status of this process, a character: '_' is idle, '.' means no worker and is
+/// not for workers to set, any other is busy.
+///
+/// Worker.
+///
+/// # Errors
+/// PF_ERR_WRONG_STATE if this process owns no slot.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_set_status(
+    scoreboard: *mut pf_scoreboard_t,
+    status: u8,
+) -> pf_result {
+    self::scoreboard(scoreboard, |board| {
+        if board.set_status(status) {
+            pf_result::PF_OK
+        } else {
+            pf_result::PF_ERR_WRONG_STATE
+        }
+    })
+}
+
+/// Frees the slot of a process that was reaped. Returns whether it had one.
+///
+/// Manager.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_clear(scoreboard: *mut pf_scoreboard_t, pid: i32) -> bool {
+    self::scoreboard(scoreboard, |board| board.clear(pid))
+}
+
+/// Writes the status of each slot into `statuses`, `len` at most, and returns the number of
+/// slots.
+///
+/// Any process that has it.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now; `statuses` has
+/// room for `len` bytes, or is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_statuses(
+    scoreboard: *mut pf_scoreboard_t,
+    statuses: *mut u8,
+    len: usize,
+) -> usize {
+    self::scoreboard(scoreboard, |board| {
+        let slots = board.len();
+        if !statuses.is_null() {
+            for slot in (0..slots).take(len) {
+                // SAFETY: promised by our caller, and slot < len.
+                unsafe { statuses.add(slot as usize).write(board.status(slot)) };
+            }
+        }
+        slots as usize
+    })
+}
+
+/// From now on a worker whose change of status makes the number of busy workers less than
+/// `low` or more than `high` wakes the manager of pf_set_scoreboard, once. For hosts that
+/// decide by themselves (pf_demand). Call it, then look at the statuses: a change is seen there
+/// or it wakes. Returns whether the number of busy workers is known to be exact; if not
+/// (a worker was killed in the middle of a change), call again within a second or so.
+///
+/// Manager.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_watch(
+    scoreboard: *mut pf_scoreboard_t,
+    low: i32,
+    high: i32,
+) -> bool {
+    self::scoreboard(scoreboard, |board| board.arm(low, high))
+}
+
+/// Gives the manager the scoreboard of its workers: it tells who is idle, and its changes end
+/// a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
+///
+/// Manager, before its workers are forked.
+///
+/// # Errors
+/// PF_ERR_SYSTEM if there is no descriptor left for the pipe, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; so is `scoreboard`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_scoreboard(
+    pf: *mut pf_t,
+    scoreboard: *mut pf_scoreboard_t,
+) -> pf_result {
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: as above.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
+            if let Some(board) = scoreboard.as_mut() {
+                let wake_fd = inner.wake_pipe(shared)?.write_fd();
+                board.0.set_wake_fd(Some(wake_fd));
+            }
+            if let Some(old) = inner.scoreboard.as_mut() {
+                if inner.scoreboard != scoreboard {
+                    old.0.disarm();
+                    old.0.set_wake_fd(None);
+                }
+            }
+            inner.scoreboard = scoreboard;
+            Ok(pf_result::PF_OK)
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! The convenient calls of C hosts: each is a small loop over pf_next.
+
+use std::ffi::c_void;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::error::{AfterPanic, Failure, pf_result, with};
+use super::events::{
+    pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next,
+    pf_watch_children,
+};
+use super::handle::{Hooks, pf_num_workers, pf_t, pf_worker_fn};
+use pf_result::{PF_ERR_WRONG_PROCESS, PF_IN_WORKER, PF_OK};
+
+/// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
+/// them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
+/// workers signalled as pf_trap_signal said; call it again to go on with a new generation.
+///
+/// Each worker runs `worker` and exits with what that returns, by exit(3). Without a
+/// function, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
+///
+/// stdio is flushed before each fork, so that nothing is printed twice.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE inside of a FORK event,
+/// PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `worker` may be called with
+/// `data` in the workers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_start(
+    pf: *mut pf_t,
+    worker: pf_worker_fn,
+    data: *mut c_void,
+) -> pf_result {
+    // SAFETY: promised by our caller; the same for every call below.
+    unsafe {
+        let begun = pf_begin(pf);
+        if begun != PF_OK {
+            return begun;
+        }
+        let watched = pf_watch_children(pf);
+        if watched != PF_OK {
+            return watched;
+        }
+        loop {
+            let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
+            let result = pf_next(pf, &raw mut event);
+            if result != PF_OK {
+                return result;
+            }
+            match event.r#type {
+                FORK => match fork_worker(pf) {
+                    Forked::Worker => {
+                        let Some(worker) = worker else {
+                            return PF_IN_WORKER;
+                        };
+                        libc::exit(worker(pf, data));
+                    }
+                    Forked::Manager => {}
+                },
+                REAPED => report_exit(pf, &event),
+                WAIT => sleep(&event),
+                STOPPED => return PF_OK,
+                _ => {}
+            }
+        }
+    }
+}
+
+const FORK: u32 = pf_event_type::PF_EVENT_FORK as u32;
+const REAPED: u32 = pf_event_type::PF_EVENT_REAPED as u32;
+const WAIT: u32 = pf_event_type::PF_EVENT_WAIT as u32;
+const STOPPED: u32 = pf_event_type::PF_EVENT_STOPPED as u32;
+const DRAINED: u32 = pf_event_type::PF_EVENT_DRAINED as u32;
+const TIMED_OUT: u32 = pf_event_type::PF_EVENT_TIMED_OUT as u32;
+
+enum Forked {
+    Manager,
+    Worker,
+}
+
+/// # Safety
+/// As pf_start, after a FORK event.
+unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
+    // SAFETY: promised by our caller. No reference into the handle is held while a hook runs,
+    // so a hook may call any function on it. The child returns to the host's own code
+    // after calls that are async-signal-safe (sigaction, sigprocmask), so a host with threads
+    // may fork as well.
+    unsafe {
+        let hooks = hooks(pf);
+        if let Some(before_fork) = hooks.before_fork.call {
+            before_fork(pf, hooks.before_fork.data);
+        }
+        libc::fflush(std::ptr::null_mut());
+        let pid = libc::fork();
+        let errno = Errno::last_raw();
+        if pid < 0 {
+            let mut report = 0;
+            pf_fork_failed(pf, &raw mut report);
+            if let (Some(on_fork_failure), 1..) = (hooks.on_fork_failure.call, report) {
+                on_fork_failure(pf, errno, report, hooks.on_fork_failure.data);
+            }
+            return Forked::Manager;
+        }
+        pf_forked(pf, pid);
+        if pid == 0 {
+            return Forked::Worker;
+        }
+        if let Some(after_fork) = hooks.after_fork.call {
+            after_fork(pf, pid, hooks.after_fork.data);
+        }
+        Forked::Manager
+    }
+}
+
+/// # Safety
+/// As pf_start.
+unsafe fn report_exit(pf: *mut pf_t, event: &pf_event) {
+    // SAFETY: promised by our caller; no reference into the handle is held.
+    unsafe {
+        let hook = hooks(pf).on_child_reap;
+        if let Some(on_child_reap) = hook.call {
+            on_child_reap(pf, event, hook.data);
+        }
+    }
+}
+
+/// # Safety
+/// As pf_start.
+unsafe fn hooks(pf: *mut pf_t) -> Hooks {
+    let mut hooks = Hooks::default();
+    // SAFETY: promised by our caller.
+    let _: pf_result = unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            hooks = inner.hooks;
+            Ok(PF_OK)
+        })
+    };
+    hooks
+}
+
+/// Sleeps until the event says, or until a signal or a worker wakes us.
+fn sleep(event: &pf_event) {
+    let timeout = if event.timeout < 0.0 {
+        PollTimeout::NONE
+    } else {
+        // Rounded up, or the last millisecond before a deadline would be spun away.
+        let millis = (event.timeout * 1000.0).ceil().min(f64::from(i32::MAX));
+        PollTimeout::try_from(millis as i32).unwrap_or(PollTimeout::MAX)
+    };
+    let mut fds = Vec::new();
+    if event.fd >= 0 {
+        // SAFETY: the handle keeps the descriptor open until pf_free.
+        let fd = unsafe { BorrowedFd::borrow_raw(event.fd) };
+        fds.push(PollFd::new(fd, PollFlags::POLLIN));
+    }
+    // EINTR is a wake-up like any other, and the next event tells what it was.
+    let _ = poll(&mut fds, timeout);
+}
+
+/// Ends a worker with exit(code). It does not return, unless the call fails.
+///
+/// Worker.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_finish(pf: *mut pf_t, code: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    let result = unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            if inner.machine.in_worker().is_none() {
+                return Err(Failure {
+                    code: PF_ERR_WRONG_PROCESS,
+                    message: "pf_finish ends a worker, and this is the manager".into(),
+                });
+            }
+            Ok(PF_OK)
+        })
+    };
+    if result == PF_OK {
+        // SAFETY: exit(3) may be called once, from one thread, and this is it.
+        unsafe { libc::exit(code) };
+    }
+    result
+}
+
+/// Waits until every worker has exited, for `timeout` seconds at most (negative: for ever),
+/// reaps them, and sets `left` (null is allowed) to the number that is left. Nobody is
+/// signalled by this, but a staggered signal goes on.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_INVALID_ARGUMENT for a time-out that
+/// is no number.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `left` is null or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_wait_all_children(
+    pf: *mut pf_t,
+    timeout: f64,
+    left: *mut usize,
+) -> pf_result {
+    // SAFETY: promised by our caller; the same for every call below.
+    unsafe {
+        let watched = pf_watch_children(pf);
+        if watched != PF_OK {
+            return watched;
+        }
+        let begun = pf_drain(pf, timeout);
+        if begun != PF_OK {
+            return begun;
+        }
+        loop {
+            let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
+            let result = pf_next(pf, &raw mut event);
+            if result != PF_OK {
+                return result;
+            }
+            match event.r#type {
+                REAPED => report_exit(pf, &event),
+                WAIT => sleep(&event),
+                DRAINED | TIMED_OUT => {
+                    if let Some(left) = left.as_mut() {
+                        *left = pf_num_workers(pf);
+                    }
+                    return PF_OK;
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The decisions. Replies, signals, exits and the time go in; what is to be done comes out.
+//!
+//! No system call, no clock, no environment, no unsafe code: what this module does depends
+//! on nothing but its arguments, so it can be tested against any sequence of events.
+
+#![forbid(unsafe_code)]
+
+mod signals;
+mod spare;
+mod state;
+mod timers;
+mod workers;
+
+pub use signals::{Action, Signal};
+pub use spare::{NoStatuses, Spare, Statuses};
+pub use state::{Exit, Goal, Machine, Misuse, Policy, Reason, Step};
+pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
+pub use workers::{Pid, Worker};

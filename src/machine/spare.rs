@@ -1,0 +1,169 @@
+//! How many workers the pool wants, and which of them go when it has too many.
+
+use super::workers::{Pid, Worker, Workers};
+
+/// The bounds of a pool that keeps spare (idle) workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spare {
+    /// With fewer idle workers than this, the pool grows.
+    pub min: u32,
+    /// With more idle workers than this, the pool shrinks.
+    pub max: u32,
+}
+
+/// What the scoreboard says of the workers.
+pub trait Statuses {
+    /// Whether the worker with this index is at work.
+    fn is_busy(&self, index: u32) -> bool;
+}
+
+/// A pool without a scoreboard: nobody is known to be busy.
+#[derive(Debug)]
+pub struct NoStatuses;
+
+impl Statuses for NoStatuses {
+    fn is_busy(&self, _index: u32) -> bool {
+        false
+    }
+}
+
+/// What the pool wants now: more than 0, a worker; less than 0, so many workers fewer.
+pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn Statuses) -> i64 {
+    let len = workers.len() as i64;
+    let may_grow = len < i64::from(target);
+    let Some(spare) = spare else {
+        return i64::from(may_grow);
+    };
+    let (mut idle, mut leaving) = (0_i64, 0_i64);
+    for worker in workers.iter() {
+        if !pool.is_busy(worker.index) {
+            idle += 1;
+            leaving += i64::from(worker.stopping);
+        }
+    }
+    if idle - leaving < i64::from(spare.min) {
+        i64::from(may_grow)
+    } else {
+        -(idle - i64::from(spare.max)).max(0)
+    }
+}
+
+/// The numbers of busy workers outside of which `decide` would change its mind: fewer than
+/// the first, or more than the second.
+pub fn busy_bounds(
+    workers: &Workers,
+    target: u32,
+    spare: Spare,
+    pool: &dyn Statuses,
+) -> (i32, i32) {
+    let clamp = |n: i64| i32::try_from(n.clamp(-1, i64::from(i32::MAX))).unwrap_or(i32::MAX);
+    let len = workers.len() as i64;
+    let leaving = workers
+        .iter()
+        .filter(|worker| worker.stopping && !pool.is_busy(worker.index))
+        .count() as i64;
+    let low = clamp(len - i64::from(spare.max));
+    let high = if len < i64::from(target) {
+        clamp(len - leaving - i64::from(spare.min))
+    } else {
+        i32::MAX
+    };
+    (low, high)
+}
+
+/// The workers to stop so that `surplus` in all are on their way out: idle ones only, each
+/// asked once, the oldest generations first and the latest forked of those.
+pub fn to_stop(workers: &Workers, surplus: usize, pool: &dyn Statuses) -> Vec<Pid> {
+    let alive = || workers.iter().filter(|worker| !worker.exited);
+    let leaving = alive().filter(|worker| worker.stopping).count();
+    let mut idle: Vec<&Worker> = alive()
+        .filter(|worker| !worker.stopping && !pool.is_busy(worker.index))
+        .collect();
+    idle.sort_unstable_by_key(|worker| (worker.generation, std::cmp::Reverse(worker.serial)));
+    idle.truncate(surplus.saturating_sub(leaving));
+    idle.iter().map(|worker| worker.pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::timers::Time;
+    use super::*;
+
+    struct Busy<'a>(&'a [u32]);
+
+    impl Statuses for Busy<'_> {
+        fn is_busy(&self, index: u32) -> bool {
+            self.0.contains(&index)
+        }
+    }
+
+    fn pool(n: i32) -> Workers {
+        let mut workers = Workers::default();
+        for pid in 1..=n {
+            workers.insert(pid, 1, Time(0));
+        }
+        workers
+    }
+
+    const SPARE: Option<Spare> = Some(Spare { min: 2, max: 3 });
+
+    #[test]
+    fn a_plain_pool_is_kept_full() {
+        assert_eq!(decide(&pool(2), 3, None, &NoStatuses), 1);
+        assert_eq!(decide(&pool(3), 3, None, &NoStatuses), 0);
+        assert_eq!(decide(&pool(5), 3, None, &NoStatuses), 0);
+    }
+
+    #[test]
+    fn spare_workers_are_kept_between_their_bounds() {
+        assert_eq!(decide(&pool(1), 10, SPARE, &NoStatuses), 1);
+        assert_eq!(decide(&pool(2), 10, SPARE, &NoStatuses), 0);
+        assert_eq!(decide(&pool(3), 10, SPARE, &NoStatuses), 0);
+        assert_eq!(decide(&pool(6), 10, SPARE, &NoStatuses), -3);
+        assert_eq!(decide(&pool(6), 10, SPARE, &Busy(&[0, 1, 2, 3, 4])), 1);
+        assert_eq!(decide(&pool(6), 6, SPARE, &Busy(&[0, 1, 2, 3, 4])), 0);
+    }
+
+    #[test]
+    fn a_worker_that_is_leaving_is_no_spare() {
+        let mut workers = pool(3);
+        workers.get_mut(1).unwrap().stopping = true;
+        workers.get_mut(2).unwrap().stopping = true;
+        assert_eq!(decide(&workers, 10, SPARE, &NoStatuses), 1);
+    }
+
+    #[test]
+    fn idle_workers_go_each_asked_once() {
+        let mut workers = pool(6);
+        assert_eq!(to_stop(&workers, 2, &Busy(&[5, 4])), vec![4, 3]);
+        workers.get_mut(4).unwrap().stopping = true;
+        assert_eq!(to_stop(&workers, 2, &Busy(&[5, 4])), vec![3]);
+        workers.get_mut(3).unwrap().stopping = true;
+        assert_eq!(to_stop(&workers, 2, &Busy(&[5, 4])), Vec::<Pid>::new());
+    }
+
+    #[test]
+    fn old_generations_go_first() {
+        let mut workers = pool(2);
+        workers.insert(3, 2, Time(0));
+        assert_eq!(to_stop(&workers, 1, &NoStatuses), vec![2]);
+    }
+
+    #[test]
+    fn the_bounds_are_where_the_decision_changes() {
+        let all: [u32; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        for n in 0..=12 {
+            for target in [3, 8, 12, 20] {
+                let workers = pool(n);
+                for busy in 0..=n as usize {
+                    let statuses = Busy(all.get(..busy).unwrap_or(&[]));
+                    let (low, high) = busy_bounds(&workers, target, SPARE.unwrap(), &statuses);
+                    let wants = decide(&workers, target, SPARE, &statuses);
+                    let busy = busy as i32;
+                    assert_eq!(wants < 0, busy < low, "{n} workers, {busy} busy");
+                    assert_eq!(wants > 0, busy > high, "{n} workers, {busy} busy");
+                }
+            }
+        }
+    }
+}

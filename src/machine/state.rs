@@ -1,0 +1,544 @@
+//! The machine: one exhaustive decision, `next`, over all that is known.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use super::signals::{Action, Signal, Signals, Staggered};
+use super::spare::{self, Spare, Statuses};
+use super::timers::{Pacing, Time};
+use super::workers::{Pid, Worker, Workers};
+
+/// Looking for workers that somebody else reaped costs a system call for each; it is done at
+/// most this often.
+const AUDIT_EVERY: Duration = Duration::from_secs(1);
+
+/// What the host wants of the machine at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Nothing but what has to be done anyway: reap, and send what is due.
+    Rest,
+    /// Keep the pool full until a trapped signal arrives.
+    Run,
+    /// Wait for every worker, until the deadline if there is one.
+    Drain(Option<Time>),
+}
+
+/// Who decides how many workers there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The machine keeps as many as the target says.
+    Fixed,
+    /// The machine keeps idle ones between two bounds, and all of them under the target.
+    Spare(Spare),
+    /// The host demands each worker by itself, and paces its forks by itself.
+    Host,
+}
+
+/// Why a child is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A worker has ended; its status is zero, or it is of an earlier generation.
+    Ended,
+    /// A worker of the current generation has ended with a status that is not zero.
+    Failed,
+    /// A worker that was told to stop as one too many has ended.
+    Stopped,
+    /// A worker's status went to somebody else, or to nobody; it is reported as -1.
+    Stolen,
+    /// A child that is not a worker has ended.
+    Foreign,
+}
+
+/// The end of a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Its process id.
+    pub pid: Pid,
+    /// Its raw wait status; -1 if that is lost.
+    pub status: i32,
+    /// The generation it was forked in; 0 for a child that is not a worker.
+    pub generation: u64,
+    /// Its index; 0 for a child that is not a worker.
+    pub index: u32,
+    /// Why it is reported.
+    pub reason: Reason,
+}
+
+/// What is to be done next. The first three are for the system below, the rest for the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send the signal to the worker.
+    Kill {
+        /// The worker.
+        pid: Pid,
+        /// What it is sent; negative: its process group.
+        signal: Signal,
+    },
+    /// Look for one child that has exited; answer with `exited`, `none_exited` or `no_children`.
+    Reap,
+    /// Look which workers are no children any more; answer with `audited`.
+    Audit,
+    /// Fork a worker; answer with `forked` or `fork_failed`.
+    Fork {
+        /// The worker's index.
+        index: u32,
+        /// Its generation.
+        generation: u64,
+    },
+    /// A child has been reaped.
+    Reaped(Exit),
+    /// Sleep until something happens, or until the moment given.
+    Wait {
+        /// When to come back at the latest.
+        until: Option<Time>,
+        /// The numbers of busy workers outside of which to come back at once.
+        busy: Option<(i32, i32)>,
+    },
+    /// A trapped signal has ended the run.
+    Stopped(Signal),
+    /// No worker is left.
+    Drained,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+/// A call that does not fit what went before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// A fork was asked for and its outcome has not been reported.
+    Unanswered,
+    /// No fork was asked for.
+    NotAsked,
+    /// This is a worker, and the call is the manager's.
+    InWorker,
+}
+
+/// All that the manager knows.
+#[derive(Debug)]
+pub struct Machine {
+    /// Who decides on the number of workers.
+    pub policy: Policy,
+    /// The most workers there are to be.
+    pub target: u32,
+    /// What a worker is sent when it is one too many.
+    pub stop_signal: Signal,
+    /// When forks may happen.
+    pub pacing: Pacing,
+    /// Trapped signals, and what the program sees of them.
+    pub signals: Signals,
+    /// What trapped signals do to the workers, where the host leaves that to the machine.
+    pub actions: BTreeMap<Signal, Action>,
+    generation: u64,
+    goal: Goal,
+    workers: Workers,
+    asked: Option<u32>,
+    demand: i64,
+    worker: Option<(u32, u64)>,
+    staggered: Option<Staggered>,
+    outbox: VecDeque<(Pid, Signal)>,
+    stopped_by: Option<Signal>,
+    lost: VecDeque<Exit>,
+    reported: Option<(Pid, u64)>,
+    children_changed: bool,
+    found_none_yet: bool,
+    audit_at: Option<Time>,
+    audited_at: Option<Time>,
+    woken: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Machine {
+            policy: Policy::Fixed,
+            target: 10,
+            stop_signal: 15,
+            pacing: Pacing::default(),
+            signals: Signals::default(),
+            actions: BTreeMap::new(),
+            generation: 0,
+            goal: Goal::Rest,
+            workers: Workers::default(),
+            asked: None,
+            demand: 0,
+            worker: None,
+            staggered: None,
+            outbox: VecDeque::new(),
+            stopped_by: None,
+            lost: VecDeque::new(),
+            reported: None,
+            children_changed: true,
+            found_none_yet: true,
+            audit_at: None,
+            audited_at: None,
+            woken: false,
+        }
+    }
+}
+
+impl Machine {
+    /// A run begins: a new generation, and whatever the program has read is settled.
+    pub fn begin(&mut self) {
+        self.signals.begin();
+        self.generation += 1;
+        self.goal = Goal::Run;
+        // Children that ended while nobody asked may have left without a notice.
+        self.children_changed();
+    }
+
+    /// Sets what the host wants from the next step on.
+    pub fn set_goal(&mut self, goal: Goal) {
+        self.goal = goal;
+    }
+
+    /// What the host wants at present.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// The current generation; workers forked from now on belong to it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Sets the current generation.
+    pub fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// The host's own decision for the next step, under `Policy::Host`.
+    pub fn demand(&mut self, workers: i64) {
+        self.demand = workers;
+    }
+
+    /// The next wait ends at once: something has changed that the host has not looked at.
+    pub fn wake(&mut self) {
+        self.woken = true;
+    }
+
+    /// A trapped signal has arrived.
+    pub fn signal(&mut self, signal: Signal) {
+        let running = matches!(self.goal, Goal::Run);
+        self.signals.arrived(signal, running);
+    }
+
+    /// A child may have exited.
+    pub fn children_changed(&mut self) {
+        self.children_changed = true;
+        self.found_none_yet = true;
+    }
+
+    /// The workers.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// In a worker: its index and generation.
+    pub fn in_worker(&self) -> Option<(u32, u64)> {
+        self.worker
+    }
+
+    /// This process has forked by itself, and is no worker: the workers are its parent's.
+    pub fn disown(&mut self) {
+        self.workers.clear();
+        self.lost.clear();
+        self.outbox.clear();
+        self.staggered = None;
+        self.asked = None;
+        self.reported = None;
+        self.stopped_by = None;
+    }
+
+    /// Enters a process that the host has forked by itself, or takes one over as a worker.
+    pub fn adopt(&mut self, pid: Pid, generation: u64, now: Time) {
+        self.workers.insert(pid, generation, now);
+        self.woken = true;
+    }
+
+    /// Takes a worker out of the table, whatever it does.
+    pub fn forget(&mut self, pid: Pid) -> Option<Worker> {
+        self.woken = true;
+        self.workers.remove(pid)
+    }
+
+    /// Takes a worker out of the table if its reap has been reported.
+    pub fn release(&mut self, pid: Pid) -> Option<Worker> {
+        if self.workers.get(pid)?.exited {
+            self.workers.remove(pid)
+        } else {
+            None
+        }
+    }
+
+    /// The fork that was asked for has made a worker, and this is its parent.
+    pub fn forked(&mut self, pid: Pid, now: Time) -> Result<u32, Misuse> {
+        self.asked.take().ok_or(Misuse::NotAsked)?;
+        let index = self.workers.insert(pid, self.generation, now);
+        if !matches!(self.policy, Policy::Host) {
+            self.pacing.defer(now, self.pacing.spawn_interval);
+        }
+        Ok(index)
+    }
+
+    /// The fork that was asked for has made a worker, and this is it. Nothing is freed: a
+    /// page that is not touched need not be copied.
+    pub fn forked_here(&mut self) -> Result<(), Misuse> {
+        let index = self.asked.take().ok_or(Misuse::NotAsked)?;
+        self.worker = Some((index, self.generation));
+        Ok(())
+    }
+
+    /// The fork that was asked for has failed. Returns how many failures to report now.
+    pub fn fork_failed(&mut self, now: Time) -> Result<u32, Misuse> {
+        self.asked.take().ok_or(Misuse::NotAsked)?;
+        Ok(self.pacing.fork_failed(now))
+    }
+
+    /// The system has reaped a child.
+    pub fn exited(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
+        self.found_none_yet = false;
+        let exit = self.mark_exited(pid, status, false);
+        if matches!(exit.reason, Reason::Failed) && !matches!(self.policy, Policy::Host) {
+            self.pacing.defer(now, self.pacing.err_respawn_interval);
+        }
+        exit
+    }
+
+    /// The system has children, and none of them has exited.
+    pub fn none_exited(&mut self, now: Time) {
+        self.children_changed = false;
+        if self.found_none_yet && !self.workers.is_empty() {
+            // Something was said to have exited, and nothing had: somebody else took it.
+            let next = self
+                .audited_at
+                .map_or(now, |audited_at| audited_at.after(AUDIT_EVERY));
+            self.audit_at.get_or_insert(next.max(now));
+        }
+    }
+
+    /// The system has no children: every worker's status went elsewhere.
+    pub fn no_children(&mut self) {
+        self.children_changed = false;
+        let pids: Vec<Pid> = self.workers.iter().map(|worker| worker.pid).collect();
+        self.audited(&pids, None);
+    }
+
+    /// These workers are no children any more. `now` is given if all of them were looked at.
+    pub fn audited(&mut self, missing: &[Pid], now: Option<Time>) {
+        if now.is_some() {
+            self.audited_at = now;
+            self.audit_at = None;
+        }
+        for &pid in missing {
+            if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
+                let exit = self.mark_exited(pid, -1, true);
+                self.lost.push_back(exit);
+            }
+        }
+    }
+
+    fn mark_exited(&mut self, pid: Pid, status: i32, stolen: bool) -> Exit {
+        let generation = self.generation;
+        let Some(worker) = self.workers.get_mut(pid) else {
+            return Exit {
+                pid,
+                status,
+                generation: 0,
+                index: 0,
+                reason: Reason::Foreign,
+            };
+        };
+        worker.exited = true;
+        let reason = if stolen {
+            Reason::Stolen
+        } else if worker.stopping {
+            Reason::Stopped
+        } else if status != 0 && worker.generation == generation {
+            Reason::Failed
+        } else {
+            Reason::Ended
+        };
+        let exit = Exit {
+            pid,
+            status,
+            generation: worker.generation,
+            index: worker.index,
+            reason,
+        };
+        self.reported = (!stolen).then_some((pid, worker.serial));
+        exit
+    }
+
+    /// Starts to send a signal to one worker after the other; replaces what was under way.
+    pub fn stagger(&mut self, action: Action, now: Time) {
+        self.staggered = Some(Staggered::new(action, &self.workers, now));
+    }
+
+    /// The staggered signal that is due.
+    pub fn staggered_due(&mut self, now: Time) -> Option<(Pid, Signal)> {
+        self.staggered.as_mut()?.due(&self.workers, now)
+    }
+
+    /// Marks as many idle workers as are needed for `surplus` to be on their way out, and
+    /// returns those that are to be told so.
+    pub fn stop_workers(&mut self, surplus: usize, pool: &dyn Statuses) -> Vec<Pid> {
+        let pids = spare::to_stop(&self.workers, surplus, pool);
+        for &pid in &pids {
+            if let Some(worker) = self.workers.get_mut(pid) {
+                worker.stopping = true;
+            }
+        }
+        pids
+    }
+
+    /// What the pool wants by the machine's own policy: more than 0, a worker; less than 0,
+    /// so many fewer.
+    fn decide(&self, pool: &dyn Statuses) -> i64 {
+        match self.policy {
+            Policy::Fixed => spare::decide(&self.workers, self.target, None, pool),
+            Policy::Spare(bounds) => spare::decide(&self.workers, self.target, Some(bounds), pool),
+            Policy::Host => 0,
+        }
+    }
+
+    /// The next thing to do. Deterministic: the same history gives the same step.
+    pub fn next(&mut self, now: Time, pool: &dyn Statuses) -> Result<Step, Misuse> {
+        if self.worker.is_some() {
+            return Err(Misuse::InWorker);
+        }
+        if self.asked.is_some() {
+            return Err(Misuse::Unanswered);
+        }
+        self.settle();
+
+        let demand = std::mem::take(&mut self.demand);
+        if demand > 0 && matches!(self.policy, Policy::Host) && self.pacing.is_open(now) {
+            return Ok(self.ask_for_fork());
+        }
+        if matches!(self.goal, Goal::Run) && self.stopped_by.is_none() {
+            if let Some(signal) = self.signals.first() {
+                self.signals.take(signal);
+                self.act_on(signal, now);
+                self.stopped_by = Some(signal);
+            }
+        }
+        if let Some((pid, signal)) = self.outbox.pop_front() {
+            return Ok(Step::Kill { pid, signal });
+        }
+        if let Some((pid, signal)) = self.staggered_due(now) {
+            return Ok(Step::Kill { pid, signal });
+        }
+        if let Some(signal) = self.stopped_by.take() {
+            self.goal = Goal::Rest;
+            return Ok(Step::Stopped(signal));
+        }
+
+        let wanted = match self.goal {
+            Goal::Run => self.decide(pool),
+            Goal::Rest | Goal::Drain(_) => 0,
+        };
+        if wanted != 0 && self.pacing.is_open(now) {
+            if wanted > 0 {
+                return Ok(self.ask_for_fork());
+            }
+            let surplus = usize::try_from(-wanted).unwrap_or(0);
+            let stop_signal = self.stop_signal;
+            let told = self.stop_workers(surplus, pool);
+            if !told.is_empty() {
+                self.outbox
+                    .extend(told.iter().map(|&pid| (pid, stop_signal)));
+                self.pacing.defer(now, self.pacing.spawn_interval);
+                return self.next(now, pool);
+            }
+        }
+
+        if let Some(exit) = self.lost.pop_front() {
+            self.reported = self
+                .workers
+                .get(exit.pid)
+                .map(|worker| (worker.pid, worker.serial));
+            return Ok(Step::Reaped(exit));
+        }
+        if self.children_changed {
+            return Ok(Step::Reap);
+        }
+        if self.audit_at.is_some_and(|at| at <= now) {
+            return Ok(Step::Audit);
+        }
+
+        let mut until = self
+            .staggered
+            .as_ref()
+            .and_then(|s| s.next_at(&self.workers));
+        let mut sooner = |at: Time| until = Some(until.map_or(at, |until: Time| until.min(at)));
+        if let Some(at) = self.audit_at {
+            sooner(at);
+        }
+        match self.goal {
+            Goal::Drain(deadline) => {
+                if self.workers.is_empty() {
+                    self.goal = Goal::Rest;
+                    return Ok(Step::Drained);
+                }
+                if deadline.is_some_and(|deadline| deadline <= now) {
+                    self.goal = Goal::Rest;
+                    return Ok(Step::TimedOut);
+                }
+                if let Some(deadline) = deadline {
+                    sooner(deadline);
+                }
+            }
+            Goal::Run if wanted != 0 && !self.pacing.is_open(now) => sooner(self.pacing.open_at()),
+            Goal::Run | Goal::Rest => {}
+        }
+        if std::mem::take(&mut self.woken) {
+            sooner(now);
+        }
+        let busy = match (self.policy, self.goal) {
+            (Policy::Spare(bounds), Goal::Run) => {
+                Some(spare::busy_bounds(&self.workers, self.target, bounds, pool))
+            }
+            (Policy::Spare(_), Goal::Rest | Goal::Drain(_)) | (Policy::Fixed | Policy::Host, _) => {
+                None
+            }
+        };
+        Ok(Step::Wait { until, busy })
+    }
+
+    fn ask_for_fork(&mut self) -> Step {
+        let index = self.workers.next_index();
+        self.asked = Some(index);
+        Step::Fork {
+            index,
+            generation: self.generation,
+        }
+    }
+
+    fn act_on(&mut self, signal: Signal, now: Time) {
+        let Some(&action) = self.actions.get(&signal) else {
+            return;
+        };
+        if action.send == 0 {
+            return;
+        }
+        if action.interval.is_zero() {
+            self.outbox.extend(
+                self.workers
+                    .signalled_in_order()
+                    .iter()
+                    .map(|worker| (worker.pid, action.send)),
+            );
+        } else {
+            self.stagger(action, now);
+        }
+    }
+
+    /// The worker that was reported last leaves the table: the host has moved on.
+    fn settle(&mut self) {
+        if let Some((pid, serial)) = self.reported.take() {
+            let same = |worker: &Worker| worker.serial == serial && worker.exited;
+            if self.workers.get(pid).is_some_and(same) {
+                self.workers.remove(pid);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The one table of workers.
+//!
+//! A pid is in the table from the moment its fork is reported to the moment its reap has
+//! been reported to the host, or until the host takes it out. Between the system's reap and
+//! the host's report it is still counted, but never signalled: its number may already
+//! belong to a stranger.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::timers::Time;
+
+/// A process id, as the kernel numbers them.
+pub type Pid = i32;
+
+/// What the manager knows of one worker.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// Its process id.
+    pub pid: Pid,
+    /// The generation it was forked in.
+    pub generation: u64,
+    /// The lowest number from 0 that no other worker had when it was forked.
+    pub index: u32,
+    /// Counts forks; tells two workers with the same pid apart.
+    pub serial: u64,
+    /// When it was forked.
+    pub spawned_at: Time,
+    /// It was told to stop because the pool has too many.
+    pub stopping: bool,
+    /// It has been reaped, and the host has not been told, or has not moved on since.
+    pub exited: bool,
+}
+
+/// The table, and the worker indexes that are free.
+#[derive(Debug, Default)]
+pub struct Workers {
+    by_pid: BTreeMap<Pid, Worker>,
+    freed: BinaryHeap<Reverse<u32>>,
+    next_index: u32,
+    next_serial: u64,
+}
+
+impl Workers {
+    /// How many workers are counted: those alive, and those whose reap is still to be reported.
+    pub fn len(&self) -> usize {
+        self.by_pid.len()
+    }
+
+    /// Whether no worker is counted.
+    pub fn is_empty(&self) -> bool {
+        self.by_pid.is_empty()
+    }
+
+    /// The index that the next worker gets.
+    pub fn next_index(&self) -> u32 {
+        self.freed
+            .peek()
+            .map_or(self.next_index, |&Reverse(index)| index)
+    }
+
+    /// Enters a worker under the lowest free index, and returns that. A pid that is there
+    /// already keeps its index and becomes a new worker otherwise: the kernel gives a
+    /// number out again only after its former owner was reaped.
+    pub fn insert(&mut self, pid: Pid, generation: u64, now: Time) -> u32 {
+        self.remove(pid);
+        let index = match self.freed.pop() {
+            Some(Reverse(index)) => index,
+            None => {
+                self.next_index += 1;
+                self.next_index - 1
+            }
+        };
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.by_pid.insert(
+            pid,
+            Worker {
+                pid,
+                generation,
+                index,
+                serial,
+                spawned_at: now,
+                stopping: false,
+                exited: false,
+            },
+        );
+        index
+    }
+
+    /// Takes a worker out and frees its index.
+    pub fn remove(&mut self, pid: Pid) -> Option<Worker> {
+        let worker = self.by_pid.remove(&pid)?;
+        self.freed.push(Reverse(worker.index));
+        Some(worker)
+    }
+
+    /// Forgets every worker.
+    pub fn clear(&mut self) {
+        self.by_pid.clear();
+        self.freed.clear();
+        self.next_index = 0;
+    }
+
+    /// The worker with this pid.
+    pub fn get(&self, pid: Pid) -> Option<&Worker> {
+        self.by_pid.get(&pid)
+    }
+
+    /// The worker with this pid, to change.
+    pub fn get_mut(&mut self, pid: Pid) -> Option<&mut Worker> {
+        self.by_pid.get_mut(&pid)
+    }
+
+    /// All that are counted, by rising pid.
+    pub fn iter(&self) -> impl Iterator<Item = &Worker> {
+        self.by_pid.values()
+    }
+
+    /// The lowest pid above `pid`.
+    pub fn next_pid(&self, pid: Pid) -> Option<Pid> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.by_pid
+            .range((Excluded(pid), Unbounded))
+            .next()
+            .map(|(&pid, _)| pid)
+    }
+
+    /// Those that may be signalled, in the order in which their pids sort as strings:
+    /// programs have seen that order for ever.
+    pub fn signalled_in_order(&self) -> Vec<&Worker> {
+        let mut alive: Vec<&Worker> = self.iter().filter(|worker| !worker.exited).collect();
+        alive.sort_unstable_by_key(|worker| string_order(worker.pid));
+        alive
+    }
+}
+
+/// A key under which positive numbers sort as their decimal digits do.
+fn string_order(pid: Pid) -> (u64, u32) {
+    let number = u64::try_from(pid).unwrap_or(0);
+    let digits = number.checked_ilog10().map_or(1, |log| log + 1);
+    (number * 10_u64.pow(10 - digits), digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_index_is_given_first() {
+        let mut workers = Workers::default();
+        for pid in 100..105 {
+            assert_eq!(workers.insert(pid, 1, Time(0)), (pid - 100) as u32);
+        }
+        workers.remove(103);
+        workers.remove(101);
+        assert_eq!(workers.next_index(), 1);
+        assert_eq!(workers.insert(200, 1, Time(0)), 1);
+        assert_eq!(workers.insert(201, 1, Time(0)), 3);
+        assert_eq!(workers.insert(202, 1, Time(0)), 5);
+    }
+
+    #[test]
+    fn pids_sort_as_strings() {
+        let mut workers = Workers::default();
+        for pid in [9, 10, 100, 99, 1, 2_000_000, 20] {
+            workers.insert(pid, 1, Time(0));
+        }
+        let order: Vec<Pid> = workers.signalled_in_order().iter().map(|w| w.pid).collect();
+        let mut expected: Vec<Pid> = workers.iter().map(|w| w.pid).collect();
+        expected.sort_by_key(Pid::to_string);
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn an_exited_worker_is_counted_but_not_signalled() {
+        let mut workers = Workers::default();
+        workers.insert(5, 1, Time(0));
+        workers.get_mut(5).unwrap().exited = true;
+        assert_eq!(workers.len(), 1);
+        assert!(workers.signalled_in_order().is_empty());
+    }
+}

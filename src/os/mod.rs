@@ -1,0 +1,7 @@
+//! Facts and effects: what the kernel knows and does. It decides nothing.
+
+pub mod clock;
+pub mod kill;
+pub mod shm;
+pub mod signals;
+pub mod wait;

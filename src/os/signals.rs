@@ -1,0 +1,288 @@
+//! Signals as they arrive: the lock-free record of those that have, the self-pipe that ends
+//! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::unistd::pipe2;
+use signal_hook::SigId;
+use signal_hook::low_level;
+
+use crate::machine::Signal;
+
+/// One more than the highest signal number on any system that this builds on.
+const SIGNALS: usize = 129;
+
+/// Which signals have arrived, and in what order. A signal handler may write to it.
+#[derive(Debug)]
+pub struct Arrivals {
+    count: AtomicU64,
+    arrived: [AtomicU64; SIGNALS],
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Arrivals {
+            count: AtomicU64::new(0),
+            arrived: [const { AtomicU64::new(0) }; SIGNALS],
+        }
+    }
+}
+
+impl Arrivals {
+    /// Records a signal; one that waits already is left where it is. Async-signal-safe.
+    /// Returns whether the number can be a signal's.
+    pub fn record(&self, signal: Signal) -> bool {
+        let Some(slot) = usize::try_from(signal)
+            .ok()
+            .filter(|&n| n > 0)
+            .and_then(|n| self.arrived.get(n))
+        else {
+            return false;
+        };
+        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        // A failure means that an equal one is still waiting; the two are one.
+        let _ = slot.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+        true
+    }
+
+    /// Takes out what has arrived since `seen`, which is brought up to date, in order of arrival.
+    pub fn take(&self, seen: &mut u64) -> Vec<Signal> {
+        let count = self.count.load(Ordering::SeqCst);
+        if count == *seen {
+            return Vec::new();
+        }
+        *seen = count;
+        let mut arrived: Vec<(u64, Signal)> = (1_i32..)
+            .zip(&self.arrived[1..])
+            .filter_map(|(signal, slot)| {
+                let number = slot.swap(0, Ordering::SeqCst);
+                (number != 0).then_some((number, signal))
+            })
+            .collect();
+        arrived.sort_unstable();
+        arrived.into_iter().map(|(_, signal)| signal).collect()
+    }
+}
+
+/// A pipe that a signal handler, or a worker, writes to so that a wait ends.
+#[derive(Debug)]
+pub struct WakePipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl WakePipe {
+    /// A new pipe: it never blocks, and no program that is exec'd inherits it.
+    pub fn new() -> Result<WakePipe, Errno> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        Ok(WakePipe { read, write })
+    }
+
+    /// The descriptor that becomes readable.
+    pub fn read_fd(&self) -> RawFd {
+        self.read.as_raw_fd()
+    }
+
+    /// The descriptor to write to.
+    pub fn write_fd(&self) -> RawFd {
+        self.write.as_raw_fd()
+    }
+
+    /// Empties the pipe. What the bytes meant is recorded elsewhere.
+    pub fn drain(&self) {
+        let mut bytes = [0_u8; 256];
+        while let Ok(n) = nix::unistd::read(self.read.as_fd(), &mut bytes) {
+            if n < bytes.len() {
+                return;
+            }
+        }
+    }
+}
+
+/// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
+/// one byte more.
+pub fn wake(write_fd: RawFd) {
+    let errno = Errno::last();
+    // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
+    let _ = unsafe { libc::write(write_fd, [0_u8].as_ptr().cast(), 1) };
+    errno.set();
+}
+
+/// The handlers that a C host lets the library install.
+#[derive(Debug)]
+pub struct Traps {
+    installed: BTreeMap<Signal, SigId>,
+    children: Option<SigId>,
+    child_arrived: Arc<AtomicBool>,
+}
+
+impl Default for Traps {
+    fn default() -> Self {
+        Traps {
+            installed: BTreeMap::new(),
+            children: None,
+            // A child may have gone before anybody watched.
+            child_arrived: Arc::new(AtomicBool::new(true)),
+        }
+    }
+}
+
+impl Traps {
+    /// Traps a signal: its arrival is recorded and ends a wait.
+    pub fn trap(
+        &mut self,
+        signal: Signal,
+        arrivals: &Arc<Arrivals>,
+        pipe: &WakePipe,
+    ) -> std::io::Result<()> {
+        if self.installed.contains_key(&signal) {
+            return Ok(());
+        }
+        let arrivals = Arc::clone(arrivals);
+        let write_fd = pipe.write_fd();
+        let action = move || {
+            arrivals.record(signal);
+            wake(write_fd);
+        };
+        // SAFETY: the action stores atomics and writes a byte, all async-signal-safe, and the
+        // pipe is closed only after the action is unregistered (see `remove`).
+        let id = unsafe { low_level::register(signal, action) }?;
+        self.installed.insert(signal, id);
+        Ok(())
+    }
+
+    /// Lets the exit of a child end a wait.
+    pub fn watch_children(&mut self, pipe: &WakePipe) -> std::io::Result<()> {
+        if self.children.is_some() {
+            return Ok(());
+        }
+        let arrived = Arc::clone(&self.child_arrived);
+        let write_fd = pipe.write_fd();
+        let action = move || {
+            arrived.store(true, Ordering::SeqCst);
+            wake(write_fd);
+        };
+        // SAFETY: as in `trap`.
+        self.children = Some(unsafe { low_level::register(libc::SIGCHLD, action) }?);
+        Ok(())
+    }
+
+    /// Whether SIGCHLD has arrived since the last time this was asked; none if nobody watches.
+    pub fn child_arrived(&self) -> Option<bool> {
+        self.children?;
+        Some(self.child_arrived.swap(false, Ordering::SeqCst))
+    }
+
+    /// The signals that have a handler of ours, SIGCHLD included.
+    pub fn signals(&self) -> impl Iterator<Item = Signal> {
+        let children = self.children.map(|_| libc::SIGCHLD);
+        self.installed.keys().copied().chain(children)
+    }
+
+    /// Takes every action of ours out.
+    pub fn remove(&mut self) {
+        for (_, id) in std::mem::take(&mut self.installed) {
+            low_level::unregister(id);
+        }
+        if let Some(id) = self.children.take() {
+            low_level::unregister(id);
+        }
+    }
+}
+
+/// The mask to put back after a fork.
+#[derive(Debug)]
+pub struct SavedMask(SigSet);
+
+/// Blocks these signals until `restore`: from before a fork until the parent knows the
+/// pid and the child has its own dispositions. None if there are none to block.
+pub fn block(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
+    let mut set = SigSet::empty();
+    let mut any = false;
+    for signal in signals {
+        if let Ok(signal) = signal.try_into() {
+            set.add(signal);
+            any = true;
+        }
+    }
+    if !any {
+        return None;
+    }
+    let mut old = SigSet::empty();
+    // It fails for a wrong `how` only (pthread_sigmask(3)).
+    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut old));
+    Some(SavedMask(old))
+}
+
+/// Puts a mask back.
+pub fn restore(mask: &SavedMask) {
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask.0), None);
+}
+
+/// Gives a signal its default disposition, for a worker that has just been forked.
+pub fn reset_to_default(signal: Signal) {
+    // SAFETY: SIG_DFL runs no code of anybody's.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Whether the number is that of a signal that exists here and can be sent.
+pub fn is_signal(signal: Signal) -> bool {
+    // kill(2) would tell as well, but only by sending it; sigaddset(3) checks the number alone.
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset(3) initialises the set before sigaddset(3) reads it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        signal > 0 && libc::sigaddset(set.as_mut_ptr(), signal) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_keep_their_order_and_merge() {
+        let arrivals = Arrivals::default();
+        let mut seen = 0;
+        for signal in [15, 1, 10, 1, 15] {
+            assert!(arrivals.record(signal));
+        }
+        assert_eq!(arrivals.take(&mut seen), [15, 1, 10]);
+        assert!(arrivals.take(&mut seen).is_empty());
+        arrivals.record(1);
+        assert_eq!(arrivals.take(&mut seen), [1]);
+    }
+
+    #[test]
+    fn only_numbers_of_signals_are_recorded() {
+        let arrivals = Arrivals::default();
+        for signal in [0, -1, i32::MIN, i32::MAX, 129] {
+            assert!(!arrivals.record(signal), "{signal}");
+        }
+        assert!(arrivals.take(&mut 0).is_empty());
+    }
+
+    #[test]
+    fn a_wake_is_seen_once_drained_never_blocks() {
+        let pipe = WakePipe::new().unwrap();
+        for _ in 0..100_000 {
+            wake(pipe.write_fd());
+        }
+        pipe.drain();
+        pipe.drain();
+    }
+
+    #[test]
+    fn signals_that_exist() {
+        assert!(is_signal(libc::SIGTERM));
+        for signal in [0, -1, -15, 4000] {
+            assert!(!is_signal(signal), "{signal}");
+        }
+    }
+}

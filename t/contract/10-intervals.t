@@ -1,0 +1,146 @@
+# Contract 10: spawn_interval passes after a fork and after a worker is stopped;
+# err_respawn_interval after a worker of the current generation ended badly.
+use strict;
+use warnings;
+use lib 't/lib';
+use ProcessTest;
+use Test::More;
+
+# An interval that must not be applied is this long: applied all the same, it is a hang.
+my $NEVER = 1000;
+# Clocks are read at different places, and may be different clocks.
+my $SLACK = 0.02;
+
+sub facts {
+    my ($title, $source) = @_;
+    my $program = run("use strict; use warnings;\nuse Time::HiRes ();\nuse Parallel::Prefork;\n$source",
+        deadline => 15, args => [$NEVER]);
+    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
+    ok !$program->timed_out, "$title: in time";
+    return $program->out =~ /^(.+?) = (.*)$/mg;
+}
+
+my %spawn = facts('spawn_interval', <<'PERL');
+my ($pm, @forks);
+$pm = Parallel::Prefork->new(
+    max_workers    => 2,
+    trap_signals   => {},
+    spawn_interval => 0.2,
+    before_fork    => sub { push @forks, Time::HiRes::time() },
+    after_fork     => sub { $pm->signal_received('enough') if @forks == 3 },
+);
+$pm->start(sub { exit 0 });
+printf "gap %d = %.3f\n", $_, $forks[$_] - $forks[$_ - 1] for 1, 2;
+$pm->wait_all_children;
+
+my $forked = 0;
+$pm = Parallel::Prefork->new(max_workers => 1, trap_signals => {}, spawn_interval => $ARGV[0],
+    after_fork => sub { $forked++; $pm->signal_received('enough') });
+$pm->start(sub { exit 0 });
+print "first = $forked\n";
+$pm->wait_all_children;
+PERL
+
+cmp_ok $spawn{"gap $_"}, '>=', 0.2 - $SLACK, "spawn_interval passes after fork $_" for 1, 2;
+is $spawn{first}, 1, 'the first fork of a start does not wait for spawn_interval';
+
+my %stop = facts('stopping', <<'PERL');
+# Forks two workers without an interval, then stops them with one.
+{ package Shrinks; our @ISA = ('Parallel::Prefork');
+  our ($full, $since);
+  sub _decide_action {
+      my $self = shift;
+      $full ||= $self->num_workers == 2;
+      return 1 if !$full;
+      $self->spawn_interval(0.2);
+      $since ||= Time::HiRes::time();
+      return -1;
+  }
+  sub _max_wait { return 0.02 } }
+my @ends;
+pipe my $ready, my $report or die $!;
+my $pm = Shrinks->new(
+    max_workers   => 2,
+    trap_signals  => { TERM => 'TERM' },
+    after_fork    => sub { sysread $ready, my $worker_is_up, 1 },
+    on_child_reap => sub { push @ends, Time::HiRes::time(); $_[0]->signal_received('enough') if @ends == 2 },
+);
+# They end well: a bad end has an interval of its own.
+$pm->start(sub { $SIG{TERM} = sub { exit 0 }; syswrite $report, 'x'; sleep 1 while 1 });
+printf "second = %.3f\n", $ends[1] - $Shrinks::since;
+print "left = ", $pm->num_workers, "\n";
+PERL
+
+is $stop{left}, 0, 'start stops workers as long as _decide_action is negative';
+cmp_ok $stop{second}, '>=', 0.2 - $SLACK, 'spawn_interval passes after a worker is stopped';
+
+my %bad = facts('err_respawn_interval', <<'PERL');
+# Three workers in turn end badly; the pool has a second, empty place when the third does.
+my ($pm, $number, %end, @forks);
+my @ways = (sub { exit 1 }, sub { kill 'KILL', $$ }, sub { die "bad end\n" }, sub { exit 0 });
+pipe my $times, my $report or die $!;
+$pm = Parallel::Prefork->new(
+    max_workers          => 1,
+    trap_signals         => {},
+    err_respawn_interval => 0.2,
+    before_fork          => sub { push @forks, Time::HiRes::time() },
+    after_fork           => sub { $pm->signal_received('enough') if @forks == 4 },
+    on_child_reap        => sub { $end{ scalar @forks } ||= readline $times; $pm->max_workers(2) if @forks == 3 },
+);
+$pm->start(sub {
+    syswrite $report, sprintf "%.6f\n", Time::HiRes::time();
+    $ways[$#forks]->();
+});
+printf "gap %d = %.3f\n", $_, $forks[$_] - $end{$_} for 1 .. 3;
+$pm->wait_all_children;
+PERL
+
+cmp_ok $bad{'gap 1'}, '>=', 0.2 - $SLACK, 'err_respawn_interval passes after a worker that exits with a code';
+cmp_ok $bad{'gap 2'}, '>=', 0.2 - $SLACK, 'and after one that is killed';
+cmp_ok $bad{'gap 3'}, '>=', 0.2 - $SLACK, 'and after one that dies, also for a place that is added to the pool';
+
+my %good = facts('a good end', <<'PERL');
+my ($pm, $forks);
+$pm = Parallel::Prefork->new(
+    max_workers          => 1,
+    trap_signals         => {},
+    err_respawn_interval => $ARGV[0],
+    after_fork           => sub { $pm->signal_received('enough') if ++$forks == 3 },
+);
+$pm->start(sub { exit 0 });
+print "forks = $forks\n";
+$pm->wait_all_children;
+PERL
+
+is $good{forks}, 3, 'a worker that ends with status 0 is replaced at once';
+
+my %older = facts('an older generation', <<'PERL');
+# The worker of the first generation ends badly in the second, when the pool is full.
+my ($pm, $forks, $status);
+pipe my $wait, my $hold or die $!;
+pipe my $wait_longer, my $hold_longer or die $!;
+$pm = Parallel::Prefork->new(
+    max_workers          => 1,
+    trap_signals         => {},
+    err_respawn_interval => $ARGV[0],
+    after_fork           => sub {
+        $forks++;
+        $pm->signal_received('up')     if $forks == 1;
+        close $hold                    if $forks == 2;
+        $pm->signal_received('enough') if $forks == 3;
+    },
+    on_child_reap        => sub { $status = $_[2] },
+);
+$pm->start(sub { close $hold; close $hold_longer; sysread $wait, my $end, 1; exit 1 });
+$pm->max_workers(2);
+$pm->start(sub { close $hold; close $hold_longer; sysread $wait_longer, my $end, 1 });
+print "forks = $forks\n";
+print "status = $status\n";
+close $hold_longer;
+$pm->wait_all_children;
+PERL
+
+is $older{status}, 1 << 8, 'a worker of an older generation ends badly';
+is $older{forks},  3,      'and is replaced at once all the same';
+
+done_testing;
