@@ -286,8 +286,9 @@ pf_result pf_set_signal_received(pf_t *pf, int32_t value);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_take_signal(pf_t *pf, int32_t signal);
 
-// If the program has read the signal that it knows of and another one waits, that one is
-// what it reads next; returns what that is. For programs that wait and poll between runs.
+// If the program knows of no signal, or has read the one that it knows of, and another one
+// waits, that one is what it reads next; returns what that is. For programs that wait and
+// poll between runs, and for hosts that act on signals by themselves.
 //
 // Manager.
 //
@@ -353,7 +354,8 @@ pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
 pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 
 // Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
-// ones by the scoreboard, each only once ever.
+// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
+// of those that were sent it now.
 //
 // Manager, its hooks.
 //
@@ -361,8 +363,9 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal);
+// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
+// written to.
+pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
 
 // The number of workers that were told to stop, are still there, and are idle by the
 // scoreboard.

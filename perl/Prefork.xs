@@ -138,6 +138,20 @@ check(pTHX_ host_t *host, pf_result result)
         croak("%s", pf_error_message(host->pf));
 }
 
+/* A worker that starts workers of its own is the manager of a new pool. */
+static void
+leave_pool(pTHX_ host_t *host)
+{
+    if (pf_worker_index(host->pf) >= 0) {
+        pf_t *pf;
+        CALL(pf = pf_new(); pf_demand(pf, 0));
+        if (!pf)
+            croak("libprefork cannot make a manager");
+        CALL(pf_free(host->pf));
+        host->pf = pf;
+    }
+}
+
 static SV *
 member(pTHX_ SV *object, const char *name)
 {
@@ -245,10 +259,10 @@ sleep_with_mask(pTHX_ const sigset_t *mask, double timeout, int fd)
 }
 
 /* The next child that was reaped, into event; false if there is none. With blocking, waits
- * once for something to happen before it says so: spawn_wanted also ends that when a worker
- * may be forked, and max_wait (if 0 or more) after so many seconds. */
+ * once for something to happen before it says so: adjust also ends that when the pool
+ * may be adjusted, and max_wait (if 0 or more) after so many seconds. */
 static bool
-next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool spawn_wanted,
+next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
     double max_wait)
 {
     const bool running = is_running(aTHX_ object);
@@ -299,7 +313,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool s
         if (must_take_sigchld)
             sigdelset(&mask_asleep, SIGCHLD);
         timeout = event->timeout;
-        if (spawn_wanted) {
+        if (adjust) {
             const double delay = pf_spawn_delay(host->pf);
             if (timeout < 0 || delay < timeout)
                 timeout = delay;
@@ -420,6 +434,7 @@ begin(host_t *host)
         SV *object = ST(0);
         pf_result result;
     CODE:
+        leave_pool(aTHX_ host);
         CALL(
             result = pf_begin(host->pf);
             if (result == PF_OK)
@@ -476,7 +491,7 @@ fork_failed(host_t *host)
 
 # (pid, status, and what getrusage(2) counts) of a child that was reaped, or nothing.
 void
-next_exit(host_t *host, bool blocking = FALSE, bool spawn_wanted = FALSE, SV *max_wait = NULL)
+next_exit(host_t *host, bool blocking = FALSE, bool adjust = FALSE, SV *max_wait = NULL)
     INIT:
         pf_event event;
         SV *object = ST(0);
@@ -486,7 +501,7 @@ next_exit(host_t *host, bool blocking = FALSE, bool spawn_wanted = FALSE, SV *ma
             at_most = SvNV(max_wait) > 0 ? SvNV(max_wait) : 0;
         /* Immediate handlers may use the stack while we wait. */
         PUTBACK;
-        if (next_exit(aTHX_ object, host, &event, blocking, spawn_wanted, at_most)) {
+        if (next_exit(aTHX_ object, host, &event, blocking, adjust, at_most)) {
             const struct rusage *used = &event.rusage;
             const long counts[] = {
                 used->ru_maxrss, used->ru_ixrss, used->ru_idrss, used->ru_isrss,
@@ -599,14 +614,17 @@ signal_staggered(host_t *host, SV *signal, double interval)
         CALL(result = pf_signal_staggered(host->pf, number, interval));
         check(aTHX_ host, result);
 
-void
+UV
 stop_workers(host_t *host, UV surplus, SV *signal)
     INIT:
         const int number = signal_to_send(aTHX_ signal);
+        size_t told = 0;
         pf_result result;
     CODE:
-        CALL(result = pf_stop_workers(host->pf, surplus, number));
+        CALL(result = pf_stop_workers(host->pf, surplus, number, &told));
         check(aTHX_ host, result);
+        RETVAL = told;
+    OUTPUT: RETVAL
 
 UV
 num_stopping(host_t *host)
@@ -619,18 +637,20 @@ wake(host_t *host)
     CODE:
         CALL(pf_wake(host->pf));
 
-# A trapped signal has arrived. Returns whether the program is to see it now, and not later.
+# A trapped signal has arrived. Returns whether the program is to see it now, and not later. A
+# program may call the closure in %SIG with anything; what is no signal it just sees.
 bool
 signal_trapped(host_t *host, SV *name)
     INIT:
         int number = 0;
     CODE:
-        RETVAL = FALSE;
         if (signal_number(aTHX_ name, &number))
             CALL(
                 pf_signal(host->pf, number);
                 RETVAL = pf_peek_signal(host->pf) == number;
             );
+        else
+            RETVAL = TRUE;
     OUTPUT: RETVAL
 
 void
@@ -683,6 +703,7 @@ set_scoreboard(host_t *host, SV *scoreboard)
         SV *old = host->scoreboard;
         pf_result result;
     CODE:
+        leave_pool(aTHX_ host);
         CALL(result = pf_set_scoreboard(host->pf, board));
         check(aTHX_ host, result);
         host->scoreboard = board ? SvREFCNT_inc(SvRV(scoreboard)) : NULL;

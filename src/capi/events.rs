@@ -223,6 +223,11 @@ impl Inner {
 
     fn wait_event(&mut self, now: Time, until: Option<Time>, recheck: bool) -> pf_event {
         let mut timeout = until.map_or(-1.0, |until| until.since(now).as_secs_f64());
+        // The byte in the pipe may have been read since; what it meant has not been looked at.
+        let board = self.board().0;
+        if self.machine.goal() == Goal::Run && board.is_some_and(|board| board.0.is_woken()) {
+            timeout = 0.0;
+        }
         if recheck && !(0.0..=RECHECK).contains(&timeout) {
             timeout = RECHECK;
         }
@@ -592,8 +597,9 @@ pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result
     }
 }
 
-/// If the program has read the signal that it knows of and another one waits, that one is
-/// what it reads next; returns what that is. For programs that wait and poll between runs.
+/// If the program knows of no signal, or has read the one that it knows of, and another one
+/// waits, that one is what it reads next; returns what that is. For programs that wait and
+/// poll between runs, and for hosts that act on signals by themselves.
 ///
 /// Manager.
 ///
@@ -744,7 +750,8 @@ pub unsafe extern "C" fn pf_signal_staggered(
 }
 
 /// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
-/// ones by the scoreboard, each only once ever.
+/// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
+/// of those that were sent it now.
 ///
 /// Manager, its hooks.
 ///
@@ -752,17 +759,28 @@ pub unsafe extern "C" fn pf_signal_staggered(
 /// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
+/// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
+/// written to.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_stop_workers(pf: *mut pf_t, surplus: usize, signal: i32) -> pf_result {
+pub unsafe extern "C" fn pf_stop_workers(
+    pf: *mut pf_t,
+    surplus: usize,
+    signal: i32,
+    told: *mut usize,
+) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             check_signal_to_send(signal)?;
             inner.manager_only()?;
             let board = inner.board();
-            for pid in inner.machine.stop_workers(surplus, &board) {
+            let pids = inner.machine.stop_workers(surplus, &board);
+            for &pid in &pids {
+                // One that may not be signalled does not keep the others.
                 let _ = kill::signal_child(pid, signal);
+            }
+            if let Some(told) = told.as_mut() {
+                *told = pids.len();
             }
             Ok(pf_result::PF_OK)
         })

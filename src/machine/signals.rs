@@ -65,10 +65,10 @@ impl Signals {
         self.store(0);
     }
 
-    /// The program waits outside `start`: if it has read the value, show the next one,
-    /// or a program that only polls would never see it.
+    /// If there is no value, or the program has read it, show what waits next: the host is
+    /// about to act on it, or the program polls and would never see it.
     pub fn show_next(&mut self) {
-        if self.read && !self.waiting.is_empty() {
+        if (self.read || self.shown == 0) && !self.waiting.is_empty() {
             self.remove(self.shown);
             if let Some(&next) = self.waiting.front() {
                 self.show(next);

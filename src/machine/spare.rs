@@ -71,16 +71,15 @@ pub fn busy_bounds(
     (low, high)
 }
 
-/// The workers to stop so that `surplus` in all are on their way out: idle ones only, each
-/// asked once, the oldest generations first and the latest forked of those.
+/// The workers to stop so that `surplus` idle ones are on their way out, each asked once, the
+/// oldest generations first and the latest forked of those.
 pub fn to_stop(workers: &Workers, surplus: usize, pool: &dyn Statuses) -> Vec<Pid> {
-    let alive = || workers.iter().filter(|worker| !worker.exited);
-    let leaving = alive().filter(|worker| worker.stopping).count();
-    let mut idle: Vec<&Worker> = alive()
-        .filter(|worker| !worker.stopping && !pool.is_busy(worker.index))
-        .collect();
+    let (leaving, mut idle): (Vec<&Worker>, Vec<&Worker>) = workers
+        .iter()
+        .filter(|worker| !worker.exited && !pool.is_busy(worker.index))
+        .partition(|worker| worker.stopping);
     idle.sort_unstable_by_key(|worker| (worker.generation, std::cmp::Reverse(worker.serial)));
-    idle.truncate(surplus.saturating_sub(leaving));
+    idle.truncate(surplus.saturating_sub(leaving.len()));
     idle.iter().map(|worker| worker.pid).collect()
 }
 
@@ -140,6 +139,13 @@ mod tests {
         assert_eq!(to_stop(&workers, 2, &Busy(&[5, 4])), vec![3]);
         workers.get_mut(3).unwrap().stopping = true;
         assert_eq!(to_stop(&workers, 2, &Busy(&[5, 4])), Vec::<Pid>::new());
+    }
+
+    #[test]
+    fn one_that_was_asked_and_has_found_work_is_no_idle_one_leaving() {
+        let mut workers = pool(3);
+        workers.get_mut(1).unwrap().stopping = true;
+        assert_eq!(to_stop(&workers, 1, &Busy(&[0])), vec![3]);
     }
 
     #[test]

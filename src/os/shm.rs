@@ -218,6 +218,11 @@ impl Scoreboard {
         self.drift == 0
     }
 
+    /// Whether a worker has woken the manager since the last `arm`.
+    pub fn is_woken(&self) -> bool {
+        self.header().woken.load(SeqCst) != 0
+    }
+
     /// Nobody wakes the manager from now on.
     pub fn disarm(&self) {
         self.header().low.store(i32::MIN, SeqCst);

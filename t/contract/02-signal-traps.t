@@ -29,11 +29,11 @@ print "int = ", (defined $SIG{INT} ? $SIG{INT} : 'untouched'), "\n";
 print "quiet = ", scalar(@Logged::calls), "\n";
 
 $SIG{TERM}->('any thing', 'more');
-print "called = @Logged::calls ($pm->{signal_received})\n";
+print "called = @Logged::calls (", $pm->signal_received, ")\n";
 for my $name (qw(TERM HUP USR1)) {
     @Logged::calls = ();
     kill $name, $$;
-    print "$name = @Logged::calls ($pm->{signal_received})\n";
+    print "$name = @Logged::calls (", $pm->signal_received, ")\n";
 }
 @Logged::calls = ();
 $SIG{CHLD}->('CHLD');

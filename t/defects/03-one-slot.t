@@ -50,7 +50,8 @@ my $work = sub {
         $SIG{$signal} = sub { syswrite $to_manager, "$signal\n" };
     }
     syswrite $up, 'x';
-    sleep 60 while 1;
+    # Short naps: a signal just before one is handled at its end.
+    select undef, undef, undef, 0.05 while 1;
 };
 while ($pm->start($work)) {
     print $how eq 'unread' ? '' : $pm->signal_received . ' ', 'worker got ', scalar <$from_worker>;

@@ -85,9 +85,11 @@ sub start {
     _check_code('the argument of start', $code);
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
+    _show_next_signal($self);
     local $self->{_goal} = RUN;
 
     until (do { local $looking = 1; $self->signal_received }) {
+        $self->{_nobody_to_stop} = 0;
         my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
         if ($action > 0) {
             if (my $before_fork = $self->before_fork) {
@@ -111,7 +113,9 @@ sub start {
         }
         elsif ($action < 0) {
             my $stop = $self->_action_for('TERM');
-            Parallel::Prefork::Core::stop_workers($self, -$action, $stop && $stop->[0] || 'TERM');
+            # Without an idle worker there is nothing to adjust until something changes.
+            $self->{_nobody_to_stop} = !Parallel::Prefork::Core::stop_workers($self, -$action,
+                $stop && $stop->[0] || 'TERM');
             $self->_update_spawn_delay($self->spawn_interval);
         }
         $self->{__dbg_callback}->() if $self->{__dbg_callback};
@@ -186,6 +190,9 @@ sub finish {
 
 sub signal_all_children {
     my ($self, $signal) = @_;
+    # The newborn gets it too, and whoever waits for all waits for it: a handler that stops
+    # everything while after_fork runs leaves nobody behind.
+    $newborn = 0;
     Parallel::Prefork::Core::signal_all_children($self, $signal);
     return;
 }
@@ -206,14 +213,14 @@ sub wait_all_children {
     my ($self, $timeout) = @_;
     !$timeout || Parallel::Prefork::Core::is_finite_number($timeout)
         or _croak("wait_all_children takes a number of seconds, not '$timeout'");
-    return 0 if $self->{in_child};
+    Parallel::Prefork::Core::defer_spawn($self, 0);
     $self->{_no_adjust_until} = undef;
+    return 0 if $self->{in_child};
+    return $self->num_workers if $timeout && $timeout < 0;
     _tie_worker_pids($self);
     my $until = $timeout ? Parallel::Prefork::Core::now() + $timeout : 9**9**9;
-    local $newborn = 0;
-    local $self->{_goal} = $until < 0 ? 0 : $until;
-    my $next = Parallel::Prefork::Core::next_signal_to_show($self);
-    $self->{signal_received} = $next if defined $next;
+    local $self->{_goal} = $until;
+    _show_next_signal($self);
 
     while ($self->num_workers) {
         if (my ($pid, $status) = $self->_wait(1)) {
@@ -249,6 +256,14 @@ sub _trapped {
     my $is_shown = Parallel::Prefork::Core::signal_trapped($self, $signal);
     local ($arriving, $shown) = ($signal, $is_shown);
     $self->signal_received($signal);
+    return;
+}
+
+# A signal that has waited behind one that the program has read by now becomes visible.
+sub _show_next_signal {
+    my $self = shift;
+    my $next = Parallel::Prefork::Core::next_signal_to_show($self);
+    $self->{signal_received} = $next if defined $next;
     return;
 }
 
@@ -297,8 +312,10 @@ sub _update_spawn_delay {
 sub _wait {
     my ($self, $blocking) = @_;
     return Parallel::Prefork::Core::next_exit($self) if !$blocking;
-    my $wanted = defined $self->{_no_adjust_until} && $self->_decide_action > 0;
-    return Parallel::Prefork::Core::next_exit($self, 1, $wanted, $self->_max_wait);
+    my $action = defined $self->{_no_adjust_until} ? $self->_decide_action : 0;
+    my $adjust = $action > 0
+        || -$action > Parallel::Prefork::Core::num_stopping($self) && !$self->{_nobody_to_stop};
+    return Parallel::Prefork::Core::next_exit($self, 1, $adjust, $self->_max_wait);
 }
 
 # Seconds after which start looks around although nothing has happened; undef for never.
