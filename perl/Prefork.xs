@@ -1,335 +1,9 @@
 /* Unpack, call, pack. What is decided is decided in the core, what is a program's to see or
- * to override is in Perl; here are only the calls between them, and the one wait.
- *
- * No Rust frame is on the stack while Perl code can run: die, exit and immediate signal
- * handlers longjmp. So every call that changes something has signals blocked around it (CALL),
- * the wait itself is in C, and the core never gets a Perl callback. */
+ * to override is in Perl; here are only the calls between them. */
 
-#define PERL_NO_GET_CONTEXT
-#include "EXTERN.h"
-#include "perl.h"
-#include "XSUB.h"
+#include "host.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <sys/time.h>
-
-#include "prefork.h"
-
-/* What hangs on a Perl object of ours: its handle, and what this file keeps beside it. */
-typedef struct {
-    pf_t *pf;
-    sigset_t mask;           /* the program's, while signals are blocked around a fork */
-    SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
-    unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
-    bool timed_out;          /* nothing but time ended the last wait */
-} host_t;
-
-/* Counts the calls of $SIG{CHLD}, where that is ours. */
-static volatile unsigned long exit_notices;
-
-#define CALL(call) STMT_START { \
-        sigset_t mask_before; \
-        block_signals(&mask_before); \
-        call; \
-        unblock_signals(&mask_before); \
-    } STMT_END
-
-static void
-block_signals(sigset_t *before)
-{
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, before);
-}
-
-static void
-unblock_signals(const sigset_t *before)
-{
-    pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
-static int
-free_host(pTHX_ SV *sv, MAGIC *mg)
-{
-    host_t *host = (host_t *)mg->mg_ptr;
-    PERL_UNUSED_ARG(sv);
-    if (host) {
-        CALL(pf_free(host->pf));
-        SvREFCNT_dec(host->scoreboard);
-        Safefree(host);
-        mg->mg_ptr = NULL;
-    }
-    return 0;
-}
-
-static int
-free_scoreboard(pTHX_ SV *sv, MAGIC *mg)
-{
-    PERL_UNUSED_ARG(sv);
-    CALL(pf_scoreboard_free((pf_scoreboard_t *)mg->mg_ptr));
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
-#ifdef USE_ITHREADS
-/* The clone of an object gets nothing of the original's: a manager is one thread's. */
-static int
-dup_nothing(pTHX_ MAGIC *mg, CLONE_PARAMS *params)
-{
-    PERL_UNUSED_ARG(params);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-#else
-#define dup_nothing NULL
-#endif
-
-static MGVTBL host_magic = { NULL, NULL, NULL, NULL, free_host, NULL, dup_nothing, NULL };
-static MGVTBL scoreboard_magic =
-    { NULL, NULL, NULL, NULL, free_scoreboard, NULL, dup_nothing, NULL };
-
-static MAGIC *
-magic_of(pTHX_ SV *object, MGVTBL *kind)
-{
-    MAGIC *mg;
-    if (!SvROK(object) || SvTYPE(SvRV(object)) != SVt_PVHV)
-        croak("this is a method of an object, and %" SVf " is none", SVfARG(object));
-    mg = mg_findext(SvRV(object), PERL_MAGIC_ext, kind);
-    if (!mg) {
-        mg = sv_magicext(SvRV(object), NULL, PERL_MAGIC_ext, kind, NULL, 0);
-        mg->mg_flags |= MGf_DUP;
-    }
-    return mg;
-}
-
-/* The handle of an object, made when it is first needed: subclasses may bless their own. */
-static host_t *
-host_of(pTHX_ SV *object)
-{
-    MAGIC *mg = magic_of(aTHX_ object, &host_magic);
-    if (!mg->mg_ptr) {
-        host_t *host;
-        Newxz(host, 1, host_t);
-        CALL(host->pf = pf_new());
-        if (!host->pf) {
-            Safefree(host);
-            croak("libprefork cannot make a manager");
-        }
-        CALL(pf_demand(host->pf, 0));
-        mg->mg_ptr = (char *)host;
-    }
-    return (host_t *)mg->mg_ptr;
-}
-
-static pf_scoreboard_t *
-scoreboard_of(pTHX_ SV *object)
-{
-    MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
-    if (!mg->mg_ptr)
-        croak("this scoreboard belongs to another thread, or was never made");
-    return (pf_scoreboard_t *)mg->mg_ptr;
-}
-
-static void
-check(pTHX_ host_t *host, pf_result result)
-{
-    if (result != PF_OK)
-        croak("%s", pf_error_message(host->pf));
-}
-
-/* A worker that starts workers of its own is the manager of a new pool. */
-static void
-leave_pool(pTHX_ host_t *host)
-{
-    if (pf_worker_index(host->pf) >= 0) {
-        pf_t *pf;
-        CALL(pf = pf_new(); pf_demand(pf, 0));
-        if (!pf)
-            croak("libprefork cannot make a manager");
-        CALL(pf_free(host->pf));
-        host->pf = pf;
-    }
-}
-
-static SV *
-member(pTHX_ SV *object, const char *name)
-{
-    SV **found = hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 0);
-    return found ? *found : &PL_sv_undef;
-}
-
-static double
-monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* What the object wants of the core, in its member _goal: nothing outside of start and
- * wait_all_children, a negative number inside start, and inside wait_all_children the
- * moment at which it ends. It is set again for each turn, as those calls can be nested. */
-static void
-set_goal(pTHX_ host_t *host, SV *object)
-{
-    SV *goal = member(aTHX_ object, "_goal");
-    NV until = SvOK(goal) ? SvNV(goal) : 0;
-    if (!SvOK(goal)) {
-        pf_rest(host->pf);
-    } else if (until < 0) {
-        pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
-        pf_run(host->pf);
-    } else {
-        const double left = until - monotonic();
-        pf_drain(host->pf, Perl_isinf(until) ? -1 : left > 0 ? left : 0);
-    }
-}
-
-static bool
-is_running(pTHX_ SV *object)
-{
-    SV *goal = member(aTHX_ object, "_goal");
-    return SvOK(goal) && SvNV(goal) < 0;
-}
-
-static bool
-sigchld_is_ours(pTHX)
-{
-    SV *handler = PL_psig_ptr ? PL_psig_ptr[SIGCHLD] : NULL;
-    CV *ours = get_cvs("Parallel::Prefork::Core::child_exited", 0);
-    return handler && SvROK(handler) && SvRV(handler) == (SV *)ours;
-}
-
-/* Passes on that children may have exited: SIGCHLD was seen, or somebody else sees it and
- * we cannot know. */
-static void
-note_exits(pTHX_ host_t *host)
-{
-    if (host->exits != exit_notices || (PL_psig_pend && PL_psig_pend[SIGCHLD])
-            || (!host->timed_out && !sigchld_is_ours(aTHX))) {
-        host->exits = exit_notices;
-        pf_children_changed(host->pf);
-    }
-    host->timed_out = FALSE;
-}
-
-static void
-on_sigchld(int signal)
-{
-    PERL_UNUSED_VAR(signal);
-}
-
-static void
-restore_sigchld(pTHX_ void *saved)
-{
-    PERL_UNUSED_CONTEXT;
-    sigaction(SIGCHLD, (struct sigaction *)saved, NULL);
-}
-
-/* Sleeps until a signal, the descriptor or the time-out, with the program's own mask in
- * force; every signal is blocked before and after. Returns whether only time has passed. An
- * immediate handler of the program may longjmp out of here. */
-static bool
-sleep_with_mask(pTHX_ const sigset_t *mask, double timeout, int fd)
-{
-    struct pollfd watched;
-    struct timespec span;
-    int woken;
-    watched.fd = fd;
-    watched.events = POLLIN;
-    if (timeout > 1e9)
-        timeout = 1e9;
-    if (timeout >= 0) {
-        span.tv_sec = (time_t)timeout;
-        span.tv_nsec = (long)((timeout - (double)span.tv_sec) * 1e9);
-    }
-#if defined(__APPLE__)
-    {
-        fd_set readable;
-        FD_ZERO(&readable);
-        if (fd >= 0)
-            FD_SET(fd, &readable);
-        woken = pselect(fd + 1, &readable, NULL, NULL, timeout < 0 ? NULL : &span, mask);
-    }
-#else
-    woken = ppoll(&watched, fd >= 0, timeout < 0 ? NULL : &span, mask);
-#endif
-    return woken == 0;
-}
-
-/* The next child that was reaped, into event; false if there is none. With blocking, waits
- * once for something to happen before it says so: adjust also ends that when the pool
- * may be adjusted, and max_wait (if 0 or more) after so many seconds. */
-static bool
-next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
-    double max_wait)
-{
-    const bool running = is_running(aTHX_ object);
-    struct sigaction sigchld;
-    struct sigaction noted;
-    sigset_t mask;
-    bool must_take_sigchld = FALSE;
-    bool found = FALSE;
-    bool slept = FALSE;
-    pf_result result;
-
-    ENTER;
-    block_signals(&mask);
-    for (;;) {
-        sigset_t mask_asleep = mask;
-        double timeout;
-        /* The loop in start looks at signal_received first, and acts on it. */
-        if (running && SvTRUE_nomg(member(aTHX_ object, "signal_received")))
-            break;
-        set_goal(aTHX_ host, object);
-        note_exits(aTHX_ host);
-        result = pf_next(host->pf, event);
-        found = result == PF_OK && event->type == PF_EVENT_REAPED;
-        if (result == PF_OK && event->type == PF_EVENT_STOPPED)
-            hv_stores((HV *)SvRV(object), "signal_received",
-                newSVpv(PL_sig_name[event->signal], 0));
-        if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept
-                || PL_sig_pending)
-            break;
-
-        if (!must_take_sigchld) {
-            /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left
-             * it to the default, which discards it. Look for children once more after that. */
-            sigaction(SIGCHLD, NULL, &sigchld);
-            must_take_sigchld = sigismember(&mask, SIGCHLD)
-                || (!(sigchld.sa_flags & SA_SIGINFO)
-                    && (sigchld.sa_handler == SIG_DFL || sigchld.sa_handler == SIG_IGN));
-            if (must_take_sigchld) {
-                Zero(&noted, 1, struct sigaction);
-                noted.sa_handler = on_sigchld;
-                sigemptyset(&noted.sa_mask);
-                sigaction(SIGCHLD, &noted, NULL);
-                SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
-                pf_children_changed(host->pf);
-                continue;
-            }
-        }
-        if (must_take_sigchld)
-            sigdelset(&mask_asleep, SIGCHLD);
-        timeout = event->timeout;
-        if (adjust) {
-            const double delay = pf_spawn_delay(host->pf);
-            if (timeout < 0 || delay < timeout)
-                timeout = delay;
-        }
-        if (max_wait >= 0 && (timeout < 0 || max_wait < timeout))
-            timeout = max_wait;
-        if (timeout != 0)
-            host->timed_out = sleep_with_mask(aTHX_ &mask_asleep, timeout, event->fd);
-        if (must_take_sigchld && !host->timed_out)
-            pf_children_changed(host->pf);
-        slept = TRUE;
-    }
-    unblock_signals(&mask);
-    LEAVE;
-    return found;
-}
 
 /* A signal's number from a name ("TERM", "SIGTERM", "-TERM" for the group) or a number; false
  * if there is no such signal. */
@@ -440,7 +114,7 @@ begin(host_t *host)
             if (result == PF_OK)
                 result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
         );
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
 
 # Blocks every signal and asks the core for a fork, for which forked or fork_failed must follow.
 # Signals that perl has noted are handled before: from here to there no Perl handler runs.
@@ -464,7 +138,7 @@ fork_begin(host_t *host)
         RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
         if (!RETVAL)
             unblock_signals(&host->mask);
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
     OUTPUT: RETVAL
 
 void
@@ -474,7 +148,7 @@ forked(host_t *host, int pid)
     CODE:
         result = pf_forked(host->pf, pid);
         unblock_signals(&host->mask);
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
 
 # Returns how many failures to report now.
 unsigned
@@ -485,7 +159,7 @@ fork_failed(host_t *host)
     CODE:
         result = pf_fork_failed(host->pf, &failures);
         unblock_signals(&host->mask);
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
         RETVAL = failures;
     OUTPUT: RETVAL
 
@@ -570,7 +244,7 @@ adopt_worker(host_t *host, SV *pid, UV generation)
         CALL(result = pf_adopt_worker(host->pf, to_pid(aTHX_ pid), generation));
         if (result == PF_ERR_INVALID_ARGUMENT)
             croak("worker_pids: '%" SVf "' is no process id", SVfARG(pid));
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
 
 bool
 forget_worker(host_t *host, SV *pid)
@@ -612,7 +286,7 @@ signal_staggered(host_t *host, SV *signal, double interval)
         pf_result result;
     CODE:
         CALL(result = pf_signal_staggered(host->pf, number, interval));
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
 
 UV
 stop_workers(host_t *host, UV surplus, SV *signal)
@@ -622,7 +296,7 @@ stop_workers(host_t *host, UV surplus, SV *signal)
         pf_result result;
     CODE:
         CALL(result = pf_stop_workers(host->pf, surplus, number, &told));
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
         RETVAL = told;
     OUTPUT: RETVAL
 
@@ -705,22 +379,16 @@ set_scoreboard(host_t *host, SV *scoreboard)
     CODE:
         leave_pool(aTHX_ host);
         CALL(result = pf_set_scoreboard(host->pf, board));
-        check(aTHX_ host, result);
+        check_result(aTHX_ host, result);
         host->scoreboard = board ? SvREFCNT_inc(SvRV(scoreboard)) : NULL;
         SvREFCNT_dec(old);
 
 # Makes the scoreboard of an object; false with $! set if it cannot.
 bool
 scoreboard_make(SV *object, SV *filename, unsigned slots)
-    INIT:
-        MAGIC *mg;
-        pf_scoreboard_t *board;
-        const char *path = SvOK(filename) ? SvPVbyte_nolen(filename) : NULL;
     CODE:
-        mg = magic_of(aTHX_ object, &scoreboard_magic);
-        CALL(board = pf_scoreboard_new(path, slots));
-        mg->mg_ptr = (char *)board;
-        RETVAL = board != NULL;
+        RETVAL = make_scoreboard(aTHX_ object,
+            SvOK(filename) ? SvPVbyte_nolen(filename) : NULL, slots);
     OUTPUT: RETVAL
 
 bool

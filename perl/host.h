@@ -1,0 +1,67 @@
+/* What the files of the Perl front share: the handle behind a Perl object, and the wait. */
+
+#ifndef PREFORK_HOST_H
+#define PREFORK_HOST_H
+
+#define PERL_NO_GET_CONTEXT
+#include "EXTERN.h"
+#include "perl.h"
+#include "XSUB.h"
+
+#include <signal.h>
+
+#include "prefork.h"
+
+/* What hangs on a Perl object of ours: its handle, and what the front keeps beside it. */
+typedef struct {
+    pf_t *pf;
+    sigset_t mask;           /* the program's, while signals are blocked around a fork */
+    SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
+    unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
+    bool timed_out;          /* nothing but time ended the last wait */
+} host_t;
+
+/* Counts the calls of $SIG{CHLD}, where that is ours. */
+extern volatile unsigned long exit_notices;
+
+/* No Rust frame is on the stack while Perl code can run: die, exit and immediate signal
+ * handlers longjmp. So every call that changes something has signals blocked around it. */
+#define CALL(call) STMT_START { \
+        sigset_t mask_before; \
+        block_signals(&mask_before); \
+        call; \
+        unblock_signals(&mask_before); \
+    } STMT_END
+
+void block_signals(sigset_t *before);
+void unblock_signals(const sigset_t *before);
+
+/* The handle of an object, made when it is first needed: subclasses may bless their own. */
+host_t *host_of(pTHX_ SV *object);
+
+/* A worker that starts workers of its own is the manager of a new pool. */
+void leave_pool(pTHX_ host_t *host);
+
+/* Makes the scoreboard of an object, in a file or (NULL) in memory; false with errno set. */
+bool make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots);
+pf_scoreboard_t *scoreboard_of(pTHX_ SV *object);
+
+/* Croaks with the handle's message if the result is an error. */
+void check_result(pTHX_ host_t *host, pf_result result);
+
+/* A member of the object; undef if it has none of that name. */
+SV *member(pTHX_ SV *object, const char *name);
+
+/* Seconds on the clock that the core uses. */
+double monotonic(void);
+
+/* Tells the core what the object wants of it, before each pf_next. */
+void set_goal(pTHX_ host_t *host, SV *object);
+
+/* The next child that was reaped, into event; false if there is none. With blocking, waits
+ * once for something to happen before it says so: adjust also ends that when the pool
+ * may be adjusted, and max_wait (if 0 or more) after so many seconds. */
+bool next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
+    double max_wait);
+
+#endif
