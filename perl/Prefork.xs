@@ -32,12 +32,23 @@ signal_number(pTHX_ SV *signal, int *number)
     return *number == 0 || sigaddset(&set, abs(*number)) == 0;
 }
 
+/* Croaks with the line of the program that called us. */
+static void
+croak_for_caller(pTHX_ SV *message)
+{
+    dSP;
+    PUSHMARK(SP);
+    mXPUSHs(message);
+    PUTBACK;
+    call_pv("Parallel::Prefork::_croak", G_VOID);
+}
+
 static int
 signal_to_send(pTHX_ SV *signal)
 {
     int number;
     if (!signal_number(aTHX_ signal, &number))
-        croak("Unrecognized signal name \"%" SVf "\"", SVfARG(signal));
+        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"", SVfARG(signal)));
     return number;
 }
 
@@ -58,6 +69,12 @@ child_exited(...)
     CODE:
         PERL_UNUSED_VAR(items);
         exit_notices++;
+
+const char *
+library_version()
+    CODE:
+        RETVAL = pf_version();
+    OUTPUT: RETVAL
 
 double
 now()
@@ -243,7 +260,7 @@ adopt_worker(host_t *host, SV *pid, UV generation)
     CODE:
         CALL(result = pf_adopt_worker(host->pf, to_pid(aTHX_ pid), generation));
         if (result == PF_ERR_INVALID_ARGUMENT)
-            croak("worker_pids: '%" SVf "' is no process id", SVfARG(pid));
+            croak_for_caller(aTHX_ newSVpvf("worker_pids: '%" SVf "' is no process id", SVfARG(pid)));
         check_result(aTHX_ host, result);
 
 bool
@@ -424,7 +441,7 @@ set_status(pf_scoreboard_t *board, SV *status)
         pf_result result;
     CODE:
         if (length == 0)
-            croak("set_status: the status must be a character, and it is empty");
+            croak_for_caller(aTHX_ newSVpvs("set_status: the status must be a character, and it is empty"));
         CALL(result = pf_scoreboard_set_status(board, (U8)text[0]));
         if (result != PF_OK)
             croak("child_start not called?");

@@ -393,8 +393,11 @@ sub _check_trap_signals {
     return;
 }
 
+# Dies with the line of the program that called us.
 sub _croak {
     require Carp;
+    local @Carp::Internal{map { "Parallel::Prefork$_" }
+        '', qw(::WorkerPids ::SpareWorkers ::SpareWorkers::Scoreboard)} = (1) x 4;
     Carp::croak(@_);
 }
 

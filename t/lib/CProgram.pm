@@ -1,0 +1,48 @@
+package CProgram;
+
+# Compiles C programs against the header and the library that the build has made.
+
+use strict;
+use warnings;
+
+use Config;
+use Cwd ();
+use Exporter qw(import);
+use File::Temp ();
+
+our @EXPORT = qw(compile);
+
+# compile(SOURCE FILE, flag, ...): the path of the program, in a folder that goes with the
+# test; dies with what the compiler said.
+sub compile {
+    my ($source, @flags) = @_;
+    my $library = Cwd::abs_path('blib/arch/auto/Parallel/Prefork/libprefork.so.1');
+    my ($dir) = $library =~ m{\A(.*)/};
+    my $program = File::Temp->newdir('prefork-c-XXXXXX', TMPDIR => 1, CLEANUP => 0) . '/program';
+    push @CProgram::made, $program;
+    my @cc = (split(' ', $Config{cc}), @flags, '-Iinclude', '-o', $program, $source, $library,
+        "-Wl,-rpath,$dir");
+    my $pid = open my $output, '-|';
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT;
+        exec @cc or die "cannot run $cc[0]: $!\n";
+    }
+    my $said = do { local $/; readline $output };
+    close $output or die "@cc\n$said";
+    return $program;
+}
+
+my $owner = $$;
+
+END {
+    if ($$ == $owner) {
+        local $?;
+        for my $program (@CProgram::made) {
+            my ($dir) = $program =~ m{\A(.*)/};
+            unlink $program;
+            rmdir $dir;
+        }
+    }
+}
+
+1;
