@@ -1,0 +1,183 @@
+package RealServers;
+
+# Real programs on the Parallel::Prefork that the test loads: Starlet, under plackup alone or
+# under start_server, and wrk, which asks it. script/servers fetches them; installed
+# ones do as well.
+
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Cwd ();
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use File::Spec ();
+use IO::Socket::INET ();
+use ProcessTest;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(need_programs start_server_on_free_port start_wrk failed_requests ask
+    is_listened_to left_behind);
+
+my $tree = Cwd::abs_path(dirname(__FILE__) . '/../..');
+my $root = "$tree/.cache/servers/usr";
+
+# The programs, and the class that makes plackup find Starlet.
+my %file_of = (
+    (map { $_ => undef } qw(plackup start_server wrk)),
+    starlet => 'Plack/Handler/Starlet.pm',
+);
+
+# Seconds after which an answer counts as lost, and a server as one that does not start.
+my $PATIENCE = 45;
+
+# need_programs(NAME...)
+#
+# Skips the test where a program is missing; in CI that is a failure.
+sub need_programs {
+    my @missing = grep { !defined _find($_) } @_ or return;
+    my $text = "missing: @missing (script/servers fetches what this test runs)";
+    plan skip_all => $text if ($ENV{CI} || '') ne 'true';
+    fail $text;
+    done_testing;
+    exit 1;
+}
+
+sub _find {
+    my ($name) = @_;
+    my @files = $file_of{$name}
+        ? map { "$_/$file_of{$name}" } grep { !ref } _modules(), @INC
+        : map { "$_/$name" } "$root/bin", File::Spec->path;
+    return (grep { -f } @files)[0];
+}
+
+# start_server_on_free_port([COMMAND...], options of start_program)
+#
+# Starts a server and returns it and its port, once that is listened to. In the command, PORT
+# stands for the port, and the name of one of the programs for that program.
+sub start_server_on_free_port {
+    my ($command, %opt) = @_;
+    my ($server, $port);
+    # Until the server binds it, somebody else may get the port that was free.
+    for (1 .. 5) {
+        $port = _free_port();
+        $server = start_program(undef, %opt,
+            command => [map { _word($_, $port) } @$command],
+            env     => {
+                PERL5LIB => join(':', (map { File::Spec->rel2abs($_) } grep { !ref } @INC), _modules()),
+                RUN_BY_TEST => "$$:$port",
+                %{ $opt{env} || {} },
+            },
+        );
+        $server->{port} = $port;
+        eventually { is_listened_to($port) || !$server->members } $PATIENCE;
+        return ($server, $port) if $server->members;
+        last if $server->err !~ /Address already in use/;
+    }
+    croak "@$command has ended: " . $server->err;
+}
+
+sub _word {
+    my ($word, $port) = @_;
+    return ($^X, _find($word)) if $word eq 'plackup' || $word eq 'start_server';
+    $word =~ s/\bPORT\b/$port/;
+    return $word;
+}
+
+sub _free_port {
+    my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0)
+        or croak "cannot listen on 127.0.0.1: $@";
+    return $socket->sockport;
+}
+
+# Where the modules of the programs are.
+sub _modules {
+    my $version = join '.', $^V =~ /\Av(\d+\.\d+)/;
+    return grep { -d } glob("$root/lib/*/perl5/$version"), "$root/share/perl5";
+}
+
+# start_wrk(PORT, connections => N, seconds => N)
+sub start_wrk {
+    my ($port, %opt) = @_;
+    # No request takes longer than the whole run: its own limit of 2 s would only tell
+    # that the machine is busy.
+    return start_program(undef,
+        command => [_find('wrk'), '-t2', "-c$opt{connections}", "-d$opt{seconds}s",
+            "--timeout=$PATIENCE", "http://127.0.0.1:$port/"],
+        # Where it was fetched, its libraries are too.
+        env => { LD_LIBRARY_PATH => join ':', glob("$root/lib/*-linux-gnu*"), $ENV{LD_LIBRARY_PATH} || () },
+    );
+}
+
+# failed_requests(WRK)
+#
+# Waits for wrk to end. Returns the number of requests that were answered, and what wrk says of
+# those that were not, or not well: it has a line for each kind only if there are any.
+sub failed_requests {
+    my ($wrk) = @_;
+    my $status = $wrk->wait;
+    my $said = $wrk->out . $wrk->err;
+    my ($answered) = $said =~ /^\s*(\d+) requests in /m;
+    my @failed = $said =~ /^\s*(Socket errors: .*|Non-2xx or 3xx responses: .*)$/mg;
+    push @failed, "wrk ends with status $status: $said" if $status != 0 || !defined $answered;
+    return ($answered || 0, @failed);
+}
+
+# ask(PORT, PATH)
+#
+# Asks once, on a connection of its own, and returns the answer's body as a hash, from lines
+# of the form name=value; nothing if the answer is not a whole one with the status 200.
+sub ask {
+    my ($port, $path) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
+        or return _lost("cannot connect to port $port: $@");
+    print {$socket} "GET " . ($path || '/') . " HTTP/1.0\r\n\r\n";
+    my ($answer, $end) = ('', time + $PATIENCE);
+    while (1) {
+        my $ready = '';
+        vec($ready, fileno $socket, 1) = 1;
+        select($ready, undef, undef, $end - time) > 0 or return _lost("no answer after $PATIENCE s");
+        my $got = sysread $socket, $answer, 65536, length $answer;
+        defined $got or return _lost("the connection breaks: $!");
+        last if !$got;
+    }
+    my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+    $head =~ m{\AHTTP/1\.[01] 200 } && defined $body && $body =~ /^end=1$/m
+        or return _lost("a bad answer: $answer");
+    return { $body =~ /^(\w+)=(.*)$/mg };
+}
+
+sub _lost {
+    diag "a request to the server failed: $_[0]";
+    return;
+}
+
+sub is_listened_to {
+    my ($port) = @_;
+    my $address = sprintf ':%04X', $port;
+    for my $file (glob '/proc/net/tcp /proc/net/tcp6') {
+        open my $fh, '<', $file or next;
+        # The local address, the remote one, and the state, of which 0A is LISTEN.
+        return 1 if grep { /\A\s*\d+: [0-9A-F]+\Q$address\E \S+ 0A / } <$fh>;
+    }
+    return 0;
+}
+
+# What there is of a server that was started with start_server_on_free_port, whatever group it is in, as a
+# list of "pid: command".
+sub left_behind {
+    my ($server) = @_;
+    my @left;
+    for my $dir (glob '/proc/[0-9]*') {
+        open my $fh, '<', "$dir/environ" or next;
+        local $/;
+        my $environment = <$fh>;
+        next if !defined $environment || $environment !~ /(?:\A|\0)RUN_BY_TEST=$$:$server->{port}\0/;
+        open my $command, '<', "$dir/cmdline" or next;
+        push @left, substr($dir, 6) . ': ' . join ' ', split /\0/, <$command> || '';
+    }
+    return @left;
+}
+
+1;

@@ -1,0 +1,57 @@
+package SourceTree;
+
+# A copy of the sources in a folder of its own, for tests that build.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use File::Copy qw(copy);
+use File::Find ();
+use File::Path qw(make_path);
+use File::Temp ();
+use ProcessTest;
+
+our @EXPORT = qw(copy_of_the_sources files_in in_dir);
+
+my @PARTS = qw(Cargo.toml Cargo.lock Makefile.PL build.rs include perl src t/01-load.t t/lib);
+
+# The folder, as an object that takes it away in the end. No product of a build is in it.
+sub copy_of_the_sources {
+    my $copy = File::Temp->newdir('prefork-build-XXXXXX', TMPDIR => 1);
+    File::Find::find({
+        no_chdir => 1,
+        wanted   => sub {
+            return if !-f || m{\Aperl/Prefork\.c\z} || /\.(?:o|bs|xsc)\z/;
+            make_path(dirname("$copy/$_"));
+            copy($_, "$copy/$_") or die "cannot copy $_: $!\n";
+        },
+    }, @PARTS);
+    return $copy;
+}
+
+# Every file below, as paths relative to it, sorted.
+sub files_in {
+    my $dir = shift;
+    my @files;
+    File::Find::find({
+        no_chdir => 1,
+        wanted   => sub { push @files, substr $_, 1 + length $dir if -f || -l },
+    }, "$dir");
+    return [sort @files];
+}
+
+# Runs a command line of the shell in the folder; returns the finished program.
+sub in_dir {
+    my ($dir, $command, %opt) = @_;
+    my $program = start_program(undef, deadline => 400, %opt,
+        command => ['/bin/sh', '-c', 'cd "$1" && eval "$2"', 'sh', "$dir", "exec 2>&1; $command"]);
+    $program->wait;
+    # What the build prints may still be on its way through the pipe.
+    1 while defined $program->line;
+    return $program;
+}
+
+1;
