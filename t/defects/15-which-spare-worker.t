@@ -55,6 +55,8 @@ sub start_pool {
     my $p = start_program($program, deadline => 10,
         args => [$heartbeat, $WORKERS, $BUSY, $WORKERS - $BUSY - $TOO_MANY]);
     $p->line_like(qr/^up: /) for 1 .. $WORKERS;
+    # Lowering has to wake the manager, not to meet it halfway to its sleep (defect 1).
+    eventually { $p->asleep };
     return $p;
 }
 

@@ -30,19 +30,13 @@ print "start returned $returned on ", $pm->signal_received, "\n";
 print 'workers left: ', $pm->wait_all_children, "\n";
 PERL
 
-# With all its workers up, a manager that sleeps is in the wait that TERM has to end.
-sub asleep {
-    my ($p) = @_;
-    open my $fh, '<', '/proc/' . $p->pid . '/stat' or return 0;
-    return readline($fh) =~ /\) S /;
-}
-
 my %name = (0 => 'an immediate handler with SA_RESTART', 1 => 'a safe handler with SA_RESTART');
 my %running = map { $_ => start_program($program, args => [$_], deadline => 10) } sort keys %name;
 for my $safe (sort keys %running) {
     my $p = $running{$safe};
     is $p->line, 'worker is up', "$name{$safe}: worker $_ is up" for 1 .. 2;
-    ok eventually { asleep($p) }, "$name{$safe}: the manager is asleep";
+    # With all its workers up, a manager that sleeps is in the wait that TERM has to end.
+    ok eventually { $p->asleep }, "$name{$safe}: the manager is asleep";
     $p->signal('TERM');
 }
 for my $safe (sort keys %running) {

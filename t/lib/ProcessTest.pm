@@ -220,6 +220,14 @@ sub children {
     return \%state;
 }
 
+# True while the program sleeps in a system call.
+sub asleep {
+    my $self = shift;
+    open my $fh, '<', "/proc/$self->{pid}/stat" or return 0;
+    my $line = <$fh>;
+    return defined $line && $line =~ /\A\d+ \(.*\) S /s;
+}
+
 # CPU seconds (user and system) that the program itself has used by now.
 sub cpu {
     my $self = shift;

@@ -1,0 +1,400 @@
+//! The machine, driven by hand: what it asks for, and when.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else comes is what the test is not about, and fails it"
+)]
+
+use std::time::Duration;
+
+use prefork::machine::{
+    Action, Exit, FORK_RETRY_MIN, Goal, Machine, Misuse, NoStatuses, Pid, Policy, Reason, Signal,
+    Step, Time,
+};
+
+const TERM: Signal = 15;
+const HUP: Signal = 1;
+
+/// A machine, its clock, and a kernel that gives out pids from 100.
+struct Driver {
+    machine: Machine,
+    now: Time,
+    next_pid: Pid,
+    killed: Vec<(Pid, Signal)>,
+    forked: Vec<(Pid, u32)>,
+}
+
+impl Driver {
+    fn new(target: u32) -> Driver {
+        let mut machine = Machine::default();
+        machine.target = target;
+        machine.pacing.err_respawn_interval = Duration::ZERO;
+        Driver {
+            machine,
+            now: Time(1_000_000_000),
+            next_pid: 100,
+            killed: Vec::new(),
+            forked: Vec::new(),
+        }
+    }
+
+    fn sleep(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+    }
+
+    /// Carries out what it asks for, with no child that has exited, until it wants the host
+    /// to wait or to return; returns that step.
+    fn run(&mut self) -> Step {
+        loop {
+            match self.machine.next(self.now, &NoStatuses).expect("a step") {
+                Step::Kill { pid, signal } => self.killed.push((pid, signal)),
+                Step::Reap => self.machine.none_exited(self.now),
+                Step::Audit => self.machine.audited(&[], Some(self.now)),
+                Step::Fork { index, .. } => {
+                    let pid = self.next_pid;
+                    self.next_pid += 1;
+                    assert_eq!(self.machine.forked(pid, self.now), Ok(index));
+                    self.forked.push((pid, index));
+                }
+                step @ (Step::Reaped(_)
+                | Step::Wait { .. }
+                | Step::Stopped(_)
+                | Step::Drained
+                | Step::TimedOut) => return step,
+            }
+        }
+    }
+
+    /// As `run`, when only a wait is expected; returns how long.
+    #[track_caller]
+    fn wait(&mut self) -> Option<Duration> {
+        match self.run() {
+            Step::Wait { until, .. } => until.map(|until| until.since(self.now)),
+            step => panic!("not a wait: {step:?}"),
+        }
+    }
+
+    fn exit(&mut self, pid: Pid, status: i32) -> Exit {
+        self.machine.children_changed();
+        loop {
+            match self.machine.next(self.now, &NoStatuses).expect("a step") {
+                Step::Reap => return self.machine.exited(pid, status, self.now),
+                Step::Kill { pid, signal } => self.killed.push((pid, signal)),
+                step => panic!("not a reap: {step:?}"),
+            }
+        }
+    }
+}
+
+fn started(target: u32) -> Driver {
+    let mut driver = Driver::new(target);
+    driver.machine.begin();
+    driver.wait();
+    driver
+}
+
+#[test]
+fn a_pool_is_filled_and_then_nothing_is_to_be_done() {
+    let mut driver = Driver::new(3);
+    driver.machine.begin();
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.forked, [(100, 0), (101, 1), (102, 2)]);
+    driver.sleep(Duration::from_secs(1_000_000));
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.forked.len(), 3);
+}
+
+#[test]
+fn a_worker_that_ends_is_replaced_under_its_index() {
+    let mut driver = started(3);
+    let exit = driver.exit(101, 0);
+    assert_eq!(
+        (exit.index, exit.generation, exit.reason),
+        (1, 1, Reason::Ended)
+    );
+    assert_eq!(
+        driver.machine.workers().len(),
+        3,
+        "counted while it is reported"
+    );
+    driver.wait();
+    assert_eq!(driver.forked.last(), Some(&(103, 1)));
+    assert_eq!(driver.machine.workers().len(), 3);
+}
+
+#[test]
+fn a_failure_of_the_current_generation_defers_forking_and_no_other() {
+    let mut driver = started(2);
+    driver.machine.pacing.err_respawn_interval = Duration::from_secs(5);
+    assert_eq!(driver.exit(100, 256).reason, Reason::Failed);
+    assert_eq!(driver.wait(), Some(Duration::from_secs(5)));
+    assert_eq!(driver.machine.workers().len(), 1);
+    driver.sleep(Duration::from_secs(5));
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.machine.workers().len(), 2);
+
+    driver.machine.signal(HUP);
+    assert_eq!(driver.run(), Step::Stopped(HUP));
+    driver.machine.begin();
+    assert_eq!(driver.exit(101, 9).reason, Reason::Ended);
+    assert_eq!(
+        driver.wait(),
+        None,
+        "an old worker's status does not matter"
+    );
+}
+
+#[test]
+fn forks_keep_their_interval() {
+    let mut driver = Driver::new(3);
+    driver.machine.pacing.spawn_interval = Duration::from_millis(10);
+    driver.machine.begin();
+    for workers in 1..3 {
+        assert_eq!(driver.wait(), Some(Duration::from_millis(10)));
+        assert_eq!(driver.forked.len(), workers);
+        driver.sleep(Duration::from_millis(10));
+    }
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn a_failed_fork_is_tried_again_but_not_at_once() {
+    let mut driver = Driver::new(1);
+    driver.machine.begin();
+    let step = driver.machine.next(driver.now, &NoStatuses);
+    assert_eq!(
+        step,
+        Ok(Step::Fork {
+            index: 0,
+            generation: 1
+        })
+    );
+    assert_eq!(driver.machine.fork_failed(driver.now), Ok(1));
+    assert_eq!(driver.wait(), Some(FORK_RETRY_MIN));
+    driver.sleep(FORK_RETRY_MIN);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.forked, [(100, 0)]);
+}
+
+#[test]
+fn every_fork_needs_its_answer() {
+    let mut driver = Driver::new(1);
+    driver.machine.begin();
+    assert_eq!(driver.machine.forked(7, driver.now), Err(Misuse::NotAsked));
+    assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
+    assert_eq!(
+        driver.machine.next(driver.now, &NoStatuses),
+        Err(Misuse::Unanswered)
+    );
+    assert_eq!(driver.machine.forked(7, driver.now), Ok(0));
+    assert_eq!(
+        driver.machine.fork_failed(driver.now),
+        Err(Misuse::NotAsked)
+    );
+}
+
+#[test]
+fn a_worker_is_no_manager() {
+    let mut driver = Driver::new(1);
+    driver.machine.begin();
+    assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
+    assert_eq!(driver.machine.forked_here(), Ok(()));
+    assert_eq!(driver.machine.in_worker(), Some((0, 1)));
+    assert_eq!(
+        driver.machine.next(driver.now, &NoStatuses),
+        Err(Misuse::InWorker)
+    );
+}
+
+#[test]
+fn signals_end_runs_one_after_the_other() {
+    let mut driver = started(2);
+    for signal in [TERM, HUP] {
+        let action = Action {
+            send: signal,
+            interval: Duration::ZERO,
+        };
+        driver.machine.actions.insert(signal, action);
+    }
+    driver.machine.signal(TERM);
+    driver.machine.signal(HUP);
+    assert_eq!(driver.run(), Step::Stopped(TERM));
+    assert_eq!(driver.killed, [(100, TERM), (101, TERM)]);
+    assert_eq!(driver.wait(), None, "outside of a run nothing is acted on");
+    driver.machine.begin();
+    assert_eq!(driver.run(), Step::Stopped(HUP));
+    assert_eq!(driver.killed[2..], [(100, HUP), (101, HUP)]);
+    assert_eq!(driver.forked.len(), 2, "no worker was forked in between");
+}
+
+#[test]
+fn a_staggered_signal_goes_on_while_the_pool_drains() {
+    let mut driver = started(3);
+    let interval = Duration::from_secs(2);
+    driver.machine.actions.insert(
+        TERM,
+        Action {
+            send: TERM,
+            interval,
+        },
+    );
+    driver.machine.signal(TERM);
+    assert_eq!(driver.run(), Step::Stopped(TERM));
+    assert_eq!(driver.killed, [(100, TERM)]);
+    driver.machine.set_goal(Goal::Drain(None));
+    assert_eq!(driver.wait(), Some(interval));
+    driver.exit(101, 0);
+    driver.sleep(interval);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(
+        driver.killed,
+        [(100, TERM), (102, TERM)],
+        "the dead one costs no time"
+    );
+}
+
+#[test]
+fn draining_ends_with_the_last_worker_or_with_the_deadline() {
+    let mut driver = started(2);
+    driver
+        .machine
+        .set_goal(Goal::Drain(Some(driver.now.after(Duration::from_secs(3)))));
+    assert_eq!(driver.wait(), Some(Duration::from_secs(3)));
+    driver.exit(100, 0);
+    driver.sleep(Duration::from_secs(3));
+    assert_eq!(driver.run(), Step::TimedOut);
+    assert_eq!(driver.forked.len(), 2, "nobody is replaced");
+    driver.machine.set_goal(Goal::Drain(None));
+    driver.exit(101, 0);
+    assert_eq!(driver.run(), Step::Drained);
+}
+
+#[test]
+fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
+    let mut driver = started(2);
+    driver.machine.children_changed();
+    assert_eq!(driver.machine.next(driver.now, &NoStatuses), Ok(Step::Reap));
+    driver.machine.no_children();
+    let mut lost = Vec::new();
+    while let Step::Reaped(exit) = driver.run() {
+        assert_eq!((exit.status, exit.reason), (-1, Reason::Stolen));
+        lost.push(exit.pid);
+    }
+    assert_eq!(lost, [100, 101]);
+    assert_eq!(driver.machine.workers().len(), 2);
+}
+
+#[test]
+fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
+    let mut driver = started(2);
+    let sweep = |driver: &mut Driver| {
+        driver.machine.children_changed();
+        let mut audits = 0;
+        loop {
+            match driver
+                .machine
+                .next(driver.now, &NoStatuses)
+                .expect("a step")
+            {
+                Step::Reap => driver.machine.none_exited(driver.now),
+                Step::Audit => {
+                    audits += 1;
+                    driver.machine.audited(&[101], Some(driver.now));
+                }
+                Step::Reaped(exit) => assert_eq!((exit.pid, exit.status), (101, -1)),
+                Step::Fork { .. } => {
+                    driver
+                        .machine
+                        .forked(driver.next_pid, driver.now)
+                        .expect("asked");
+                    driver.next_pid += 1;
+                }
+                Step::Wait { until, .. } => return (audits, until),
+                step => panic!("unexpected: {step:?}"),
+            }
+        }
+    };
+    driver.sleep(Duration::from_secs(10));
+    assert_eq!(sweep(&mut driver).0, 1);
+    driver.sleep(Duration::from_millis(400));
+    let (audits, until) = sweep(&mut driver);
+    assert_eq!(audits, 0);
+    assert_eq!(until, Some(driver.now.after(Duration::from_millis(600))));
+    driver.sleep(Duration::from_millis(600));
+    assert_eq!(sweep(&mut driver).0, 1);
+}
+
+#[test]
+fn a_reported_pid_that_was_given_out_again_stays() {
+    let mut driver = started(1);
+    driver.exit(100, 0);
+    // Before the host moves on, the kernel gives the number to a child that the host adopts.
+    driver.machine.adopt(100, 1, driver.now);
+    driver.wait();
+    assert_eq!(driver.machine.workers().len(), 1);
+    assert!(
+        driver
+            .machine
+            .workers()
+            .get(100)
+            .is_some_and(|worker| !worker.exited)
+    );
+}
+
+#[test]
+fn a_foreign_child_is_reported_as_such() {
+    let mut driver = started(1);
+    let exit = driver.exit(4711, 256);
+    assert_eq!((exit.reason, exit.status), (Reason::Foreign, 256));
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn a_host_that_decides_gets_what_it_demands_and_no_more() {
+    let mut driver = Driver::new(5);
+    driver.machine.policy = Policy::Host;
+    driver.machine.begin();
+    assert_eq!(driver.wait(), None);
+    assert!(driver.forked.is_empty());
+    driver.machine.demand(1);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.forked.len(), 1);
+    driver
+        .machine
+        .pacing
+        .defer(driver.now, Duration::from_secs(1));
+    driver.machine.demand(1);
+    driver.wait();
+    assert_eq!(driver.forked.len(), 1, "not before its own rest is over");
+}
+
+#[test]
+fn a_wake_ends_one_wait() {
+    let mut driver = started(1);
+    driver.machine.wake();
+    assert_eq!(driver.wait(), Some(Duration::ZERO));
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn the_surplus_is_told_once() {
+    let mut driver = started(6);
+    assert_eq!(driver.machine.stop_workers(2, &NoStatuses), [105, 104]);
+    assert_eq!(
+        driver.machine.stop_workers(2, &NoStatuses),
+        Vec::<Pid>::new()
+    );
+    assert_eq!(driver.machine.stop_workers(3, &NoStatuses), [103]);
+    assert_eq!(driver.exit(104, TERM).reason, Reason::Stopped);
+}
+
+#[test]
+fn a_process_that_forked_by_itself_has_no_workers() {
+    let mut driver = started(3);
+    driver.machine.disown();
+    assert!(driver.machine.workers().is_empty());
+    driver.machine.begin();
+    driver.wait();
+    assert_eq!(driver.forked.len(), 6);
+    assert_eq!(driver.forked[3].1, 0, "indexes begin anew");
+}
