@@ -3,9 +3,8 @@
 #
 #     examples/server.pl [PORT=8080] [WORKERS=4]
 #
-# The two can be set in the environment as well; PORT=0 takes any free port. HUP brings a new
-# generation of workers, TERM and INT stop the server. Either way a worker first answers the
-# request that it has accepted.
+# (or both from the environment; PORT=0 takes any free port). HUP brings a new generation of
+# workers, TERM and INT stop the server. A worker first answers the request that it has accepted.
 
 use strict;
 use warnings;
@@ -17,7 +16,7 @@ use POSIX qw(SIGHUP SIGINT SIGTERM SIG_BLOCK SIG_UNBLOCK sigprocmask strftime);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my $MAX_REQUEST = 8192;    # bytes
-my $MAX_READING = 5;       # seconds for a client to send its request
+my $MAX_READING = 5;       # seconds for a client to send that
 my $MAX_SLOW    = 30;      # seconds that /slow?N takes at most
 
 my %option = (PORT => 8080, WORKERS => 4);
@@ -27,7 +26,8 @@ for (@environment, @ARGV) {
     $option{$1} = $2;
 }
 $option{PORT} <= 65535 or die "PORT must be a number from 0 to 65535, not $option{PORT}\n";
-$option{WORKERS} > 0   or die "WORKERS must be 1 or more, not $option{WORKERS}\n";
+$option{WORKERS} >= 1 && $option{WORKERS} <= 1000
+    or die "WORKERS must be a number from 1 to 1000, not $option{WORKERS}\n";
 
 # The manager holds this socket from first to last, so that nobody is refused while one
 # generation follows another. It does not block: select wakes several workers for one
@@ -77,11 +77,7 @@ do {
 
 # From now on clients are refused; they would wait for workers that never come.
 shutdown $listener, 2;
-if ($pm->wait_all_children($MAX_READING + $MAX_SLOW + 5)) {
-    note('killing the workers that do not end');
-    $pm->signal_all_children('KILL');
-    $pm->wait_all_children;
-}
+$pm->wait_all_children;
 note('stopped');
 
 # The life of a worker. The signals that stop it are blocked, and wait, while it has a
@@ -121,7 +117,6 @@ sub answer {
     # Closing while the client still sends would destroy the answer on its way.
     shutdown $client, 1;
     read_until($client, qr/(?!)/, 1e6, 1) if $status ne '200 OK';
-    return;
 }
 
 # What to say to a request: the status, and the seconds that the answer takes.
@@ -150,16 +145,13 @@ sub read_until {
 
 sub note {
     print strftime('%H:%M:%S ', localtime), @_, "\n";
-    return;
 }
 
 sub give_hints {
-    my $worker = shift;
     print "\nIn another terminal, try:\n",
         "  curl $url         a page; the next may be another worker's\n",
         "  curl ${url}slow?5   a page that takes 5 seconds, time for one of:\n",
         "  kill -HUP $$     new workers; the old ones finish their requests first\n",
-        "  kill -9 $worker       no mercy for one worker; another takes its place\n",
+        "  kill -9 $_[0]       no mercy for one worker; another takes its place\n",
         "  kill -TERM $$    stop, like Ctrl-C here; requests are finished first\n\n";
-    return;
 }

@@ -61,7 +61,7 @@ $pm->start(sub {
     close $release;
     readline $hold;
 });
-$pm->wait_all_children;
+print 'left ', $pm->wait_all_children, "\n";
 
 print "calls $_ $calls{$_}\n" for sort keys %calls;
 s/\b$failed\b/FAILED/ for @arguments;
@@ -72,8 +72,12 @@ is $counting->status, 0, 'a subclass that wraps every method runs' or diag $coun
 my %calls     = $counting->out =~ /^calls (\w+) (\d+)$/mg;
 my %arguments = map { $_ => 1 } $counting->out =~ /^arguments (.*)$/mg;
 ok $calls{$_}, "the accessor $_ is called as a method" for @accessors;
-ok $calls{$_}, "$_ is called as a method" for grep { $_ ne 'finish' } @methods;
+ok $calls{$_}, "$_ is called as a method"
+    for grep { !/^(finish|wait_all_children)$/ } @methods;
 like $counting->out, qr/^finish in the worker$/m, 'finish is called as a method';
+
+# (Only programs call this one.)
+like $counting->out, qr/^left 0$/m, 'wait_all_children can be overridden like the others';
 
 ok $arguments{$_}, "one call is $_" for (
     'signal_received()',         'signal_received(USR1)',
@@ -137,6 +141,30 @@ package Mine { sub num_workers { my $self = shift; return 1 + $self->SUPER::num_
 my $pm = pool();
 $pm->start(\&worker);
 print 'workers ', scalar(keys %{ $pm->{worker_pids} }), "\n";
+PERL
+    'num_workers: wait_all_children goes by it, and returns it' =>
+        [<<'PERL', "left 0 of 2\n"],
+my $pm = pool();
+$pm->start(\&worker);
+package Mine { sub num_workers { return 0 } }
+print 'left ', $pm->wait_all_children, ' of ', scalar(keys %{ $pm->{worker_pids} }), "\n";
+PERL
+    '_wait and _on_child_reap: wait_all_children calls them' => [<<'PERL', "reaped by them\n"],
+my $pm = pool(max_workers => 1);
+$pm->start(\&worker);
+my ($worker) = keys %{ $pm->{worker_pids} };
+package Mine {
+    our ($waited, $reaped);
+    sub _wait {
+        my $self = shift;
+        my @got  = $self->SUPER::_wait(@_);
+        $waited = $got[0] if @got;
+        return @got;
+    }
+    sub _on_child_reap { $reaped = $_[1] }
+}
+$pm->wait_all_children;
+print "reaped by them\n" if $Mine::waited == $worker && $Mine::reaped == $worker;
 PERL
     '_decide_action: it says whether another worker is forked' => [<<'PERL', "workers 4\n"],
 sub Mine::_decide_action { return keys %{ $_[0]{worker_pids} } < 4 ? 1 : 0 }

@@ -102,7 +102,10 @@ while ($pm->signal_received ne 'TERM') {
 print 'left ', $pm->wait_all_children, "\n";
 PERL
 
-sub new_worker { return ($server->line =~ /^worker (\d+)$/)[0] || 'no worker' }
+sub new_worker {
+    my $line = $server->line;
+    return defined $line && $line =~ /^worker (\d+)$/ ? $1 : die "no new worker\n";
+}
 
 # cat shows these slots, in whatever order, once the workers have got so far.
 sub shows {
@@ -183,7 +186,8 @@ $pm->set_status('A');
 print "$$\n";
 sleep 1 while 1;
 PERL
-my @busy = map { $shrinks->line } 1 .. 3;
+my @busy = grep { /^\d+$/ } map { $shrinks->line } 1 .. 3;
+is @busy, 3, 'the pool grows to max_workers when all are busy';
 $shrinks->signal('USR1', $_) for @busy;
 is $shrinks->line, 'ended by 15', 'an idle worker more than max_spare_workers is ended by TERM';
 is $shrinks->line, 'ended by 15', 'and so are all that are too many';

@@ -17,8 +17,8 @@ use ProcessTest;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(need_programs start_server_on_free_port start_wrk failed_requests ask
-    is_listened_to left_behind);
+our @EXPORT = qw(need_programs start_on_free_port start_wrk failed_requests ask request answer_to
+    is_listened_to left_behind has_our_core);
 
 my $tree = Cwd::abs_path(dirname(__FILE__) . '/../..');
 my $root = "$tree/.cache/servers/usr";
@@ -52,11 +52,11 @@ sub _find {
     return (grep { -f } @files)[0];
 }
 
-# start_server_on_free_port([COMMAND...], options of start_program)
+# start_on_free_port([COMMAND...], options of start_program)
 #
 # Starts a server and returns it and its port, once that is listened to. In the command, PORT
 # stands for the port, and the name of one of the programs for that program.
-sub start_server_on_free_port {
+sub start_on_free_port {
     my ($command, %opt) = @_;
     my ($server, $port);
     # Until the server binds it, somebody else may get the port that was free.
@@ -124,15 +124,32 @@ sub failed_requests {
     return ($answered || 0, @failed);
 }
 
-# ask(PORT, PATH)
+# ask(PORT)
 #
-# Asks once, on a connection of its own, and returns the answer's body as a hash, from lines
-# of the form name=value; nothing if the answer is not a whole one with the status 200.
+# Asks once, on a connection of its own: request and answer_to.
 sub ask {
-    my ($port, $path) = @_;
+    my ($port) = @_;
+    return answer_to(request($port));
+}
+
+# request(PORT, TEXT)
+#
+# Sends a request, or the TEXT that may be the first part of one, and returns the connection.
+sub request {
+    my ($port, $text) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
         or return _lost("cannot connect to port $port: $@");
-    print {$socket} "GET " . ($path || '/') . " HTTP/1.0\r\n\r\n";
+    $socket->autoflush;
+    print {$socket} defined $text ? $text : "GET / HTTP/1.0\r\n\r\n";
+    return $socket;
+}
+
+# answer_to(CONNECTION)
+#
+# Returns the answer's lines of the form name=value as a hash. The last one has to be end=1;
+# if the answer is not a whole one with the status 200, returns nothing and says why.
+sub answer_to {
+    my ($socket) = @_ or return;
     my ($answer, $end) = ('', time + $PATIENCE);
     while (1) {
         my $ready = '';
@@ -142,9 +159,8 @@ sub ask {
         defined $got or return _lost("the connection breaks: $!");
         last if !$got;
     }
-    my ($head, $body) = split /\r\n\r\n/, $answer, 2;
-    $head =~ m{\AHTTP/1\.[01] 200 } && defined $body && $body =~ /^end=1$/m
-        or return _lost("a bad answer: $answer");
+    $answer =~ m{\AHTTP/1\.[01] 200 .*?\r\n\r\n(.*^end=1$)}ms or return _lost("a bad answer: '$answer'");
+    my $body = $1;
     return { $body =~ /^(\w+)=(.*)$/mg };
 }
 
@@ -164,7 +180,21 @@ sub is_listened_to {
     return 0;
 }
 
-# What there is of a server that was started with start_server_on_free_port, whatever group it is in, as a
+# Whether a process has loaded the core that is beside the XS object this test loads.
+sub has_our_core {
+    my ($pid) = @_;
+    require Parallel::Prefork;
+    my ($core) = grep { m{/libprefork\.so} } _mapped($$);
+    return defined $core && 0 + grep { $_ eq $core } _mapped($pid);
+}
+
+sub _mapped {
+    my ($pid) = @_;
+    open my $fh, '<', "/proc/$pid/maps" or return;
+    return map { m{(/\S.*)$} ? $1 : () } <$fh>;
+}
+
+# What there is of a server that start_on_free_port has started, whatever group it is in, as a
 # list of "pid: command".
 sub left_behind {
     my ($server) = @_;

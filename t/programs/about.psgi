@@ -4,12 +4,12 @@ use strict;
 use warnings;
 
 sub {
-    my $env = shift;
-    my %about = (
-        worker  => $$,
-        manager => getppid,
-        module  => $INC{'Parallel/Prefork.pm'},
-        end     => 1,
+    my @about = (
+        "worker=$$",
+        'manager=' . getppid,
+        "module=$INC{'Parallel/Prefork.pm'}",
+        # An answer without its end is not a whole one.
+        'end=1',
     );
-    return [200, ['Content-Type' => 'text/plain'], [map { "$_=$about{$_}\n" } sort keys %about]];
+    return [200, ['Content-Type' => 'text/plain'], [map { "$_\n" } @about]];
 };

@@ -1,5 +1,5 @@
 # Starlet under plackup serves on our Parallel::Prefork: while wrk asks it, workers come and go,
-# each second all of them by HUP, and not one request fails. TERM leaves nothing behind.
+# and each second all of them by HUP, and not one request fails. TERM leaves nothing behind.
 
 use strict;
 use warnings;
@@ -17,19 +17,18 @@ require Parallel::Prefork;
 
 my $SECONDS = 8;
 
-my ($server, $port) = start_server_on_free_port([
+my ($server, $port) = start_on_free_port([
     qw(plackup --server Starlet --env deployment --host 127.0.0.1 --port PORT),
     qw(--max-workers 8 --max-reqs-per-child 200 --min-reqs-per-child 100),
     't/programs/about.psgi',
 ], deadline => 150);
 
-my $first = ask($port) || {};
-is $first->{module}, File::Spec->rel2abs($INC{'Parallel/Prefork.pm'}),
-    'the workers have the Parallel::Prefork that this test loads';
-is $first->{manager}, $server->pid, 'their manager is the program that was started';
+my $first = ask($port) or die $server->err;
+is $first->{manager}, $server->pid, 'the workers are those of the program that was started';
+ok has_our_core($server->pid), 'which runs on our core';
 
 my $wrk = start_wrk($port, connections => 16, seconds => $SECONDS);
-my %worker;
+my (%worker, %module);
 my $answers = 0;
 for (1 .. $SECONDS) {
     sleep 1;
@@ -37,13 +36,16 @@ for (1 .. $SECONDS) {
     my $answer = ask($port) or next;
     $answers++;
     $worker{ $answer->{worker} }++;
+    $module{ $answer->{module} }++;
 }
 my ($answered, @failed) = failed_requests($wrk);
 note "$answered requests";
 is_deeply \@failed, [], 'no request fails while the workers are replaced';
-cmp_ok $answered, '>', 8 * 200, 'more were answered than the first workers may answer';
-is $answers, $SECONDS, 'a client that reads each answer to its end gets them all';
+cmp_ok $answered, '>', 8 * 200, 'more are answered than the first workers may answer';
+is $answers, $SECONDS, 'a client that reads each answer to its end gets all of them';
 cmp_ok scalar keys %worker, '>', 1, 'from several workers';
+is_deeply [keys %module], [File::Spec->rel2abs($INC{'Parallel/Prefork.pm'})],
+    'each of which has the Parallel::Prefork that this test loads';
 
 $server->signal('TERM');
 is $server->wait, 0, 'TERM ends the server with status 0';
