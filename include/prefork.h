@@ -142,6 +142,19 @@ const char *pf_error_message(const pf_t *pf);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_begin(pf_t *pf);
 
+// After a fork of the host's own, makes this process the manager of an empty pool; the
+// workers, the scoreboard and the descriptors stay with the process that has them. pf_begin
+// does it too. In the manager itself it does nothing.
+//
+// Any process but a worker.
+//
+// # Errors
+// PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be trapped again.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_become_manager(pf_t *pf);
+
 // Goes on with the run that pf_begin began, after pf_rest or pf_drain.
 //
 // Manager.
@@ -221,14 +234,24 @@ pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
 // `pf` is null or a live handle.
 pf_result pf_signal(pf_t *pf, int32_t signal);
 
-// Tells that a child may have exited, where the host owns the handler of SIGCHLD. The next
-// pf_next looks.
+// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks; if
+// it finds no child that has exited, it looks whether somebody else has reaped a worker.
 //
 // Manager.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_children_changed(pf_t *pf);
+
+// Tells that children may have exited without a notice, because SIGCHLD had its default
+// disposition for a while; with `each_worker`, that it was ignored, so that the system may
+// have reaped them by itself. The next pf_next looks.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_look_for_children(pf_t *pf, bool each_worker);
 
 // Lets the library handle SIGCHLD: the descriptor of WAIT then tells of children too.
 //
@@ -296,9 +319,10 @@ pf_result pf_take_signal(pf_t *pf, int32_t signal);
 // `pf` is null or a live handle that no other thread uses now.
 int32_t pf_show_next_signal(pf_t *pf);
 
-// The host decides by itself how many workers there are, and paces its forks by itself: more
-// than 0 asks the next pf_next for a FORK, 0 or less for none. From the first call on
-// max_workers, spawn_interval and err_respawn_interval mean nothing to the library.
+// The host decides by itself: how many workers there are, when they are forked, and when a run
+// ends. More than 0 asks the next pf_next for a FORK, which it gives unless a fork has just
+// failed; 0 or less for none. From the first call on max_workers, spawn_interval and
+// err_respawn_interval mean nothing to the library, and STOPPED does not come.
 //
 // Manager.
 //
@@ -376,7 +400,8 @@ pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told
 // `pf` is null or a live handle that no other thread uses now.
 size_t pf_num_stopping(const pf_t *pf);
 
-// Enters a process that the host forked by itself as a worker of `generation`.
+// Enters a process that the host forked by itself as a worker of `generation`. A worker that
+// is there already only changes its generation.
 //
 // Manager.
 //
@@ -386,6 +411,15 @@ size_t pf_num_stopping(const pf_t *pf);
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
+
+// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
+// the pool as after a REAPED event.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_worker_reaped(pf_t *pf, int32_t pid, int32_t status);
 
 // Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
 // when it exits it is reported as a foreign child. Returns whether there was one.
@@ -420,7 +454,8 @@ pf_result pf_set_generation(pf_t *pf, uint64_t generation);
 pf_t *pf_new(void);
 
 // Frees a manager; null is allowed. No worker is signalled or waited for. Signals that
-// pf_trap_signal trapped are no longer noticed.
+// pf_trap_signal trapped get back the handlers that they had before, if no other manager
+// traps them.
 //
 // Manager and workers; not from a hook of the same handle.
 //
@@ -689,7 +724,7 @@ pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
 // Manager.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE inside of a FORK event,
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start,
 // PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 //
 // # Safety
@@ -712,7 +747,7 @@ pf_result pf_finish(pf_t *pf, int32_t code);
 // reaps them, and sets `left` (null is allowed) to the number that is left. Nobody is
 // signalled by this, but a staggered signal goes on.
 //
-// Manager.
+// Manager, its hooks on_child_reap and after_fork.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_INVALID_ARGUMENT for a time-out that

@@ -94,7 +94,7 @@ bool
 is_finite_number(SV *value)
     CODE:
         SvGETMAGIC(value);
-        RETVAL = SvOK(value) && !SvROK(value) && looks_like_number(value)
+        RETVAL = (SvNIOK(value) || (SvROK(value) ? SvAMAGIC(value) : looks_like_number(value)))
             && Perl_isfinite(SvNV_nomg(value));
     OUTPUT: RETVAL
 
@@ -125,7 +125,7 @@ begin(host_t *host)
         SV *object = ST(0);
         pf_result result;
     CODE:
-        leave_pool(aTHX_ host);
+        become_manager(aTHX_ host);
         CALL(
             result = pf_begin(host->pf);
             if (result == PF_OK)
@@ -133,26 +133,37 @@ begin(host_t *host)
         );
         check_result(aTHX_ host, result);
 
+void
+become_manager(host_t *host)
+    CODE:
+        become_manager(aTHX_ host);
+
+# start looks at signal_received now: what comes after this ends the next wait.
+void
+look(host_t *host)
+    CODE:
+        host->signal_was_set = signal_is_set(aTHX_ ST(0));
+
 # Blocks every signal and asks the core for a fork, for which forked or fork_failed must follow.
-# Signals that perl has noted are handled before: from here to there no Perl handler runs.
+# Signals that perl has noted are handled before: from here to there no Perl handler runs. It is
+# false when there are more of them, which start has to look at.
 bool
 fork_begin(host_t *host)
     INIT:
-        SV *object = ST(0);
         pf_event event;
-        pf_result result;
+        pf_result result = PF_OK;
     CODE:
-        for (;;) {
-            block_signals(&host->mask);
-            if (!PL_sig_pending)
-                break;
-            unblock_signals(&host->mask);
+        if (PL_sig_pending)
             PERL_ASYNC_CHECK();
+        block_signals(&host->mask);
+        RETVAL = FALSE;
+        if (!PL_sig_pending) {
+            set_goal(aTHX_ host, ST(0));
+            pf_demand(host->pf, 1);
+            result = pf_next(host->pf, &event);
+            RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
         }
-        set_goal(aTHX_ host, object);
-        pf_demand(host->pf, 1);
-        result = pf_next(host->pf, &event);
-        RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
+        host->is_forking = RETVAL;
         if (!RETVAL)
             unblock_signals(&host->mask);
         check_result(aTHX_ host, result);
@@ -164,6 +175,7 @@ forked(host_t *host, int pid)
         pf_result result;
     CODE:
         result = pf_forked(host->pf, pid);
+        host->is_forking = FALSE;
         unblock_signals(&host->mask);
         check_result(aTHX_ host, result);
 
@@ -172,11 +184,12 @@ unsigned
 fork_failed(host_t *host)
     INIT:
         uint32_t failures = 0;
-        pf_result result;
     CODE:
-        result = pf_fork_failed(host->pf, &failures);
-        unblock_signals(&host->mask);
-        check_result(aTHX_ host, result);
+        if (host->is_forking) {
+            pf_fork_failed(host->pf, &failures);
+            host->is_forking = FALSE;
+            unblock_signals(&host->mask);
+        }
         RETVAL = failures;
     OUTPUT: RETVAL
 
@@ -216,7 +229,7 @@ next_exit(host_t *host, bool blocking = FALSE, bool adjust = FALSE, SV *max_wait
 double
 spawn_delay(host_t *host)
     CODE:
-        RETVAL = pf_spawn_delay(host->pf);
+        CALL(RETVAL = pf_spawn_delay(host->pf));
     OUTPUT: RETVAL
 
 # Returns the end of the rest by the wall clock, for programs that look; 0 for no rest.
@@ -234,7 +247,7 @@ defer_spawn(host_t *host, SV *seconds)
 UV
 num_workers(host_t *host)
     CODE:
-        RETVAL = pf_num_workers(host->pf);
+        CALL(RETVAL = pf_num_workers(host->pf));
     OUTPUT: RETVAL
 
 # The generation of a worker; undef if the pid is none's.
@@ -242,15 +255,16 @@ SV *
 worker_generation(host_t *host, SV *pid)
     INIT:
         uint64_t generation;
+        bool is_worker;
     CODE:
-        RETVAL = pf_worker_generation(host->pf, to_pid(aTHX_ pid), &generation)
-            ? newSVuv(generation) : &PL_sv_undef;
+        CALL(is_worker = pf_worker_generation(host->pf, to_pid(aTHX_ pid), &generation));
+        RETVAL = is_worker ? newSVuv(generation) : &PL_sv_undef;
     OUTPUT: RETVAL
 
 int
 next_worker(host_t *host, int pid)
     CODE:
-        RETVAL = pf_next_worker(host->pf, pid);
+        CALL(RETVAL = pf_next_worker(host->pf, pid));
     OUTPUT: RETVAL
 
 void
@@ -258,10 +272,17 @@ adopt_worker(host_t *host, SV *pid, UV generation)
     INIT:
         pf_result result;
     CODE:
-        CALL(result = pf_adopt_worker(host->pf, to_pid(aTHX_ pid), generation));
-        if (result == PF_ERR_INVALID_ARGUMENT)
+        if (!to_pid(aTHX_ pid))
             croak_for_caller(aTHX_ newSVpvf("worker_pids: '%" SVf "' is no process id", SVfARG(pid)));
+        become_manager(aTHX_ host);
+        CALL(result = pf_adopt_worker(host->pf, to_pid(aTHX_ pid), generation));
         check_result(aTHX_ host, result);
+
+# A subclass may reap by itself: then the core is told here.
+void
+worker_reaped(host_t *host, SV *pid, int status)
+    CODE:
+        CALL(pf_worker_reaped(host->pf, to_pid(aTHX_ pid), status));
 
 bool
 forget_worker(host_t *host, SV *pid)
@@ -286,7 +307,7 @@ release_worker(host_t *host, SV *pid)
 int
 worker_index(host_t *host)
     CODE:
-        RETVAL = pf_worker_index(host->pf);
+        CALL(RETVAL = pf_worker_index(host->pf));
     OUTPUT: RETVAL
 
 void
@@ -320,7 +341,7 @@ stop_workers(host_t *host, UV surplus, SV *signal)
 UV
 num_stopping(host_t *host)
     CODE:
-        RETVAL = pf_num_stopping(host->pf);
+        CALL(RETVAL = pf_num_stopping(host->pf));
     OUTPUT: RETVAL
 
 void
@@ -337,8 +358,10 @@ signal_trapped(host_t *host, SV *name)
     CODE:
         if (signal_number(aTHX_ name, &number))
             CALL(
+                set_goal(aTHX_ host, ST(0));
                 pf_signal(host->pf, number);
                 RETVAL = pf_peek_signal(host->pf) == number;
+                pf_wake(host->pf);
             );
         else
             RETVAL = TRUE;
@@ -394,7 +417,7 @@ set_scoreboard(host_t *host, SV *scoreboard)
         SV *old = host->scoreboard;
         pf_result result;
     CODE:
-        leave_pool(aTHX_ host);
+        become_manager(aTHX_ host);
         CALL(result = pf_set_scoreboard(host->pf, board));
         check_result(aTHX_ host, result);
         host->scoreboard = board ? SvREFCNT_inc(SvRV(scoreboard)) : NULL;

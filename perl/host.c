@@ -112,8 +112,9 @@ check_result(pTHX_ host_t *host, pf_result result)
 
 /* A worker that starts workers of its own is the manager of a new pool. */
 void
-leave_pool(pTHX_ host_t *host)
+become_manager(pTHX_ host_t *host)
 {
+    pf_result result;
     if (pf_worker_index(host->pf) >= 0) {
         pf_t *pf;
         CALL(pf = pf_new(); pf_demand(pf, 0));
@@ -122,6 +123,8 @@ leave_pool(pTHX_ host_t *host)
         CALL(pf_free(host->pf));
         host->pf = pf;
     }
+    CALL(result = pf_become_manager(host->pf));
+    check_result(aTHX_ host, result);
 }
 
 bool

@@ -19,6 +19,8 @@ typedef struct {
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
+    bool is_forking;         /* from fork_begin to forked or fork_failed */
+    bool signal_was_set;     /* what signal_received held when start looked last */
 } host_t;
 
 /* Counts the calls of $SIG{CHLD}, where that is ours. */
@@ -27,10 +29,12 @@ extern volatile unsigned long exit_notices;
 /* No Rust frame is on the stack while Perl code can run: die, exit and immediate signal
  * handlers longjmp. So every call that changes something has signals blocked around it. */
 #define CALL(call) STMT_START { \
+        const int errno_before = errno; \
         sigset_t mask_before; \
         block_signals(&mask_before); \
         call; \
         unblock_signals(&mask_before); \
+        errno = errno_before; \
     } STMT_END
 
 void block_signals(sigset_t *before);
@@ -39,8 +43,13 @@ void unblock_signals(const sigset_t *before);
 /* The handle of an object, made when it is first needed: subclasses may bless their own. */
 host_t *host_of(pTHX_ SV *object);
 
-/* A worker that starts workers of its own is the manager of a new pool. */
-void leave_pool(pTHX_ host_t *host);
+/* Makes this process the manager, if it is a fork of the one that was; a worker that starts
+ * workers of its own is the manager of a new pool. */
+void become_manager(pTHX_ host_t *host);
+
+/* Whether the object's signal_received holds something, as far as C can tell: an object of the
+ * program's counts as something, as no Perl code may run here. */
+bool signal_is_set(pTHX_ SV *object);
 
 /* Makes the scoreboard of an object, in a file or (NULL) in memory; false with errno set. */
 bool make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots);

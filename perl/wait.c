@@ -40,6 +40,13 @@ set_goal(pTHX_ host_t *host, SV *object)
     }
 }
 
+bool
+signal_is_set(pTHX_ SV *object)
+{
+    SV *signal = member(aTHX_ object, "signal_received");
+    return SvROK(signal) || SvTRUE_nomg(signal);
+}
+
 static bool
 is_running(pTHX_ SV *object)
 {
@@ -55,17 +62,16 @@ sigchld_is_ours(pTHX)
     return handler && SvROK(handler) && SvRV(handler) == (SV *)ours;
 }
 
-/* Passes on that children may have exited: SIGCHLD was seen, or somebody else sees it and
- * we cannot know. */
+/* Passes on that SIGCHLD was seen; a handler of the program's sees it and tells nobody, so
+ * that anything but time may have been one. */
 static void
-note_exits(pTHX_ host_t *host)
+note_exits(pTHX_ host_t *host, bool sigchld_has_handler)
 {
     if (host->exits != exit_notices || (PL_psig_pend && PL_psig_pend[SIGCHLD])
-            || (!host->timed_out && !sigchld_is_ours(aTHX))) {
+            || (!host->timed_out && sigchld_has_handler && !sigchld_is_ours(aTHX))) {
         host->exits = exit_notices;
         pf_children_changed(host->pf);
     }
-    host->timed_out = FALSE;
 }
 
 static void
@@ -85,7 +91,7 @@ restore_sigchld(pTHX_ void *saved)
  * force; every signal is blocked before and after. Returns whether only time has passed. An
  * immediate handler of the program may longjmp out of here. */
 static bool
-sleep_with_mask(pTHX_ const sigset_t *mask, double timeout, int fd)
+sleep_with_mask(const sigset_t *mask, double timeout, int fd)
 {
     struct pollfd watched;
     struct timespec span;
@@ -121,51 +127,50 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
 {
     const bool running = is_running(aTHX_ object);
     struct sigaction sigchld;
-    struct sigaction noted;
     sigset_t mask;
-    bool must_take_sigchld = FALSE;
+    bool is_ignored;
+    bool has_handler;
     bool found = FALSE;
     bool slept = FALSE;
-    pf_result result;
+    pf_result result = PF_OK;
+    const int errno_before = errno;
 
     ENTER;
     block_signals(&mask);
+    sigaction(SIGCHLD, NULL, &sigchld);
+    is_ignored = !(sigchld.sa_flags & SA_SIGINFO) && sigchld.sa_handler == SIG_IGN;
+    has_handler = !is_ignored && !sigismember(&mask, SIGCHLD)
+        && ((sigchld.sa_flags & SA_SIGINFO) || sigchld.sa_handler != SIG_DFL);
+    if (!has_handler && blocking) {
+        /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left it
+         * to the default, which discards it. */
+        struct sigaction noted;
+        Zero(&noted, 1, struct sigaction);
+        noted.sa_handler = on_sigchld;
+        sigemptyset(&noted.sa_mask);
+        sigaction(SIGCHLD, &noted, NULL);
+        SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
+    }
+    /* Once before each wait, whatever was or was not noticed: handlers come and go, and some
+     * go round %SIG. */
+    if (blocking || !has_handler)
+        pf_look_for_children(host->pf, is_ignored || (sigchld.sa_flags & SA_NOCLDWAIT));
     for (;;) {
         sigset_t mask_asleep = mask;
         double timeout;
-        /* The loop in start looks at signal_received first, and acts on it. */
-        if (running && SvTRUE_nomg(member(aTHX_ object, "signal_received")))
+        /* The loop in start has not looked at this one yet. */
+        if (running && !host->signal_was_set && signal_is_set(aTHX_ object))
             break;
         set_goal(aTHX_ host, object);
-        note_exits(aTHX_ host);
+        note_exits(aTHX_ host, has_handler);
         result = pf_next(host->pf, event);
         found = result == PF_OK && event->type == PF_EVENT_REAPED;
-        if (result == PF_OK && event->type == PF_EVENT_STOPPED)
-            hv_stores((HV *)SvRV(object), "signal_received",
-                newSVpv(PL_sig_name[event->signal], 0));
+        if (result == PF_ERR_WRONG_PROCESS && pf_become_manager(host->pf) == PF_OK)
+            continue;
         if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept
                 || PL_sig_pending)
             break;
 
-        if (!must_take_sigchld) {
-            /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left
-             * it to the default, which discards it. Look for children once more after that. */
-            sigaction(SIGCHLD, NULL, &sigchld);
-            must_take_sigchld = sigismember(&mask, SIGCHLD)
-                || (!(sigchld.sa_flags & SA_SIGINFO)
-                    && (sigchld.sa_handler == SIG_DFL || sigchld.sa_handler == SIG_IGN));
-            if (must_take_sigchld) {
-                Zero(&noted, 1, struct sigaction);
-                noted.sa_handler = on_sigchld;
-                sigemptyset(&noted.sa_mask);
-                sigaction(SIGCHLD, &noted, NULL);
-                SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
-                pf_children_changed(host->pf);
-                continue;
-            }
-        }
-        if (must_take_sigchld)
-            sigdelset(&mask_asleep, SIGCHLD);
         timeout = event->timeout;
         if (adjust) {
             const double delay = pf_spawn_delay(host->pf);
@@ -174,13 +179,20 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         }
         if (max_wait >= 0 && (timeout < 0 || max_wait < timeout))
             timeout = max_wait;
+        if (!has_handler)
+            sigdelset(&mask_asleep, SIGCHLD);
+        host->timed_out = FALSE;
         if (timeout != 0)
-            host->timed_out = sleep_with_mask(aTHX_ &mask_asleep, timeout, event->fd);
-        if (must_take_sigchld && !host->timed_out)
-            pf_children_changed(host->pf);
+            host->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
+        if (!host->timed_out)
+            pf_look_for_children(host->pf, FALSE);
         slept = TRUE;
     }
     unblock_signals(&mask);
     LEAVE;
+    errno = errno_before;
+    /* A worker has nobody to wait for. */
+    if (result != PF_ERR_WRONG_PROCESS)
+        check_result(aTHX_ host, result);
     return found;
 }

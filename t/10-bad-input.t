@@ -46,6 +46,18 @@ for my $option (qw(min_spare_workers max_spare_workers heartbeat)) {
     });
 }
 
+refuses('max_spare_workers under min_spare_workers',
+    qr/max_spare_workers \(1\) must not be less than min_spare_workers \(3\)/, sub {
+        Parallel::Prefork::SpareWorkers->new(trap_signals => {}, min_spare_workers => 3,
+            max_spare_workers => 1);
+    });
+
+{ package Number; use overload '0+' => sub { 4 }, fallback => 1; }
+for my $number (!!0, !!1, bless({}, 'Number')) {
+    ok eval { Parallel::Prefork->new(trap_signals => {}, max_workers => $number); 1 },
+        'what is a number for perl is one: ' . (ref $number || "'$number'");
+}
+
 for my $hook (qw(before_fork after_fork on_child_reap)) {
     refuses("new: $hook => 'main::f'", qr/\b$hook must be a code reference, not 'main::f'/,
         sub { Parallel::Prefork->new(trap_signals => {}, $hook => 'main::f') });
@@ -78,8 +90,6 @@ for my $what (undef, 'x', 7, [], sub { }) {
     refuses("new($shown)", qr/new takes a hash reference.*$shown/,
         sub { Parallel::Prefork->new($what) });
 }
-refuses("wait_all_children('soon')", qr/wait_all_children takes a number of seconds, not 'soon'/,
-    sub { $pm->wait_all_children('soon') });
 refuses('signal_all_children("FOO")', qr/Unrecognized signal name "FOO"/,
     sub { $pm->signal_all_children('FOO') });
 refuses('an empty status', qr/set_status: the status must be a character/, sub {

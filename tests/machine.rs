@@ -48,7 +48,7 @@ impl Driver {
         loop {
             match self.machine.next(self.now, &NoStatuses).expect("a step") {
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
-                Step::Reap => self.machine.none_exited(self.now),
+                Step::Reap => self.machine.none_exited(),
                 Step::Audit => self.machine.audited(&[], Some(self.now)),
                 Step::Fork { index, .. } => {
                     let pid = self.next_pid;
@@ -75,7 +75,7 @@ impl Driver {
     }
 
     fn exit(&mut self, pid: Pid, status: i32) -> Exit {
-        self.machine.children_changed();
+        self.machine.look_for_children(false);
         loop {
             match self.machine.next(self.now, &NoStatuses).expect("a step") {
                 Step::Reap => return self.machine.exited(pid, status, self.now),
@@ -272,7 +272,7 @@ fn draining_ends_with_the_last_worker_or_with_the_deadline() {
 #[test]
 fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
     let mut driver = started(2);
-    driver.machine.children_changed();
+    driver.machine.children_changed(driver.now);
     assert_eq!(driver.machine.next(driver.now, &NoStatuses), Ok(Step::Reap));
     driver.machine.no_children();
     let mut lost = Vec::new();
@@ -288,7 +288,7 @@ fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
 fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
     let mut driver = started(2);
     let sweep = |driver: &mut Driver| {
-        driver.machine.children_changed();
+        driver.machine.children_changed(driver.now);
         let mut audits = 0;
         loop {
             match driver
@@ -296,7 +296,7 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
                 .next(driver.now, &NoStatuses)
                 .expect("a step")
             {
-                Step::Reap => driver.machine.none_exited(driver.now),
+                Step::Reap => driver.machine.none_exited(),
                 Step::Audit => {
                     audits += 1;
                     driver.machine.audited(&[101], Some(driver.now));
@@ -326,19 +326,58 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
 
 #[test]
 fn a_reported_pid_that_was_given_out_again_stays() {
-    let mut driver = started(1);
+    let mut driver = Driver::new(2);
+    driver.machine.policy = Policy::Host;
+    driver.machine.begin();
+    driver.machine.demand(1);
+    driver.wait();
     driver.exit(100, 0);
-    // Before the host moves on, the kernel gives the number to a child that the host adopts.
-    driver.machine.adopt(100, 1, driver.now);
+    // Before the host moves on, the kernel gives the number to a worker of a nested run.
+    driver.machine.release(100);
+    driver.next_pid = 100;
+    driver.machine.demand(1);
+    driver.wait();
     driver.wait();
     assert_eq!(driver.machine.workers().len(), 1);
-    assert!(
-        driver
-            .machine
-            .workers()
-            .get(100)
-            .is_some_and(|worker| !worker.exited)
+    let worker = driver
+        .machine
+        .workers()
+        .get(100)
+        .expect("it is in the table");
+    assert!(!worker.exited);
+}
+
+#[test]
+fn adopting_a_worker_that_is_there_changes_its_generation_and_nothing_else() {
+    let mut driver = started(2);
+    driver.machine.stop_workers(1, &NoStatuses);
+    driver.machine.adopt(101, 7, driver.now);
+    let worker = driver
+        .machine
+        .workers()
+        .get(101)
+        .expect("it is in the table");
+    assert_eq!(
+        (worker.generation, worker.index, worker.stopping),
+        (7, 1, true)
     );
+}
+
+#[test]
+fn a_worker_that_the_host_reaped_is_not_signalled() {
+    let mut driver = started(2);
+    driver.machine.reaped_by_host(100, 0);
+    driver.machine.actions.insert(
+        TERM,
+        Action {
+            send: TERM,
+            interval: Duration::ZERO,
+        },
+    );
+    driver.machine.signal(TERM);
+    assert_eq!(driver.run(), Step::Stopped(TERM));
+    assert_eq!(driver.killed, [(101, TERM)]);
+    assert_eq!(driver.machine.workers().len(), 1);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::error::{AfterPanic, Failure, pf_result, with};
-use super::handle::{Inner, pf_t, seconds, this_process};
+use super::handle::{Inner, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Exit, Goal, Pid, Policy, Reason, Signal, Statuses, Step, Time};
 use crate::os::signals::{self, is_signal};
@@ -146,7 +146,7 @@ impl Inner {
         }
         self.take_arrivals();
         if self.traps.child_arrived() == Some(true) {
-            self.machine.children_changed();
+            self.machine.children_changed(clock::now());
         }
         let mut armed = None;
         loop {
@@ -166,7 +166,7 @@ impl Inner {
                         let exit = self.machine.exited(pid, status, now);
                         return Ok(pf_event::reaped(&exit, rusage));
                     }
-                    Reaped::NoneExited => self.machine.none_exited(now),
+                    Reaped::NoneExited => self.machine.none_exited(),
                     Reaped::NoChildren => self.machine.no_children(),
                 },
                 Step::Audit => self.audit(now),
@@ -254,19 +254,43 @@ const RECHECK: f64 = 0.25;
 /// `pf` is null or a live handle that no other thread uses now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
-    // SAFETY: promised by our caller.
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: as above.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
-            if inner.machine.in_worker().is_some() {
-                return Err(Failure::in_worker());
-            }
-            let this = this_process();
-            if inner.owner != this {
-                inner.machine.disown();
-                inner.owner = this;
-            }
+            inner.become_manager(shared)?;
             inner.take_arrivals();
             inner.machine.begin();
+            restore_mask(inner);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// After a fork of the host's own, makes this process the manager of an empty pool; the
+/// workers, the scoreboard and the descriptors stay with the process that has them. pf_begin
+/// does it too. In the manager itself it does nothing.
+///
+/// Any process but a worker.
+///
+/// # Errors
+/// PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be trapped again.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_become_manager(pf: *mut pf_t) -> pf_result {
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: as above.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.become_manager(shared)?;
             Ok(pf_result::PF_OK)
         })
     }
@@ -454,8 +478,8 @@ pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
     pf_result::PF_OK
 }
 
-/// Tells that a child may have exited, where the host owns the handler of SIGCHLD. The next
-/// pf_next looks.
+/// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks; if
+/// it finds no child that has exited, it looks whether somebody else has reaped a worker.
 ///
 /// Manager.
 ///
@@ -466,7 +490,26 @@ pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
-            inner.machine.children_changed();
+            inner.machine.children_changed(clock::now());
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Tells that children may have exited without a notice, because SIGCHLD had its default
+/// disposition for a while; with `each_worker`, that it was ignored, so that the system may
+/// have reaped them by itself. The next pf_next looks.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.machine.look_for_children(each_worker);
             Ok(pf_result::PF_OK)
         })
     }
@@ -491,13 +534,7 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             inner.manager_only()?;
-            inner.wake_pipe(shared)?;
-            if let Some(pipe) = &inner.pipe {
-                inner
-                    .traps
-                    .watch_children(pipe)
-                    .map_err(|error| Failure::system("sigaction", error))?;
-            }
+            inner.trap(shared, libc::SIGCHLD)?;
             Ok(pf_result::PF_OK)
         })
     }
@@ -617,9 +654,10 @@ pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
     }
 }
 
-/// The host decides by itself how many workers there are, and paces its forks by itself: more
-/// than 0 asks the next pf_next for a FORK, 0 or less for none. From the first call on
-/// max_workers, spawn_interval and err_respawn_interval mean nothing to the library.
+/// The host decides by itself: how many workers there are, when they are forked, and when a run
+/// ends. More than 0 asks the next pf_next for a FORK, which it gives unless a fork has just
+/// failed; 0 or less for none. From the first call on max_workers, spawn_interval and
+/// err_respawn_interval mean nothing to the library, and STOPPED does not come.
 ///
 /// Manager.
 ///
@@ -818,7 +856,8 @@ fn check_signal_to_send(signal: Signal) -> Result<(), Failure> {
     }
 }
 
-/// Enters a process that the host forked by itself as a worker of `generation`.
+/// Enters a process that the host forked by itself as a worker of `generation`. A worker that
+/// is there already only changes its generation.
 ///
 /// Manager.
 ///
@@ -835,7 +874,26 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
             if pid <= 0 {
                 return Err(Failure::invalid(format!("{pid} is no process id")));
             }
+            inner.manager_only()?;
             inner.machine.adopt(pid, generation, clock::now());
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
+/// the pool as after a REAPED event.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.machine.reaped_by_host(pid, status);
             Ok(pf_result::PF_OK)
         })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Action, Machine, Pid, Policy, Spare};
+use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
 use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -34,6 +34,7 @@ pub(super) struct Inner {
     pub(super) traps: Traps,
     pub(super) mask: Option<SavedMask>,
     pub(super) owner: Pid,
+    pub(super) is_starting: bool,
     pub(super) scoreboard: *mut pf_scoreboard_t,
     pub(super) hooks: Hooks,
     pub(super) poisoned: bool,
@@ -92,6 +93,44 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes this process the manager: of its own pool or, after a fork of the host's own, of
+    /// an empty one. What its parent has is left to the parent, the pipe and the scoreboard too.
+    pub(super) fn become_manager(&mut self, shared: &Shared) -> Result<(), Failure> {
+        if self.machine.in_worker().is_some() {
+            return Err(Failure::in_worker());
+        }
+        let this = this_process();
+        if self.owner == this {
+            return Ok(());
+        }
+        self.owner = this;
+        self.machine.disown();
+        self.scoreboard = std::ptr::null_mut();
+        let trapped: Vec<Signal> = self.traps.signals().collect();
+        self.traps.remove();
+        self.traps = Traps::default();
+        self.pipe = None;
+        shared.wake_fd.store(-1, Ordering::SeqCst);
+        for signal in trapped {
+            self.trap(shared, signal)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the library handle a signal; SIGCHLD tells of children.
+    pub(super) fn trap(&mut self, shared: &Shared, signal: Signal) -> Result<(), Failure> {
+        self.wake_pipe(shared)?;
+        let Some(pipe) = &self.pipe else {
+            return Ok(());
+        };
+        let trapped = if signal == libc::SIGCHLD {
+            self.traps.watch_children(pipe)
+        } else {
+            self.traps.trap(signal, &shared.arrivals, pipe)
+        };
+        trapped.map_err(|error| Failure::system("sigaction", error))
+    }
+
     /// The pipe that ends a wait, made when it is first needed.
     pub(super) fn wake_pipe(&mut self, shared: &Shared) -> Result<&WakePipe, Failure> {
         if self.pipe.is_none() {
@@ -141,6 +180,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 traps: Traps::default(),
                 mask: None,
                 owner: this_process(),
+                is_starting: false,
                 scoreboard: std::ptr::null_mut(),
                 hooks: Hooks::default(),
                 poisoned: false,
@@ -151,7 +191,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
 }
 
 /// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that
-/// pf_trap_signal trapped are no longer noticed.
+/// pf_trap_signal trapped get back the handlers that they had before, if no other manager
+/// traps them.
 ///
 /// Manager and workers; not from a hook of the same handle.
 ///
@@ -328,13 +369,7 @@ pub unsafe extern "C" fn pf_trap_signal(
                 return Err(Failure::invalid(format!("{send} is no signal to send")));
             }
             let interval = seconds("interval", interval)?;
-            inner.wake_pipe(shared)?;
-            if let Some(pipe) = &inner.pipe {
-                inner
-                    .traps
-                    .trap(signal, &shared.arrivals, pipe)
-                    .map_err(|error| Failure::system("sigaction", error))?;
-            }
+            inner.trap(shared, signal)?;
             inner
                 .machine
                 .actions

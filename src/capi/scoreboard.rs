@@ -233,7 +233,7 @@ pub unsafe extern "C" fn pf_set_scoreboard(
     // SAFETY: as above.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
-            inner.manager_only()?;
+            inner.become_manager(shared)?;
             if let Some(board) = scoreboard.as_mut() {
                 let wake_fd = inner.wake_pipe(shared)?.write_fd();
                 board.0.set_wake_fd(Some(wake_fd));

@@ -8,11 +8,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::events::{
-    pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next,
+    pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next, pf_run,
     pf_watch_children,
 };
 use super::handle::{Hooks, pf_num_workers, pf_t, pf_worker_fn};
-use pf_result::{PF_ERR_WRONG_PROCESS, PF_IN_WORKER, PF_OK};
+use crate::os::clock;
+use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
 /// them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
@@ -26,7 +27,7 @@ use pf_result::{PF_ERR_WRONG_PROCESS, PF_IN_WORKER, PF_OK};
 /// Manager.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE inside of a FORK event,
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start,
 /// PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 ///
 /// # Safety
@@ -40,25 +41,28 @@ pub unsafe extern "C" fn pf_start(
 ) -> pf_result {
     // SAFETY: promised by our caller; the same for every call below.
     unsafe {
-        let begun = pf_begin(pf);
-        if begun != PF_OK {
-            return begun;
+        let entered = set_starting(pf, true);
+        if entered != PF_OK {
+            return entered;
         }
-        let watched = pf_watch_children(pf);
-        if watched != PF_OK {
-            return watched;
+        let mut result = pf_begin(pf);
+        if result == PF_OK {
+            result = pf_watch_children(pf);
         }
-        loop {
+        while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
-            let result = pf_next(pf, &raw mut event);
+            // Each turn anew: a hook may have waited for all of them in between.
+            pf_run(pf);
+            result = pf_next(pf, &raw mut event);
             if result != PF_OK {
-                return result;
+                break;
             }
             match event.r#type {
                 FORK => match fork_worker(pf) {
                     Forked::Worker => {
                         let Some(worker) = worker else {
-                            return PF_IN_WORKER;
+                            result = PF_IN_WORKER;
+                            break;
                         };
                         libc::exit(worker(pf, data));
                     }
@@ -66,10 +70,32 @@ pub unsafe extern "C" fn pf_start(
                 },
                 REAPED => report_exit(pf, &event),
                 WAIT => sleep(&event),
-                STOPPED => return PF_OK,
+                STOPPED => break,
                 _ => {}
             }
         }
+        set_starting(pf, false);
+        result
+    }
+}
+
+/// Notes that pf_start runs, or does no more; an error if it runs already.
+///
+/// # Safety
+/// As pf_start.
+unsafe fn set_starting(pf: *mut pf_t, starting: bool) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            if starting && inner.is_starting {
+                return Err(Failure {
+                    code: PF_ERR_WRONG_STATE,
+                    message: "pf_start is running already, and this is one of its hooks".into(),
+                });
+            }
+            inner.is_starting = starting;
+            Ok(PF_OK)
+        })
     }
 }
 
@@ -198,7 +224,7 @@ pub unsafe extern "C" fn pf_finish(pf: *mut pf_t, code: i32) -> pf_result {
 /// reaps them, and sets `left` (null is allowed) to the number that is left. Nobody is
 /// signalled by this, but a staggered signal goes on.
 ///
-/// Manager.
+/// Manager, its hooks on_child_reap and after_fork.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_INVALID_ARGUMENT for a time-out that
@@ -219,11 +245,21 @@ pub unsafe extern "C" fn pf_wait_all_children(
         if watched != PF_OK {
             return watched;
         }
-        let begun = pf_drain(pf, timeout);
-        if begun != PF_OK {
-            return begun;
-        }
+        let begin = clock::now();
         loop {
+            // Each turn anew: a hook may have asked for something else in between.
+            let spent = clock::now().since(begin).as_secs_f64();
+            let draining = pf_drain(
+                pf,
+                if timeout > 0.0 {
+                    (timeout - spent).max(0.0)
+                } else {
+                    timeout
+                },
+            );
+            if draining != PF_OK {
+                return draining;
+            }
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             let result = pf_next(pf, &raw mut event);
             if result != PF_OK {

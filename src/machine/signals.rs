@@ -2,9 +2,10 @@
 //! actions that they call for.
 //!
 //! Every trapped signal is acted on once, in order of arrival; equal ones that still wait
-//! are one. The program sees a single value (`signal_received`). So that nothing
-//! hides behind it, a value that the program has not read yet is not replaced by a later
-//! arrival: that one waits its turn, and the next `start` returns with it at once.
+//! are one. The program sees a single value (`signal_received`). The one that was acted on
+//! last stays there until the program has read it, so that it does not take a signal that
+//! waits for one that was acted on. What has arrived and was not read waits in any case, and
+//! the next `start` returns with it at once.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ pub struct Signals {
     waiting: VecDeque<Signal>,
     shown: Signal,
     read: bool,
+    acted_on: bool,
 }
 
 impl Signals {
@@ -29,14 +31,19 @@ impl Signals {
         if !self.waiting.contains(&signal) {
             self.waiting.push_back(signal);
         }
-        if self.shown == 0 {
+        let is_kept = if running {
+            // `start` is about to look at it.
+            self.shown != 0
+        } else {
+            self.acted_on && !self.read
+        };
+        if !is_kept {
+            if self.read && self.shown != signal {
+                // The program has seen it outside of `start`, so it is done with.
+                self.remove(self.shown);
+            }
             self.show(signal);
-        } else if self.read && !running && self.shown != signal {
-            // The program has seen the old value outside `start`, so it is done with.
-            self.remove(self.shown);
-            self.show(self.waiting.front().copied().unwrap_or(signal));
-        } else if self.read && self.shown == signal {
-            // The same signal once more, after the program has read the first.
+        } else if self.shown == signal {
             self.read = false;
         }
     }
@@ -85,11 +92,13 @@ impl Signals {
     pub fn take(&mut self, signal: Signal) {
         self.remove(signal);
         self.show(signal);
+        self.acted_on = true;
     }
 
     fn show(&mut self, value: Signal) {
         self.shown = value;
         self.read = false;
+        self.acted_on = false;
     }
 
     fn remove(&mut self, signal: Signal) {
@@ -221,6 +230,19 @@ mod tests {
         signals.arrived(TERM, false);
         assert_eq!(signals.shown(), TERM);
         assert_eq!(signals.first(), Some(TERM));
+    }
+
+    #[test]
+    fn a_program_that_polls_outside_start_sees_the_latest_and_loses_none() {
+        let mut signals = Signals::default();
+        signals.arrived(TERM, false);
+        signals.arrived(HUP, false);
+        assert_eq!(signals.shown(), HUP);
+        signals.mark_read();
+        signals.begin();
+        assert_eq!(signals.first(), Some(TERM));
+        signals.take(TERM);
+        assert_eq!(signals.first(), None);
     }
 
     #[test]

@@ -140,7 +140,6 @@ pub struct Machine {
     lost: VecDeque<Exit>,
     reported: Option<(Pid, u64)>,
     children_changed: bool,
-    found_none_yet: bool,
     audit_at: Option<Time>,
     audited_at: Option<Time>,
     woken: bool,
@@ -167,7 +166,6 @@ impl Default for Machine {
             lost: VecDeque::new(),
             reported: None,
             children_changed: true,
-            found_none_yet: true,
             audit_at: None,
             audited_at: None,
             woken: false,
@@ -181,8 +179,9 @@ impl Machine {
         self.signals.begin();
         self.generation += 1;
         self.goal = Goal::Run;
+        self.asked = None;
         // Children that ended while nobody asked may have left without a notice.
-        self.children_changed();
+        self.look_for_children(false);
     }
 
     /// Sets what the host wants from the next step on.
@@ -221,10 +220,25 @@ impl Machine {
         self.signals.arrived(signal, running);
     }
 
-    /// A child may have exited.
-    pub fn children_changed(&mut self) {
+    /// There was a notice that a child has exited. Whoever it was, somebody else may have
+    /// reaped it, or another one with the same notice: before long each worker is looked at.
+    pub fn children_changed(&mut self, now: Time) {
         self.children_changed = true;
-        self.found_none_yet = true;
+        if !self.workers.is_empty() {
+            let next = self
+                .audited_at
+                .map_or(now, |audited_at| audited_at.after(AUDIT_EVERY));
+            self.audit_at.get_or_insert(next.max(now));
+        }
+    }
+
+    /// Children may have exited without a notice. With `each`, the system may also have
+    /// reaped them by itself: every worker is looked at by its pid.
+    pub fn look_for_children(&mut self, each: bool) {
+        self.children_changed = true;
+        if each {
+            self.audit_at = Some(Time::default());
+        }
     }
 
     /// The workers.
@@ -248,10 +262,23 @@ impl Machine {
         self.stopped_by = None;
     }
 
-    /// Enters a process that the host has forked by itself, or takes one over as a worker.
+    /// Enters a process that the host has forked by itself as a worker; one that is there
+    /// already only changes its generation.
     pub fn adopt(&mut self, pid: Pid, generation: u64, now: Time) {
-        self.workers.insert(pid, generation, now);
+        match self.workers.get_mut(pid) {
+            Some(worker) => worker.generation = generation,
+            None => {
+                self.workers.insert(pid, generation, now);
+            }
+        }
         self.woken = true;
+    }
+
+    /// The host has reaped a worker by itself.
+    pub fn reaped_by_host(&mut self, pid: Pid, status: i32) {
+        if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
+            self.mark_exited(pid, status, false);
+        }
     }
 
     /// Takes a worker out of the table, whatever it does.
@@ -295,7 +322,6 @@ impl Machine {
 
     /// The system has reaped a child.
     pub fn exited(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
-        self.found_none_yet = false;
         let exit = self.mark_exited(pid, status, false);
         if matches!(exit.reason, Reason::Failed) && !matches!(self.policy, Policy::Host) {
             self.pacing.defer(now, self.pacing.err_respawn_interval);
@@ -304,15 +330,8 @@ impl Machine {
     }
 
     /// The system has children, and none of them has exited.
-    pub fn none_exited(&mut self, now: Time) {
+    pub fn none_exited(&mut self) {
         self.children_changed = false;
-        if self.found_none_yet && !self.workers.is_empty() {
-            // Something was said to have exited, and nothing had: somebody else took it.
-            let next = self
-                .audited_at
-                .map_or(now, |audited_at| audited_at.after(AUDIT_EVERY));
-            self.audit_at.get_or_insert(next.max(now));
-        }
     }
 
     /// The system has no children: every worker's status went elsewhere.
@@ -411,10 +430,22 @@ impl Machine {
         self.settle();
 
         let demand = std::mem::take(&mut self.demand);
-        if demand > 0 && matches!(self.policy, Policy::Host) && self.pacing.is_open(now) {
-            return Ok(self.ask_for_fork());
+        if demand > 0 && matches!(self.policy, Policy::Host) {
+            // The host paces by itself, but a fork that has just failed is not for it to repeat.
+            let open_at = self.pacing.retry_at();
+            return Ok(if open_at <= now {
+                self.ask_for_fork()
+            } else {
+                Step::Wait {
+                    until: Some(open_at),
+                    busy: None,
+                }
+            });
         }
-        if matches!(self.goal, Goal::Run) && self.stopped_by.is_none() {
+        if matches!(self.goal, Goal::Run)
+            && !matches!(self.policy, Policy::Host)
+            && self.stopped_by.is_none()
+        {
             if let Some(signal) = self.signals.first() {
                 self.signals.take(signal);
                 self.act_on(signal, now);
@@ -452,6 +483,10 @@ impl Machine {
         }
 
         if let Some(exit) = self.lost.pop_front() {
+            // Its status may have been anything, a failure among them.
+            if exit.generation == self.generation && !matches!(self.policy, Policy::Host) {
+                self.pacing.defer(now, self.pacing.err_respawn_interval);
+            }
             self.reported = self
                 .workers
                 .get(exit.pid)

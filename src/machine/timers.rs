@@ -80,6 +80,11 @@ impl Pacing {
         }
     }
 
+    /// The first moment at which a fork may be tried after one that failed.
+    pub fn retry_at(&self) -> Time {
+        self.retry_not_before
+    }
+
     /// The first moment at which a worker may be forked.
     pub fn open_at(&self) -> Time {
         self.not_before.max(self.retry_not_before)

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
 
-use super::signals;
+use super::signals::WakeEnd;
 use crate::machine::{Pid, Statuses};
 
 /// The status of a slot that no worker has.
@@ -47,7 +47,7 @@ pub struct Scoreboard {
     header: Mapping,
     slots: Mapping,
     file: Option<File>,
-    wake_fd: Option<RawFd>,
+    wake_end: Option<WakeEnd>,
     mine: Option<u32>,
     drift: i32,
 }
@@ -80,12 +80,18 @@ impl Scoreboard {
             header: Mapping::new(size_of::<Header>(), None)?,
             slots: Mapping::new(MAX_SLOTS as usize * SLOT_SIZE, file.as_ref())?,
             file,
-            wake_fd: None,
+            wake_end: None,
             mine: None,
             drift: 0,
         };
         scoreboard.disarm();
-        scoreboard.grow(slots)?;
+        if let Err(error) = scoreboard.grow(slots) {
+            if let Some(path) = path {
+                // It is ours and of no use to anybody; what is wrong is in `error`.
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(error);
+        }
         Ok(scoreboard)
     }
 
@@ -128,7 +134,7 @@ impl Scoreboard {
 
     /// Says where a worker writes to wake the manager.
     pub fn set_wake_fd(&mut self, wake_fd: Option<RawFd>) {
-        self.wake_fd = wake_fd;
+        self.wake_end = wake_fd.and_then(WakeEnd::new);
     }
 
     /// This process becomes the owner of a slot, which is idle from now on: of `hint` if
@@ -237,9 +243,9 @@ impl Scoreboard {
         let header = self.header();
         let busy = header.busy.fetch_add(change, SeqCst) + change;
         if busy < header.low.load(SeqCst) || busy > header.high.load(SeqCst) {
-            if let Some(fd) = self.wake_fd {
+            if let Some(wake_end) = self.wake_end {
                 if header.woken.swap(1, SeqCst) == 0 {
-                    signals::wake(fd);
+                    wake_end.wake();
                 }
             }
         }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -105,6 +105,38 @@ impl WakePipe {
     }
 }
 
+/// The write end of a wake pipe, as a worker inherits it. A worker may close what it does not
+/// know, and open something else under the same number.
+#[derive(Clone, Copy, Debug)]
+pub struct WakeEnd {
+    fd: RawFd,
+    device: libc::dev_t,
+    inode: libc::ino_t,
+}
+
+impl WakeEnd {
+    /// What the descriptor is now; none if it is closed.
+    pub fn new(fd: RawFd) -> Option<WakeEnd> {
+        // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is to a live stat.
+        let result = unsafe { libc::fstat(fd, &raw mut stat) };
+        (result == 0).then_some(WakeEnd {
+            fd,
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+
+    /// Wakes, unless the descriptor has become something else.
+    pub fn wake(self) {
+        let is_same = |now: WakeEnd| (now.device, now.inode) == (self.device, self.inode);
+        if WakeEnd::new(self.fd).is_some_and(is_same) {
+            wake(self.fd);
+        }
+    }
+}
+
 /// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
 /// one byte more.
 pub fn wake(write_fd: RawFd) {
@@ -120,6 +152,8 @@ pub struct Traps {
     installed: BTreeMap<Signal, SigId>,
     children: Option<SigId>,
     child_arrived: Arc<AtomicBool>,
+    /// A worker inherits the actions of its manager, which must do nothing there.
+    owner: libc::pid_t,
 }
 
 impl Default for Traps {
@@ -129,6 +163,7 @@ impl Default for Traps {
             children: None,
             // A child may have gone before anybody watched.
             child_arrived: Arc::new(AtomicBool::new(true)),
+            owner: this_process(),
         }
     }
 }
@@ -145,14 +180,9 @@ impl Traps {
             return Ok(());
         }
         let arrivals = Arc::clone(arrivals);
-        let write_fd = pipe.write_fd();
-        let action = move || {
+        let id = self.register(signal, pipe, move || {
             arrivals.record(signal);
-            wake(write_fd);
-        };
-        // SAFETY: the action stores atomics and writes a byte, all async-signal-safe, and the
-        // pipe is closed only after the action is unregistered (see `remove`).
-        let id = unsafe { low_level::register(signal, action) }?;
+        })?;
         self.installed.insert(signal, id);
         Ok(())
     }
@@ -163,14 +193,33 @@ impl Traps {
             return Ok(());
         }
         let arrived = Arc::clone(&self.child_arrived);
-        let write_fd = pipe.write_fd();
-        let action = move || {
+        let id = self.register(libc::SIGCHLD, pipe, move || {
             arrived.store(true, Ordering::SeqCst);
-            wake(write_fd);
-        };
-        // SAFETY: as in `trap`.
-        self.children = Some(unsafe { low_level::register(libc::SIGCHLD, action) }?);
+        })?;
+        self.children = Some(id);
         Ok(())
+    }
+
+    fn register(
+        &self,
+        signal: Signal,
+        pipe: &WakePipe,
+        record: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<SigId> {
+        let (owner, write_fd) = (self.owner, pipe.write_fd());
+        let action = move || {
+            if this_process() == owner {
+                record();
+                wake(write_fd);
+            }
+        };
+        let mut dispositions = dispositions();
+        let before = disposition(signal)?;
+        // SAFETY: the action reads and stores atomics and writes a byte, all async-signal-safe,
+        // and the pipe is closed only after the action is unregistered (see `remove`).
+        let id = unsafe { low_level::register(signal, action) }?;
+        dispositions.installed(signal, before)?;
+        Ok(id)
     }
 
     /// Whether SIGCHLD has arrived since the last time this was asked; none if nobody watches.
@@ -185,15 +234,99 @@ impl Traps {
         self.installed.keys().copied().chain(children)
     }
 
-    /// Takes every action of ours out.
+    /// Takes every action of ours out. A signal that nobody else traps gets back the handler
+    /// that the program had before.
     pub fn remove(&mut self) {
-        for (_, id) in std::mem::take(&mut self.installed) {
+        let mut dispositions = dispositions();
+        let children = self.children.take().map(|id| (libc::SIGCHLD, id));
+        for (signal, id) in std::mem::take(&mut self.installed)
+            .into_iter()
+            .chain(children)
+        {
             low_level::unregister(id);
-        }
-        if let Some(id) = self.children.take() {
-            low_level::unregister(id);
+            dispositions.removed(signal);
         }
     }
+}
+
+/// What becomes of handlers in this process. signal-hook installs its own once for each signal
+/// and leaves it there for good; a worker resets it, and a manager that goes gives the program
+/// its own back, both of which signal-hook does not know.
+#[derive(Default)]
+struct Dispositions {
+    /// How many managers trap the signal, and what its handler was before the first of them.
+    traps: BTreeMap<Signal, (usize, libc::sigaction)>,
+    /// signal-hook's handler, the same for all signals.
+    hook: Option<libc::sigaction>,
+}
+
+static DISPOSITIONS: Mutex<Option<Dispositions>> = Mutex::new(None);
+
+/// Gives access, and makes the value when it is first needed.
+fn dispositions() -> DispositionsGuard {
+    let mut guard = DISPOSITIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    guard.get_or_insert_default();
+    DispositionsGuard(guard)
+}
+
+struct DispositionsGuard(MutexGuard<'static, Option<Dispositions>>);
+
+impl DispositionsGuard {
+    fn installed(&mut self, signal: Signal, before: libc::sigaction) -> std::io::Result<()> {
+        let state = self.0.get_or_insert_default();
+        let now = disposition(signal)?;
+        let hook = *state.hook.get_or_insert(now);
+        if now.sa_sigaction != hook.sa_sigaction {
+            set_disposition(signal, &hook);
+        }
+        let (traps, _) = state.traps.entry(signal).or_insert((0, before));
+        *traps += 1;
+        Ok(())
+    }
+
+    fn removed(&mut self, signal: Signal) {
+        let state = self.0.get_or_insert_default();
+        let Some((traps, before)) = state.traps.get_mut(&signal) else {
+            return;
+        };
+        *traps -= 1;
+        if *traps > 0 {
+            return;
+        }
+        let before = *before;
+        state.traps.remove(&signal);
+        // Not if the program has installed another one since.
+        let is_hook = |now: libc::sigaction| {
+            state
+                .hook
+                .is_some_and(|hook| hook.sa_sigaction == now.sa_sigaction)
+        };
+        if disposition(signal).is_ok_and(is_hook) {
+            set_disposition(signal, &before);
+        }
+    }
+}
+
+fn disposition(signal: Signal) -> std::io::Result<libc::sigaction> {
+    // SAFETY: all-zero bytes are a valid sigaction, with SIG_DFL.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: with a null pointer for the new one, sigaction(2) only reads into a live variable.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+    if result == 0 {
+        Ok(now)
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
+fn set_disposition(signal: Signal, to: &libc::sigaction) {
+    // SAFETY: `to` was read by `disposition`: it was in force for this process before.
+    unsafe { libc::sigaction(signal, to, std::ptr::null_mut()) };
+}
+
+fn this_process() -> libc::pid_t {
+    // SAFETY: getpid(2) cannot fail and touches nothing.
+    unsafe { libc::getpid() }
 }
 
 /// The mask to put back after a fork.

@@ -35,6 +35,14 @@ my $pm = Parallel::Prefork->new({
     },
 });
 
+# Waits for the release, in naps: perl would notice a signal that came just before a long
+# sleep only at the end of it.
+sub be_held {
+    vec(my $set = '', fileno $hold, 1) = 1;
+    1 until select(my $released = $set, undef, undef, 0.05) > 0;
+    return;
+}
+
 sub worker {
     close $release;
     if ($as_groups) {
@@ -48,7 +56,7 @@ sub worker {
         };
     }
     syswrite $tell_ready, "\n";
-    readline $hold;
+    be_held();
 }
 
 # What workers have reported: waits for COUNT reports.

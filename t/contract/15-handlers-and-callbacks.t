@@ -31,9 +31,10 @@ sub worker {
 # came just before a sleep is followed by another.
 sub on_alarm {
     my $code    = shift;
+    my $called  = 0;
     my $handler = sub {
         setitimer(ITIMER_REAL, 0);
-        $code->();
+        $code->() if !$called++;
     };
     if ($kind eq 'deferred') {
         $SIG{ALRM} = $handler;
@@ -195,7 +196,8 @@ my $pm = Parallel::Prefork->new(
     after_fork    => sub { $_[0]->signal_received('forked') },
     on_child_reap => sub { exit 4 },
 );
-$pm->start(sub { readline $hold if !close $release });
+$pm->start(sub { close $release; readline $hold });
+close $release;
 $pm->wait_all_children;
 PERL
 is $exits_in_wait->status, 4 << 8, 'on_child_reap in wait_all_children may exit';

@@ -64,6 +64,8 @@ sub start_program {
     if (!$keeper) {
         # A keeper must outlive whatever a terminal or a test harness sends to the test.
         $SIG{$_} = 'IGNORE' for qw(INT HUP TERM PIPE);
+        # Nor may it go with the test's group, which another keeper may kill.
+        setpgrp 0, 0;
         # A copy of another program's release would keep that one from ever being let go.
         close $_ for $out_read, $release, $report, map { @$_ } values %ends_of;
         _keep($self, \@command, \%opt, $out_write, $release_read, $report_write);

@@ -18,7 +18,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(need_programs start_on_free_port start_wrk failed_requests ask request answer_to
-    is_listened_to left_behind has_our_core);
+    stop is_listened_to left_behind has_our_core);
 
 my $tree = Cwd::abs_path(dirname(__FILE__) . '/../..');
 my $root = "$tree/.cache/servers/usr";
@@ -159,6 +159,7 @@ sub answer_to {
         defined $got or return _lost("the connection breaks: $!");
         last if !$got;
     }
+    $answer =~ s{\AHTTP/1\.[01] 100 .*?\r\n\r\n}{}s;
     $answer =~ m{\AHTTP/1\.[01] 200 .*?\r\n\r\n(.*^end=1$)}ms or return _lost("a bad answer: '$answer'");
     my $body = $1;
     return { $body =~ /^(\w+)=(.*)$/mg };
@@ -167,6 +168,20 @@ sub answer_to {
 sub _lost {
     diag "a request to the server failed: $_[0]";
     return;
+}
+
+# stop(SERVER)
+#
+# Sends TERM and returns the raw status that the server ends with. If it does not end, says what
+# it does instead, and kills it.
+sub stop {
+    my ($server) = @_;
+    $server->signal('TERM');
+    if (!eventually { !$server->members } $PATIENCE) {
+        diag "TERM does not end the server:\n", map { "$_\n" } left_behind($server), $server->err;
+        kill 'KILL', -$server->pid;
+    }
+    return $server->wait;
 }
 
 sub is_listened_to {
@@ -195,7 +210,7 @@ sub _mapped {
 }
 
 # What there is of a server that start_on_free_port has started, whatever group it is in, as a
-# list of "pid: command".
+# list of "pid (child of pid, state): command".
 sub left_behind {
     my ($server) = @_;
     my @left;
@@ -204,8 +219,10 @@ sub left_behind {
         local $/;
         my $environment = <$fh>;
         next if !defined $environment || $environment !~ /(?:\A|\0)RUN_BY_TEST=$$:$server->{port}\0/;
+        open my $stat, '<', "$dir/stat" or next;
+        my ($pid, $state, $parent) = (<$stat> || '') =~ /\A(\d+) \(.*\) (\S) (\d+)/s or next;
         open my $command, '<', "$dir/cmdline" or next;
-        push @left, substr($dir, 6) . ': ' . join ' ', split /\0/, <$command> || '';
+        push @left, "$pid (child of $parent, $state): " . join ' ', split /\0/, <$command> || '';
     }
     return @left;
 }

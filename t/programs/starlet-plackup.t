@@ -47,8 +47,7 @@ cmp_ok scalar keys %worker, '>', 1, 'from several workers';
 is_deeply [keys %module], [File::Spec->rel2abs($INC{'Parallel/Prefork.pm'})],
     'each of which has the Parallel::Prefork that this test loads';
 
-$server->signal('TERM');
-is $server->wait, 0, 'TERM ends the server with status 0';
+is stop($server), 0, 'TERM ends the server with status 0';
 is_deeply [left_behind($server)], [], 'no process is left';
 ok !is_listened_to($port), 'no socket is left';
 is $server->err, '', 'there was no complaint';

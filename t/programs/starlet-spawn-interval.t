@@ -88,8 +88,7 @@ my ($answered, @failed) = failed_requests($wrk);
 note "$answered requests";
 is_deeply \@failed, [], 'no request fails while one server takes over from another';
 
-$starter->signal('TERM');
-is $starter->wait, 0, 'TERM ends start_server with status 0';
+is stop($starter), 0, 'TERM ends start_server with status 0';
 is_deeply [left_behind($starter)], [], 'no process is left';
 ok !is_listened_to($port), 'no socket is left';
 is_deeply [$starter->err =~ /^(.* at \S+ line \d+.*|.*unexpectedly.*)$/mg], [], 'there was no complaint'

@@ -17,8 +17,8 @@ our @ISA = ('Class::Accessor::Lite');
 # set_goal in Prefork.xs.
 use constant RUN => -1;
 
-# An override of fork is Perl code, which can die between the blocking of signals and the
-# report of the pid; perl's own fork cannot. Perl has decided when it compiled us.
+# An override of fork is Perl code, which may leave by last or exit between the blocking of
+# signals and the report of the pid. Perl has decided about it when it compiled us.
 use constant FORK_IS_OVERRIDDEN => defined &CORE::GLOBAL::fork;
 
 # start and the trap closures call signal_received as the program does: it is a method that
@@ -88,7 +88,8 @@ sub start {
     _show_next_signal($self);
     local $self->{_goal} = RUN;
 
-    until (do { local $looking = 1; $self->signal_received }) {
+    until (_signal_to_act_on($self)) {
+        tied %{ $self->{worker_pids} } or _tie_worker_pids($self);
         $self->{_nobody_to_stop} = 0;
         my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
         if ($action > 0) {
@@ -120,15 +121,17 @@ sub start {
         }
         $self->{__dbg_callback}->() if $self->{__dbg_callback};
         if (my ($pid, $status) = $self->_wait(!$self->{__dbg_callback} && $action <= 0)) {
+            Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
             $self->_on_child_reap($pid, $status);
             my $generation = Parallel::Prefork::Core::release_worker($self, $pid);
+            delete $self->{_stored}{$pid} if defined $generation;
             if (defined $generation && $generation == $self->{generation} && $status != 0) {
                 $self->_update_spawn_delay($self->err_respawn_interval);
             }
         }
     }
 
-    my $signal = do { local $looking = 1; $self->signal_received };
+    my $signal = _signal_to_act_on($self);
     Parallel::Prefork::Core::signal_taken($self, $signal);
     my ($send, $interval) = @{ $self->_action_for($signal) || [] };
     if ($send && $interval) {
@@ -146,17 +149,24 @@ sub start {
 sub _fork {
     my $self = shift;
     Parallel::Prefork::Core::fork_begin($self) or return undef;
+    my $guard = FORK_IS_OVERRIDDEN && bless [$self], 'Parallel::Prefork::ForkGuard';
+    my $manager = $$;
     my ($pid, $died);
-    if (FORK_IS_OVERRIDDEN) {
+    {
         local $@;
+        # Flushing handles before the fork can run Perl code of a layer, and that can die.
         $died = $@ if !eval { $pid = fork; 1 };
     }
-    else {
-        $pid = fork;
-    }
     if (defined $pid) {
-        Parallel::Prefork::Core::forked($self, $pid) if $pid;
+        @$guard = () if $guard;
+        return $pid if !$pid;
+        Parallel::Prefork::Core::forked($self, $pid);
+        delete $self->{_stored}{$pid};
         return $pid;
+    }
+    if (defined $died && $$ != $manager) {
+        Parallel::Prefork::Core::leave_evals();
+        die $died;
     }
     my $error    = "$!";
     my $failures = Parallel::Prefork::Core::fork_failed($self);
@@ -211,21 +221,23 @@ sub worker_index {
 
 sub wait_all_children {
     my ($self, $timeout) = @_;
-    !$timeout || Parallel::Prefork::Core::is_finite_number($timeout)
-        or _croak("wait_all_children takes a number of seconds, not '$timeout'");
     Parallel::Prefork::Core::defer_spawn($self, 0);
     $self->{_no_adjust_until} = undef;
     return 0 if $self->{in_child};
-    return $self->num_workers if $timeout && $timeout < 0;
+    Parallel::Prefork::Core::become_manager($self);
     _tie_worker_pids($self);
+    # Not a number ends at once, as a negative one does.
+    return $self->num_workers if $timeout && !($timeout > 0);
     my $until = $timeout ? Parallel::Prefork::Core::now() + $timeout : 9**9**9;
     local $self->{_goal} = $until;
     _show_next_signal($self);
 
     while ($self->num_workers) {
         if (my ($pid, $status) = $self->_wait(1)) {
-            $self->_on_child_reap($pid, $status)
-                if Parallel::Prefork::Core::forget_worker($self, $pid);
+            if (Parallel::Prefork::Core::forget_worker($self, $pid)) {
+                delete $self->{_stored}{$pid};
+                $self->_on_child_reap($pid, $status);
+            }
         }
         elsif (Parallel::Prefork::Core::now() >= $until) {
             last;
@@ -247,8 +259,17 @@ sub signal_received {
     else {
         Parallel::Prefork::Core::signal_stored($self, $value);
         $self->{signal_received} = $value;
+        _show_next_signal($self) if !$value;
     }
     return $value;
+}
+
+# What signal_received says, without the program's having read it.
+sub _signal_to_act_on {
+    my $self = shift;
+    local $looking = 1;
+    Parallel::Prefork::Core::look($self);
+    return $self->signal_received;
 }
 
 sub _trapped {
@@ -259,7 +280,7 @@ sub _trapped {
     return;
 }
 
-# A signal that has waited behind one that the program has read by now becomes visible.
+# A signal that has waited behind another becomes visible, when that was read or cleared.
 sub _show_next_signal {
     my $self = shift;
     my $next = Parallel::Prefork::Core::next_signal_to_show($self);
@@ -407,11 +428,13 @@ sub _tie_worker_pids {
     my $self = shift;
     my $pids = $self->{worker_pids};
     my $table = tied %$pids;
-    return if $table && $table->isa('Parallel::Prefork::WorkerPids');
-    my %stored = %$pids;
+    return if ref $table eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
+    my %stored = $table ? () : %$pids;
     $self->{worker_pids} = {};
     $table = tie %{ $self->{worker_pids} }, 'Parallel::Prefork::WorkerPids', $self;
-    exists $stored{$_} or $table->DELETE($_) for $table->pids;
+    for my $pid ($table->pids) {
+        $table->DELETE($pid) if !exists $stored{$pid};
+    }
     $table->STORE($_, $stored{$_}) for sort keys %stored;
     return;
 }
@@ -423,7 +446,7 @@ package    # not for the index of CPAN
 
 sub TIEHASH {
     my ($class, $manager) = @_;
-    my $self = bless { manager => $manager, stored => {} }, $class;
+    my $self = bless { manager => $manager }, $class;
     Parallel::Prefork::Core::weaken($self->{manager});
     return $self;
 }
@@ -446,7 +469,8 @@ sub EXISTS {
 sub FETCH {
     my ($self, $pid) = @_;
     return undef if !$self->EXISTS($pid);
-    return exists $self->{stored}{$pid} ? $self->{stored}{$pid}
+    my $stored = $self->{manager}{_stored};
+    return exists $stored->{$pid} ? $stored->{$pid}
         : Parallel::Prefork::Core::worker_generation($self->{manager}, $pid);
 }
 
@@ -455,15 +479,17 @@ sub STORE {
     my $manager = $self->{manager} or return;
     Parallel::Prefork::Core::adopt_worker($manager, $pid,
         Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
-    $self->{stored}{$pid} = $value;
+    $manager->{_stored}{$pid} = $value;
     return;
 }
 
 sub DELETE {
     my ($self, $pid) = @_;
     my $value = $self->FETCH($pid);
-    Parallel::Prefork::Core::forget_worker($self->{manager}, $pid) if $self->{manager};
-    delete $self->{stored}{$pid};
+    if (my $manager = $self->{manager}) {
+        Parallel::Prefork::Core::forget_worker($manager, $pid);
+        delete $manager->{_stored}{$pid};
+    }
     return $value;
 }
 
@@ -484,4 +510,776 @@ sub NEXTKEY {
 
 sub SCALAR { return scalar(my @pids = $_[0]->pids) }
 
+package    # not for the index of CPAN
+    Parallel::Prefork::ForkGuard;
+
+# A fork that was asked for and left by last, or exit, has failed.
+sub DESTROY {
+    my $self = shift;
+    Parallel::Prefork::Core::fork_failed($self->[0]) if @$self;
+    return;
+}
+
 1;
+
+__END__
+
+=head1 NAME
+
+Parallel::Prefork - a prefork manager: forks workers, keeps their number, shuts down
+gracefully
+
+=head1 SYNOPSIS
+
+With a sub for the workers:
+
+    use Parallel::Prefork;
+
+    my $pm = Parallel::Prefork->new({
+        max_workers  => 4,
+        trap_signals => {
+            TERM => 'TERM',         # stop
+            HUP  => ['TERM', 1],    # reload: an old worker leaves every second
+        },
+    });
+
+    do {
+        read_config();              # at first, and again after each HUP
+        $pm->start(sub {
+            serve();                # the worker exits when this returns
+        });
+    } until $pm->signal_received eq 'TERM';
+
+    $pm->wait_all_children;
+
+Or with the workers' code behind C<start>, which returns in each worker too, with nothing:
+
+    use Parallel::Prefork;
+
+    my $pm = Parallel::Prefork->new(max_workers => 4);
+
+    until ($pm->signal_received eq 'TERM') {
+        next if $pm->start;         # the manager
+        serve();                    # a worker
+        $pm->finish;
+    }
+
+    $pm->wait_all_children;
+
+=head1 DESCRIPTION
+
+A B<manager> process forks B<workers>, and forks another one whenever one ends. It does so
+until a signal arrives that it traps. Then it passes a signal of your choice on to the
+workers, and returns to the program: to wait for the workers and leave, or to start again
+with a new B<generation> of workers, while those of the old one finish their work.
+
+This is the interface of Parallel::Prefork 0.18, by Kazuho Oku. Programs that were written
+for that version run unchanged; L</DIFFERENCES FROM 0.18> tells what they may notice. Inside
+it is a library in Rust with a C interface, F<libprefork.so>, which other hosts can use as
+well: see L</EMBEDDING>.
+
+L<Parallel::Prefork::SpareWorkers> keeps a number of B<idle> workers instead of a number of
+workers.
+
+The text below says I<manager> for the process that has called C<start>, I<worker> for a
+process that C<start> has forked, I<hook> for C<before_fork>, C<after_fork> and
+C<on_child_reap>, and I<handler> for the program's own signal handlers, be they deferred by
+perl or run at once (L<POSIX/sigaction>).
+
+=head1 CONSTRUCTOR
+
+=head2 new(\%options), new(%options)
+
+Makes a manager, and sets its signal handlers (see L</SIGNALS>). No process is forked.
+
+Options that are wrong are refused: C<new> dies, names the option and its value, and has
+changed nothing. A single argument that is not a hash reference is refused too. Keys that
+are not listed here are kept, unlooked at: programs and subclasses store what they like in
+the object.
+
+Each option is an accessor as well: C<< $pm->max_workers >> gets it, and C<<
+$pm->max_workers(8) >> sets it, checks it like C<new>, and returns it. A new value takes
+effect in a C<start> that is under way. Two or more values are stored as an array reference,
+unchecked. Use accessors in the manager, its hooks and its handlers; what a worker sets is
+its own copy.
+
+Numbers are refused unless they are finite and 0 or more. C<undef> as a number is 0.
+
+=over 4
+
+=item max_workers => NUMBER
+
+How many workers to keep: 10 if it is not given. With 0 none is forked, and C<start> sleeps
+until a signal. With a fraction it is the next whole number. Lowering it stops nobody:
+workers that end are not replaced until there are fewer.
+
+=item spawn_interval => SECONDS
+
+How long to wait after a fork before the next: 0 if it is not given. The same pause is made
+after a worker was told to stop because there are too many.
+
+=item err_respawn_interval => SECONDS
+
+How long to wait before the next fork after a worker of the current generation has ended
+with a status other than 0, or a fork has failed: 1 if it is not given. The pause is for all
+workers, not only for the place of the one that failed. A worker that exits with 0 is
+replaced without it. After a failed fork it is 0.05 seconds at least, and failures are
+warned of once a second at most: C<fork failed:> and the reason, then how many there were
+since the last warning.
+
+=item trap_signals => \%action_of
+
+Which signals end C<start>, and what the workers are sent then: C<< { TERM => 'TERM' } >> if
+it is not given. See L</TRAPPED SIGNALS>. C<new> traps the keys; the accessor changes what
+is done about signals, and which ones workers reset, but traps no others.
+
+=item before_fork => CODE
+
+=item after_fork => CODE
+
+=item on_child_reap => CODE
+
+Hooks that the manager calls; none if they are not given. See L</HOOKS>. What is neither
+code nor an object that can be called is refused; C<undef> takes a hook out.
+
+=back
+
+=head1 METHODS
+
+All methods may be called again from within hooks and handlers, even where they interrupt
+the same method. C<die> and C<exit> in a handler leave C<start> and C<wait_all_children> as
+they leave any code.
+
+=head2 start([CODE])
+
+Begins a new generation and keeps the workers running until a trapped signal arrives, or
+until the program sets L</signal_received([VALUE])> to something true. Workers of earlier
+generations count like others, so what is missing is filled up as they leave. A trapped
+signal that has arrived before, and that the program has not read, ends C<start> at once.
+
+In the manager it returns 1, after the workers have been sent what C<trap_signals> says. It
+does not wait for them.
+
+With CODE, each worker calls it, without arguments and in void context, then
+L</finish([STATUS])> as a method. The worker never comes back from C<start>: if CODE dies,
+the message goes to STDERR and the worker ends with perl's exit status for that, whatever
+C<eval> is around C<start>.
+
+Without CODE, C<start> returns in each worker with an empty list (C<undef> in scalar
+context). The program does the work there and calls C<finish>.
+
+In a worker, before anything of its own runs: C<{in_child}> is 1, the trapped signals and
+CHLD have their default actions, other handlers are the manager's, and the signal mask is
+that of the manager before the fork. If C<signal_received> is true in the worker already,
+because a C<before_fork> hook has set it, the worker exits with 0.
+
+Workers are forked by perl's own C<fork>, or by a C<*CORE::GLOBAL::fork> that was there when
+this module was loaded.
+
+I<Where:> the manager, its hooks and its handlers. A process that the program has forked by
+itself may call it too, and becomes the manager of an empty pool. I<Errors:> dies in a
+worker (C<cannot start another process while you are in child process>); a worker that wants
+workers makes an object of its own. Dies if CODE is no code. What C<before_fork>,
+C<after_fork> and handlers throw leaves it; the workers go on, and the next C<start> or
+C<wait_all_children> takes them up again.
+
+=head2 finish([STATUS])
+
+Ends a worker by C<exit>: with STATUS, or 0 if that is not given. C<END> blocks and
+destructors run.
+
+I<Where:> a worker, and its handlers. I<Errors:> dies in the manager, with the text of 0.18,
+in which a letter is missing: C<$parallel_prefork-E<gt>finish() shouln't be called within
+the manager process>.
+
+=head2 signal_all_children(SIGNAL)
+
+Sends a signal to all workers of all generations, at once, in the order in which their pids
+sort as strings. SIGNAL is a name (C<'TERM'>, C<'SIGTERM'>), a number, or either with a
+minus sign: then it goes to the process group of each worker that leads one. 0 sends
+nothing. Returns nothing.
+
+Only children that have not been reaped are signalled, so that a pid which the system has
+given to another process is never hit.
+
+I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the
+program has forked by itself, it does nothing. I<Errors:> dies if there is no such signal
+(C<Unrecognized signal name>).
+
+=head2 wait_all_children([TIMEOUT])
+
+Waits until no worker is left, for TIMEOUT seconds at most, and returns the number of
+workers that are left. Fractions count. 0 or C<undef> waits for ever; a negative TIMEOUT
+returns at once. It sends nothing by itself, but a signal that is being sent to one worker
+after the other goes on to the next. Trapped signals do not end it: they wait for the
+program to read them, or for the next C<start>.
+
+    $pm->signal_all_children('TERM');
+    while ($pm->wait_all_children(5)) {
+        $pm->signal_all_children('KILL');
+    }
+
+Children of the program that are no workers are reaped too, unreported. C<start> may be
+called afterwards.
+
+I<Where:> the manager, its hooks and its handlers. In a worker it returns 0 at once.
+I<Errors:> dies if TIMEOUT is not a finite number.
+
+=head2 num_workers
+
+Returns the number of workers, of all generations. A worker that is being reported to
+C<on_child_reap> by C<start> is still counted.
+
+I<Where:> anywhere. In a worker, and in a process that the program has forked, it is what
+was true at the fork.
+
+=head2 worker_index
+
+In a worker, returns its index: the lowest number from 0 that no other worker had when it
+was forked. It stays the same as long as the worker lives, and is below C<max_workers>. Use
+it to give each worker a port, a log file or a slot of its own. In the manager it returns
+C<undef>.
+
+I<Where:> anywhere.
+
+=head2 signal_received([VALUE])
+
+Returns the name of the signal that has ended C<start> or, once the program has read that,
+of the latest that has arrived since; C<''> if there is none. Once the program has read it,
+the next C<start> will not act on it any more.
+
+With VALUE it sets that, and returns it. Anything true ends C<start>: use it to stop from a
+hook, or from a handler of your own. If VALUE is a key of C<trap_signals>, the workers are
+sent what that says. The next C<start> clears what was set.
+
+I<Where:> the manager, its hooks and its handlers. Trapped signals call it as a method, with
+the signal's name, so subclasses see them.
+
+=head2 manager_pid([PID])
+
+Returns the pid of the process that has called C<start> last, also in its workers; C<undef>
+before the first. With PID it sets that, for programs that call C<start> in a replacement of
+their own.
+
+I<Where:> anywhere.
+
+=head2 mk_accessors(NAMES)
+
+A class method for subclasses: makes an accessor for each name, which gets or sets the
+member of that name, in the package that calls it.
+
+    package My::Prefork;
+    our @ISA = ('Parallel::Prefork');
+    __PACKAGE__->mk_accessors(qw(listener timeout));
+
+=head1 HOOKS
+
+Hooks run in the manager, in void context. Nothing is forked or reaped while one runs;
+signals are trapped. A hook may call every method.
+
+=over 4
+
+=item before_fork($pm)
+
+Before each fork, also when the one before has failed. If it dies, nothing is forked, and
+the error leaves C<start>.
+
+=item after_fork($pm, $pid)
+
+After each fork that worked. The worker runs already, and may have ended. It is in
+C<{worker_pids}> and in C<num_workers> only after the hook; C<signal_all_children> and
+C<wait_all_children> reach it before that, too. If the hook dies, the error leaves C<start>,
+and the worker stays one of the pool.
+
+=item on_child_reap($pm, $pid, $status)
+
+After a child has ended. C<$status> is what C<$?> would be: C<<< $status >> 8 >>> is the
+exit status, and C<$status & 127> the signal. It is -1 if somebody else has reaped the
+child, which counts as a failure.
+
+C<start> calls it for every child, also for those that the program has forked by itself and,
+in a process with pid 1, for those that it has inherited. A worker is still in
+C<{worker_pids}> then, so that C<< exists $pm->{worker_pids}{$pid} >> tells workers from
+others. C<wait_all_children> calls it for workers only, and after they have left
+C<{worker_pids}>.
+
+If it dies, that is a warning (C<on_child_reap died:>), and the manager goes on. C<$@> is
+kept. C<exit> works.
+
+=back
+
+=head1 TRAPPED SIGNALS
+
+The keys of C<trap_signals> are names as in C<%SIG>: C<TERM>, not C<SIGTERM> or 15. One that
+does not exist gets perl's warning (C<No such signal: SIGFOO>). An empty hash traps nothing.
+The values say what the workers are sent:
+
+=over 4
+
+=item C<undef>, C<''> or 0
+
+Nothing. C<start> only returns.
+
+=item a signal
+
+That signal, to all workers at once. It can be written in all these ways: C<'TERM'>,
+C<'SIGTERM'>, 15.
+
+=item a signal with a minus sign
+
+C<'-TERM'> or -15: the signal goes to the process group of each worker that leads one (see
+L<perlfunc/setpgrp>), so that the worker's own children get it too. A worker that leads none
+is sent nothing.
+
+=item [SIGNAL, SECONDS]
+
+The signal goes to one worker at once and to the others one by one, so many seconds apart,
+during later calls of C<start> and C<wait_all_children>. Outside of them nothing is sent,
+and what is overdue then does not come in a burst. Workers that were forked meanwhile are
+left alone. The next signal with SECONDS replaces it. Without SECONDS, or with 0, all are
+sent it at once.
+
+=back
+
+A signal that does not exist is refused, and so are SECONDS that are not a number from 0 on.
+
+A signal with several names (IO and POLL, CHLD and CLD, ABRT and IOT) is found by any of
+them.
+
+=head1 SIGNALS
+
+F<SIGNALS.md> in the distribution has the whole of it. In short:
+
+=over 4
+
+=item *
+
+C<new> sets C<$SIG{$name}> for each key of C<trap_signals>, and C<$SIG{CHLD}>, in the
+process that calls it. Whoever sets one of them later wins: C<start> sets none. C<local
+$SIG{TERM}> gives the trap back at its end. A handler of your own may call C<<
+$pm->signal_received('TERM') >> to end C<start>.
+
+=item *
+
+The handlers stay in C<%SIG> when the program lets go of the object, and keep it alive.
+
+=item *
+
+In a worker they are C<'DEFAULT'>. Handlers that the program has set for other signals stay.
+
+=item *
+
+Each trapped signal is acted on once, in the order in which they came. The first one ends
+C<start>; each one behind it ends a later C<start>, at once. Equal ones that still wait are
+one.
+
+=item *
+
+C<signal_received> shows one signal: the one that has ended C<start>, until the program has
+read it, and after that the latest that has arrived. The others wait. When the program has
+read what is shown, C<wait_all_children> shows the next one.
+
+=item *
+
+What arrives while C<start> is not running, and is not read by the program, is acted on by
+the next C<start>. What the program has read is its own affair: C<start> clears it.
+
+=item *
+
+SIGCHLD ends the manager's sleep whatever the program has set C<$SIG{CHLD}> to, or blocked.
+With C<'IGNORE'> the system may reap workers by itself, and their statuses are lost.
+
+=item *
+
+All signals are blocked from before a fork until the manager knows of the worker, and the
+worker has its default actions.
+
+=back
+
+=head1 MEMBERS
+
+The object is a blessed hash. Programs may read these members, and what they store there
+counts. It is not checked; where there is an accessor, that is better.
+
+=over 4
+
+=item {worker_pids}
+
+A hash of pid and generation, in the manager's own table: what it shows is true whenever it
+is looked at. B<Deleting> a pid takes the worker out of the pool: it lives on, but it is not
+counted or signalled any more. When it ends during C<start> it is reported to
+C<on_child_reap>, like any child. B<Storing> one takes a child that the program has forked
+by itself into the pool; any value is kept, and a number is its generation. A key that
+cannot be a pid is refused. A plain hash that is put in its place becomes the table at the
+next C<start> or C<wait_all_children>.
+
+=item {generation}
+
+How often C<start> was called, from 1; 0 before that. In a worker, the generation that it
+was forked in.
+
+=item {in_child}
+
+1 in a worker; not there in the manager.
+
+=item {manager_pid}, {signal_received}, and the options
+
+What the accessors of those names give.
+
+=item {__dbg_callback}
+
+If there is one, C<start> calls it on each turn of its loop, without arguments, and never
+sleeps. For tests.
+
+=back
+
+=head1 SUBCLASSING
+
+These are called as methods, so a subclass can override each of them. C<SUPER::> does what
+is said here.
+
+=over 4
+
+=item the accessors
+
+C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>,
+C<signal_received>, C<manager_pid>, C<on_child_reap>, C<before_fork> and C<after_fork>:
+without an argument they return the value that counts. In a worker C<signal_received> is
+called once before anything else, with C<{in_child}> set and the signals reset.
+
+=item num_workers, signal_all_children, finish, wait_all_children
+
+As above.
+
+=item _decide_action()
+
+Returns what the pool wants now: a number above 0 to fork a worker, 0 for nothing, -N to
+stop N workers. Called on each turn of C<start> on which a fork may happen, and before it
+sleeps.
+
+=item _action_for($signal)
+
+Returns C<[$signal_to_send, $seconds]>, or C<undef> to send nothing. Called with what
+C<signal_received> returns when C<start> ends, and with C<'TERM'> when workers are to stop
+because there are too many.
+
+=item _update_spawn_delay($seconds)
+
+Lets forking rest for so many seconds from now on, instead of what was set before; 0 ends
+the rest. Its return value is not used. Called after each fork, each failed fork, each stop,
+and each failure of a worker. For subclasses with a loop of their own, C<{_no_adjust_until}>
+is the wall-clock time at which the rest ends, 0 without one, and C<undef> after
+C<wait_all_children>.
+
+=item _wait($blocking)
+
+Reaps a child, and sends what is due to be sent. Returns the pid and the status of the
+child, then its user and its system CPU time in seconds, and the fourteen numbers of
+getrusage(2) from C<ru_maxrss> on; or an empty list if no child has ended. If C<$blocking>
+is true, it sleeps first, until a child ends, a signal arrives, or the pool wants attention;
+then too it can return an empty list.
+
+=item _max_wait()
+
+Returns how many seconds C<_wait> may sleep at most, or C<undef> for no limit, as here.
+Programs that have to look at something every now and then override it.
+
+=item _on_child_reap($pid, $status)
+
+Calls the hook. Its return value is not used. What an override throws leaves C<start>.
+
+=back
+
+=head1 EMBEDDING
+
+=head2 Event loops in the workers
+
+Nothing is special: make the loop and its watchers in the worker, after C<start> has
+returned there or inside of CODE, never before the fork. Watchers of signals replace the
+default actions that the worker has.
+
+=head2 A manager beside an event loop in Perl
+
+C<start> is a loop of its own, and it reaps all children of its process. A program with a
+loop of its own gives the manager a process of its own, and directs it by signals:
+
+    my $manager = fork;
+    defined $manager or die "cannot fork: $!";
+    if (!$manager) {
+        my $pm = Parallel::Prefork->new(trap_signals => { TERM => 'TERM', HUP => 'TERM' });
+        until ($pm->signal_received eq 'TERM') {
+            $pm->start(\&serve);
+        }
+        $pm->wait_all_children;
+        exit 0;
+    }
+    # Here goes the event loop: HUP to $manager reloads, TERM stops it, and waitpid sees its end.
+
+Call C<new> in that process, as it sets the handlers. If the loop and the manager must be in
+one process, let a subclass take a turn of the loop where the manager would sleep:
+
+    package My::Prefork;
+    our @ISA = ('Parallel::Prefork');
+
+    sub _wait {
+        my ($self, $blocking) = @_;
+        my @ended = $self->SUPER::_wait(0);
+        return @ended if @ended || !$blocking;
+        one_turn_of_the_loop(0.25);    # seconds at most
+        return $self->SUPER::_wait(0);
+    }
+
+Most signals end the loop's own wait, and all of them are seen after 0.25 seconds. While the
+pool is filled up, the loop gets no turn. It must not have watchers for children: they are
+the manager's.
+
+=head2 C, and every language that can call C
+
+F<include/prefork.h> in the distribution is the interface of F<libprefork.so>, which is
+installed beside the XS object of this module and which C<cargo build --release> makes
+without perl. C programs have C<pf_start>, C<pf_wait_all_children> and the rest: see
+F<examples/workers.c>.
+
+Below that is a pull interface for hosts with an event loop or a C<fork> of their own.
+C<pf_next> never blocks, never forks and never calls the host. It says what is to be done
+next; the host does it, and asks again:
+
+    pf_trap_signal(pf, SIGTERM, SIGTERM, 0);
+    pf_watch_children(pf);
+    pf_begin(pf);
+    for (;;) {
+        pf_event event;
+        if (pf_next(pf, &event) != PF_OK)
+            return -1;                      /* pf_error_message(pf) says why */
+        switch (event.type) {
+        case PF_EVENT_FORK: {
+            pid_t pid = fork();
+            if (pid < 0)
+                pf_fork_failed(pf, NULL);
+            else
+                pf_forked(pf, pid);
+            if (pid == 0)
+                work(pf);                   /* the worker; it ends by exit */
+            break;
+        }
+        case PF_EVENT_WAIT:                 /* event.fd can be read, or the time is over */
+            wait_in_loop(event.fd, event.timeout);
+            break;
+        case PF_EVENT_STOPPED:              /* by a trapped signal */
+            pf_drain(pf, -1);
+            break;
+        case PF_EVENT_DRAINED:              /* all workers have ended */
+            return 0;
+        default:                            /* REAPED, and what later versions bring */
+            break;
+        }
+    }
+
+=head1 DIFFERENCES FROM 0.18
+
+=head2 What is better
+
+Signals:
+
+=over 4
+
+=item *
+
+A signal that comes just before the manager goes to sleep is acted on. It could stay
+unnoticed until some worker ended.
+
+=item *
+
+A signal that comes before C<start>, or between two calls of it (say, while the
+configuration is read anew after a HUP), is acted on by the next C<start>. It was lost, and
+a server that was told to stop ran on.
+
+=item *
+
+No signal takes the place of another. After TERM and HUP in a row, a server stops; it could
+reload instead and run on.
+
+=item *
+
+A handler that was installed with C<SA_RESTART> can end C<start>.
+
+=item *
+
+Signals with several names find their action. Before, only the name that perl gives them
+did.
+
+=item *
+
+A signal that is sent to one worker after the other goes to workers that are alive, and to
+nobody else. It went to pids that could belong to other processes by that time; and it was
+an error if there were no workers.
+
+=item *
+
+A new worker never runs the manager's handlers of trapped signals; one could signal all the
+other workers. C<signal_all_children> and C<wait_all_children> do nothing in a worker.
+
+=back
+
+Workers:
+
+=over 4
+
+=item *
+
+If the code that was given to C<start> dies, the worker ends, even if C<start> is called
+inside of an C<eval>. It went on behind that C<eval>, as a second manager.
+
+=item *
+
+If C<after_fork> dies, or a handler leaves C<start> just after a fork, the new worker is
+still known. It was an orphan.
+
+=item *
+
+Workers that somebody else has reaped (C<< $SIG{CHLD} = 'IGNORE' >>, a C<waitpid> of the
+program's own) are noticed, reported with status -1, and replaced. C<start> and
+C<wait_all_children> never returned, and kept a CPU busy.
+
+=item *
+
+When forks fail, tries are at least 0.05 seconds apart, warnings come once a second at most,
+and workers that end are reaped meanwhile, whatever C<err_respawn_interval> is.
+
+=item *
+
+With C<max_workers> 0 the manager sleeps. It kept a CPU busy.
+
+=item *
+
+Children that are no workers cause no warnings about uninitialized values in C<start>.
+
+=back
+
+Hooks and times:
+
+=over 4
+
+=item *
+
+C<wait_all_children> gives C<on_child_reap> the worker's status, not an old C<$?>.
+
+=item *
+
+What C<on_child_reap> throws is a warning. It was lost, and C<$@> was changed.
+
+=item *
+
+C<wait_all_children> keeps fractions of a second. It rounded them up.
+
+=item *
+
+Intervals do not depend on the wall clock. When that was set back, forking stopped until it
+had caught up.
+
+=back
+
+L<Parallel::Prefork::SpareWorkers>:
+
+=over 4
+
+=item *
+
+C<start> runs the code that it is given. It was ignored.
+
+=item *
+
+Only idle workers are stopped, each is told once, and as many at a time as are too many.
+Busy ones were hit, and the same one again and again.
+
+=item *
+
+Workers can be stopped without TERM in C<trap_signals>. That was an error.
+
+=item *
+
+C<max_workers> can be raised while the manager runs. New workers found no place in the
+scoreboard, and died.
+
+=item *
+
+There is no lock on the scoreboard. A signal while the manager waited for that killed it.
+
+=back
+
+=head2 What programs may have to know
+
+=over 4
+
+=item *
+
+Wrong options die in C<new> and in the accessors, with a message. They were taken, and did
+harm later.
+
+=item *
+
+C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
+
+=item *
+
+The modules that 0.18 loads (Class::Accessor::Lite, List::MoreUtils, Proc::Wait3,
+Scope::Guard, Signal::Mask, and of perl's own Time::HiRes and List::Util, for example) are
+not loaded. A program that uses one of them has to load it by itself. C<<
+Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
+
+=back
+
+=head2 What is kept on purpose
+
+Programs count on these, so they are as they were:
+
+=over 4
+
+=item *
+
+C<err_respawn_interval> holds back all forks, not only the one that replaces the worker that
+has failed.
+
+=item *
+
+A worker that exits with 0 is replaced at once.
+
+=item *
+
+Lowering C<max_workers> stops no worker.
+
+=item *
+
+The signal handlers stay in C<%SIG> when the object goes.
+
+=back
+
+=head1 LIMITS
+
+A manager belongs to the thread that has made it. Windows is not supported.
+
+=head1 DEPENDENCIES
+
+At run time none but perl, 5.14 or later, with its core modules. To build: cargo 1.85 or
+later, and a C compiler.
+
+=head1 SEE ALSO
+
+L<Parallel::Prefork::SpareWorkers>, L<Parallel::Prefork::SpareWorkers::Scoreboard>
+
+In the distribution: F<README.md>, F<SIGNALS.md>, F<ARCHITECTURE.md>, F<include/prefork.h>,
+F<examples/>.
+
+=head1 AUTHORS
+
+The developers of libprefork.
+
+Kazuho Oku is the author of the original Parallel::Prefork, whose interface this is.
+
+=head1 LICENSE
+
+This is free software. It may be redistributed and modified under the same terms as Perl 5:
+the Artistic License, or the GNU General Public License, version 1 or later. F<LICENSE> in
+the distribution has both texts.
+
+=cut

@@ -64,3 +64,118 @@ sub _slots {
 }
 
 1;
+
+__END__
+
+=head1 NAME
+
+Parallel::Prefork::SpareWorkers::Scoreboard - what the workers of a pool are doing
+
+=head1 SYNOPSIS
+
+    use Parallel::Prefork::SpareWorkers;
+    use Parallel::Prefork::SpareWorkers::Scoreboard;
+
+    my $board = Parallel::Prefork::SpareWorkers::Scoreboard->new('/run/app/scoreboard', 16);
+    my $pm = Parallel::Prefork::SpareWorkers->new(
+        max_workers       => 16,
+        min_spare_workers => 2,
+        scoreboard        => $board,
+    );
+    print $board->get_statuses, "\n";    # 16 dots: there are no workers yet
+
+=head1 DESCRIPTION
+
+L<Parallel::Prefork::SpareWorkers> makes a scoreboard by itself and calls the methods below.
+Programs need this class only to read the statuses, by C<< $pm->scoreboard->get_statuses >>,
+or to make a subclass of it.
+
+A scoreboard is memory that the manager and its workers share, with a B<slot> for each
+worker. A worker changes its own slot, with one atomic store; nobody locks anything. A
+subclass that overrides C<get_statuses> is treated like a scoreboard of the program's own,
+which cannot wake the manager.
+
+=head1 METHODS
+
+=head2 new(PATH, MAX_WORKERS)
+
+Makes a scoreboard with a slot for each of MAX_WORKERS, all empty: in a new file (see
+L<Parallel::Prefork::SpareWorkers/THE SCOREBOARD FILE>) or, if PATH is C<undef>, in memory.
+A fraction counts as the next whole number. Make it before the workers are forked.
+
+I<Where:> the manager. I<Errors:> dies if MAX_WORKERS is not a number from 0 on, if there
+are more than 1,048,576, and if the file cannot be made, or is there already (C<failed to
+create scoreboard file:>).
+
+=head2 child_start
+
+Gives a slot to the process that calls it, with the status idle, and returns 1. This is the
+slot of its L<Parallel::Prefork/worker_index>, or the first that is empty.
+
+I<Where:> a worker, once. I<Errors:> dies if the process has a slot already (C<child_start
+cannot be called twite>), and if all are taken (C<no empty slot in scoreboard>).
+
+=head2 set_status(STATUS)
+
+Sets the status of the process that calls it; see
+L<Parallel::Prefork::SpareWorkers/set_status(STATUS)>.
+
+=head2 get_statuses
+
+Returns a list with the status of each slot, a character, in the order of the slots; the
+number of slots in scalar context.
+
+I<Where:> any process that was forked after C<new>.
+
+=head2 clear_child(PID)
+
+Empties the slot of a process that has been reaped. Does nothing if it had none. Returns
+nothing.
+
+I<Where:> the manager.
+
+=head2 grow(MAX_WORKERS)
+
+Makes room for so many workers in all, if there is less. Returns nothing.
+
+I<Where:> the manager. I<Errors:> dies if there is no room for so many.
+
+=head2 watch(LOW, HIGH)
+
+From now on the worker that makes the number of busy workers less than LOW, or (unless that
+is C<undef>) more than HIGH, wakes the manager of the pool, once. Call it before each look
+at the statuses. Returns whether the scoreboard knows the number of busy workers exactly; if
+not, look again after a while. For subclasses that decide by themselves.
+
+I<Where:> the manager.
+
+=head1 MEMBERS
+
+=over 4
+
+=item {filename}
+
+The PATH that C<new> was given.
+
+=item {max_workers}
+
+The number of slots.
+
+=back
+
+=head1 SEE ALSO
+
+L<Parallel::Prefork::SpareWorkers>, L<Parallel::Prefork>
+
+=head1 AUTHORS
+
+The developers of libprefork.
+
+Kazuho Oku is the author of the original Parallel::Prefork, whose interface this is.
+
+=head1 LICENSE
+
+This is free software. It may be redistributed and modified under the same terms as Perl 5:
+the Artistic License, or the GNU General Public License, version 1 or later.
+
+=cut
