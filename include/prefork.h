@@ -309,6 +309,15 @@ pf_result pf_set_signal_received(pf_t *pf, int32_t value);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_take_signal(pf_t *pf, int32_t signal);
 
+// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
+// return it.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_drop_signal(pf_t *pf, int32_t signal);
+
 // If the program knows of no signal, or has read the one that it knows of, and another one
 // waits, that one is what it reads next; returns what that is. For programs that wait and
 // poll between runs, and for hosts that act on signals by themselves.

@@ -48,7 +48,8 @@ signal_to_send(pTHX_ SV *signal)
 {
     int number;
     if (!signal_number(aTHX_ signal, &number))
-        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"", SVfARG(signal)));
+        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
+            SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
     return number;
 }
 
@@ -57,6 +58,16 @@ to_pid(pTHX_ SV *pid)
 {
     const IV number = SvOK(pid) && looks_like_number(pid) ? SvIV(pid) : 0;
     return number > 0 && number <= I32_MAX ? (pid_t)number : 0;
+}
+
+/* The outcome of a fork is known; what perl had noted before it is the manager's. */
+static void
+end_fork(pTHX_ host_t *host, bool is_manager)
+{
+    host->is_forking = FALSE;
+    if (is_manager && host->pending)
+        PL_sig_pending = host->pending;
+    unblock_signals(&host->mask);
 }
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
@@ -145,27 +156,27 @@ look(host_t *host)
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
 # Blocks every signal and asks the core for a fork, for which forked or fork_failed must follow.
-# Signals that perl has noted are handled before: from here to there no Perl handler runs. It is
-# false when there are more of them, which start has to look at.
+# From here to there no Perl handler runs: what perl has noted is handled before, and what comes
+# too late for that, after.
 bool
 fork_begin(host_t *host)
     INIT:
         pf_event event;
         pf_result result = PF_OK;
     CODE:
-        if (PL_sig_pending)
-            PERL_ASYNC_CHECK();
+        PERL_ASYNC_CHECK();
         block_signals(&host->mask);
-        RETVAL = FALSE;
-        if (!PL_sig_pending) {
-            set_goal(aTHX_ host, ST(0));
-            pf_demand(host->pf, 1);
-            result = pf_next(host->pf, &event);
-            RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
-        }
+        set_goal(aTHX_ host, ST(0));
+        pf_demand(host->pf, 1);
+        result = pf_next(host->pf, &event);
+        RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
         host->is_forking = RETVAL;
-        if (!RETVAL)
+        if (RETVAL) {
+            host->pending = PL_sig_pending;
+            PL_sig_pending = 0;
+        } else {
             unblock_signals(&host->mask);
+        }
         check_result(aTHX_ host, result);
     OUTPUT: RETVAL
 
@@ -175,8 +186,7 @@ forked(host_t *host, int pid)
         pf_result result;
     CODE:
         result = pf_forked(host->pf, pid);
-        host->is_forking = FALSE;
-        unblock_signals(&host->mask);
+        end_fork(aTHX_ host, pid != 0);
         check_result(aTHX_ host, result);
 
 # Returns how many failures to report now.
@@ -187,8 +197,7 @@ fork_failed(host_t *host)
     CODE:
         if (host->is_forking) {
             pf_fork_failed(host->pf, &failures);
-            host->is_forking = FALSE;
-            unblock_signals(&host->mask);
+            end_fork(aTHX_ host, TRUE);
         }
         RETVAL = failures;
     OUTPUT: RETVAL
@@ -236,7 +245,9 @@ spawn_delay(host_t *host)
 double
 defer_spawn(host_t *host, SV *seconds)
     INIT:
-        const double rest = SvOK(seconds) && SvNV(seconds) > 0 ? SvNV(seconds) : 0;
+        /* Several values were stored as an array, whose address is no number of seconds. */
+        const bool is_number = SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds));
+        const double rest = is_number && SvNV(seconds) > 0 ? SvNV(seconds) : 0;
         struct timeval now;
     CODE:
         CALL(pf_defer_spawn(host->pf, rest));
@@ -367,6 +378,15 @@ signal_trapped(host_t *host, SV *name)
             RETVAL = TRUE;
     OUTPUT: RETVAL
 
+# A subclass does not let this signal through.
+void
+signal_dropped(host_t *host, SV *value)
+    INIT:
+        int number;
+    CODE:
+        if (signal_number(aTHX_ value, &number) && number > 0)
+            CALL(pf_drop_signal(host->pf, number));
+
 void
 signal_read(host_t *host)
     CODE:
@@ -434,7 +454,9 @@ scoreboard_make(SV *object, SV *filename, unsigned slots)
 bool
 scoreboard_grow(pf_scoreboard_t *board, unsigned slots)
     CODE:
-        CALL(RETVAL = pf_scoreboard_grow(board, slots) == PF_OK);
+        int error;
+        CALL(RETVAL = pf_scoreboard_grow(board, slots) == PF_OK; error = errno);
+        errno = error;
     OUTPUT: RETVAL
 
 int
@@ -460,7 +482,7 @@ bool
 set_status(pf_scoreboard_t *board, SV *status)
     INIT:
         STRLEN length;
-        const char *text = SvPVbyte(status, length);
+        const char *text = SvOK(status) ? SvPVbyte(status, length) : (length = 0, "");
         pf_result result;
     CODE:
         if (length == 0)

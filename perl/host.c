@@ -132,7 +132,9 @@ make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots)
 {
     MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
     pf_scoreboard_t *board;
-    CALL(board = pf_scoreboard_new(path, slots));
+    int error;
+    CALL(board = pf_scoreboard_new(path, slots); error = errno);
     mg->mg_ptr = (char *)board;
+    errno = error;
     return board != NULL;
 }

@@ -20,6 +20,7 @@ typedef struct {
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
+    int pending;             /* PL_sig_pending, kept in the meantime */
     bool signal_was_set;     /* what signal_received held when start looked last */
 } host_t;
 

@@ -64,6 +64,22 @@ for my $hook (qw(before_fork after_fork on_child_reap)) {
     refuses("$hook([])", qr/\b$hook must be a code reference, not 'ARRAY/, sub { $pm->$hook([]) });
     ok eval { $pm->$hook(sub { }); $pm->$hook(undef); 1 }, "$hook takes code, and undef";
 }
+refuses('trap_signals => undef', qr/trap_signals must be a hash reference, not undef/,
+    sub { Parallel::Prefork->new(trap_signals => undef) });
+my $spare = Parallel::Prefork::SpareWorkers->new(trap_signals => {}, min_spare_workers => 1);
+for my $option (qw(min_spare_workers max_spare_workers heartbeat)) {
+    refuses("$option(-4)", qr/\b$option must be a number.*'-4'/, sub { $spare->$option(-4) });
+}
+refuses('SpareWorkers: start("work")', qr/argument of start must be a code reference/,
+    sub { $spare->start('work') });
+refuses("scoreboard => 'x'", qr/scoreboard must be an object with the methods child_start/, sub {
+    Parallel::Prefork::SpareWorkers->new(trap_signals => {}, min_spare_workers => 1,
+        scoreboard => 'x');
+});
+refuses('two million slots', qr/room for 1048576 workers at most, not 2000000/, sub {
+    Parallel::Prefork::SpareWorkers->new(trap_signals => {}, min_spare_workers => 1,
+        max_workers => 2_000_000);
+});
 refuses('start("work")', qr/argument of start must be a code reference, not 'work'/,
     sub { $pm->start('work') });
 
@@ -115,6 +131,9 @@ $SIG{TERM} = 'DEFAULT';
 my $file = "/tmp/prefork-bad-input-$$";
 eval { Parallel::Prefork->new(trap_signals => { TERM => 'FOO' }) };
 is $SIG{TERM}, 'DEFAULT', 'a refused new traps nothing';
+eval { Parallel::Prefork::SpareWorkers->new(scoreboard_file => '/', min_spare_workers => 1) };
+like $@, qr{failed to create scoreboard file:/:.+}, 'a scoreboard that cannot be made says why';
+is $SIG{TERM}, 'DEFAULT', '... and nothing is trapped then either';
 eval { Parallel::Prefork::SpareWorkers->new(trap_signals => {}, scoreboard_file => $file,
     min_spare_workers => 1, heartbeat => -1) };
 ok !-e $file, 'a refused new makes no scoreboard file';
@@ -124,11 +143,16 @@ my $direct = run(<<'PERL', deadline => 20);
 use Parallel::Prefork;
 my $pm = Parallel::Prefork->new(max_workers => 2);
 @$pm{qw(max_workers spawn_interval err_respawn_interval)} = (-3, -1, 'x');
+my $several = Parallel::Prefork->new;
+$several->$_(1, 2) for qw(max_workers spawn_interval err_respawn_interval);
+$SIG{ALRM} = sub { $several->signal_received('enough') };
+alarm 1;
+print 'several ', $several->start(sub { }), ' left ', $several->wait_all_children, "\n";
 $SIG{ALRM} = sub { $pm->signal_received('enough') };
 alarm 1;
 print 'start ', $pm->start(sub { }), ' left ', $pm->wait_all_children, "\n";
 PERL
-is $direct->out, "start 1 left 0\n", 'nonsense in the members starts nobody';
+is $direct->out, "several 1 left 0\nstart 1 left 0\n", 'nonsense in the members starts nobody';
 is $direct->status, 0, 'and the manager goes on';
 
 %SIG = %handlers;

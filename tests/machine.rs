@@ -404,7 +404,14 @@ fn a_host_that_decides_gets_what_it_demands_and_no_more() {
         .defer(driver.now, Duration::from_secs(1));
     driver.machine.demand(1);
     driver.wait();
-    assert_eq!(driver.forked.len(), 1, "not before its own rest is over");
+    assert_eq!(driver.forked.len(), 2, "its rest is the host's own affair");
+    driver.machine.demand(1);
+    assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
+    assert_eq!(driver.machine.fork_failed(driver.now), Ok(1));
+    driver.machine.demand(1);
+    assert_eq!(driver.wait(), Some(FORK_RETRY_MIN), "a failure is not");
+    driver.machine.signal(TERM);
+    assert_eq!(driver.wait(), None, "nor does the machine end a run for it");
 }
 
 #[test]

@@ -634,6 +634,25 @@ pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result
     }
 }
 
+/// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
+/// return it.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.drop_signal(signal);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
 /// If the program knows of no signal, or has read the one that it knows of, and another one
 /// waits, that one is what it reads next; returns what that is. For programs that wait and
 /// poll between runs, and for hosts that act on signals by themselves.

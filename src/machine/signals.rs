@@ -95,6 +95,14 @@ impl Signals {
         self.acted_on = true;
     }
 
+    /// The program keeps this signal to itself: nobody else is to act on it or to see it.
+    pub fn drop_signal(&mut self, signal: Signal) {
+        self.remove(signal);
+        if self.shown == signal {
+            self.show(0);
+        }
+    }
+
     fn show(&mut self, value: Signal) {
         self.shown = value;
         self.read = false;
@@ -266,6 +274,16 @@ mod tests {
         signals.mark_read();
         signals.store(0);
         assert_eq!(signals.first(), None);
+    }
+
+    #[test]
+    fn a_signal_that_the_program_keeps_hides_no_other() {
+        let mut signals = Signals::default();
+        signals.arrived(HUP, true);
+        signals.drop_signal(HUP);
+        assert_eq!(signals.first(), None);
+        signals.arrived(TERM, true);
+        assert_eq!(signals.shown(), TERM);
     }
 
     #[test]

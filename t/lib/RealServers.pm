@@ -11,6 +11,7 @@ use Carp qw(croak);
 use Cwd ();
 use Exporter qw(import);
 use File::Basename qw(dirname);
+use File::Glob qw(bsd_glob);
 use File::Spec ();
 use IO::Socket::INET ();
 use ProcessTest;
@@ -94,7 +95,7 @@ sub _free_port {
 # Where the modules of the programs are.
 sub _modules {
     my $version = join '.', $^V =~ /\Av(\d+\.\d+)/;
-    return grep { -d } glob("$root/lib/*/perl5/$version"), "$root/share/perl5";
+    return grep { -d } bsd_glob("$root/lib/*/perl5/$version"), "$root/share/perl5";
 }
 
 # start_wrk(PORT, connections => N, seconds => N)
@@ -106,7 +107,7 @@ sub start_wrk {
         command => [_find('wrk'), '-t2', "-c$opt{connections}", "-d$opt{seconds}s",
             "--timeout=$PATIENCE", "http://127.0.0.1:$port/"],
         # Where it was fetched, its libraries are too.
-        env => { LD_LIBRARY_PATH => join ':', glob("$root/lib/*-linux-gnu*"), $ENV{LD_LIBRARY_PATH} || () },
+        env => { LD_LIBRARY_PATH => join ':', bsd_glob("$root/lib/*-linux-gnu*"), $ENV{LD_LIBRARY_PATH} || () },
     );
 }
 
@@ -177,7 +178,7 @@ sub _lost {
 sub stop {
     my ($server) = @_;
     $server->signal('TERM');
-    if (!eventually { !$server->members } $PATIENCE) {
+    if (!eventually { !grep { $_ == $server->pid } $server->members } $PATIENCE) {
         diag "TERM does not end the server:\n", map { "$_\n" } left_behind($server), $server->err;
         kill 'KILL', -$server->pid;
     }

@@ -26,6 +26,7 @@ use constant FORK_IS_OVERRIDDEN => defined &CORE::GLOBAL::fork;
 our $looking  = 0;    # start looks; the program has not read anything
 our $arriving = '';   # this signal arrives; the program has not stored anything
 our $shown    = 0;    # and the program is to see it now
+our $let_by   = 0;    # and no subclass has kept it to itself
 
 # The pid that after_fork is being called for: it is in worker_pids only after that.
 our $newborn = 0;
@@ -50,7 +51,7 @@ my %CHECK = (
     after_fork           => \&_check_code,
 );
 
-_mk_accessors(__PACKAGE__, \&_mk_checked, keys %CHECK);
+_mk_checked_accessors(__PACKAGE__, \%CHECK);
 _mk_accessors(__PACKAGE__, \&_mk_rw, 'manager_pid');
 
 sub new {
@@ -66,13 +67,18 @@ sub new {
         %$options,
         _no_adjust_until => 0,
     }, $class;
+    defined $self->{trap_signals} or _croak('trap_signals must be a hash reference, not undef');
     $self->_check_options(\%CHECK);
     _tie_worker_pids($self);
+    $self->_prepare;
 
     $SIG{$_} = sub { _trapped($self, $_[0]) } for keys %{ $self->trap_signals };
     $SIG{CHLD} = \&Parallel::Prefork::Core::child_exited;
     return $self;
 }
+
+# What a subclass of ours adds to new, before a handler is installed: it may refuse an option.
+sub _prepare { return }
 
 sub start {
     my ($self, $code) = @_;
@@ -179,7 +185,7 @@ sub _in_worker {
     my ($self, $code) = @_;
     $self->{in_child} = 1;
     Parallel::Prefork::Core::leave_evals() if $code;
-    $SIG{$_} = 'DEFAULT' for keys %{ $self->trap_signals }, 'CHLD';
+    $SIG{$_} = 'DEFAULT' for keys %{ $self->trap_signals || {} }, 'CHLD';
     Parallel::Prefork::Core::forked($self, 0);
     exit 0 if $self->signal_received;
     if ($code) {
@@ -194,7 +200,7 @@ sub finish {
     my ($self, $code) = @_;
     # Programs match this text, the missing letter included.
     die "\$parallel_prefork->finish() shouln't be called within the manager process\n"
-        if $self->manager_pid == $$;
+        if defined $self->manager_pid && $self->manager_pid == $$;
     exit($code || 0);
 }
 
@@ -209,6 +215,7 @@ sub signal_all_children {
 
 sub num_workers {
     my $self = shift;
+    tied %{ $self->{worker_pids} } or _tie_worker_pids($self);
     my $count = Parallel::Prefork::Core::num_workers($self);
     $count-- if $newborn && defined Parallel::Prefork::Core::worker_generation($self, $newborn);
     return $count;
@@ -239,9 +246,7 @@ sub wait_all_children {
                 $self->_on_child_reap($pid, $status);
             }
         }
-        elsif (Parallel::Prefork::Core::now() >= $until) {
-            last;
-        }
+        last if Parallel::Prefork::Core::now() >= $until;
     }
     return $self->num_workers;
 }
@@ -254,6 +259,7 @@ sub signal_received {
     }
     my $value = @_ == 1 ? $_[0] : [@_];
     if ($arriving ne '' && defined $value && $value eq $arriving) {
+        $let_by = 1;
         $self->{signal_received} = $value if $shown;
     }
     else {
@@ -269,14 +275,19 @@ sub _signal_to_act_on {
     my $self = shift;
     local $looking = 1;
     Parallel::Prefork::Core::look($self);
-    return $self->signal_received;
+    my $signal = $self->signal_received;
+    # A subclass may hide what is there; then it is not to hide what comes after it.
+    Parallel::Prefork::Core::signal_dropped($self, $self->{signal_received})
+        if !$signal && $self->{signal_received};
+    return $signal;
 }
 
 sub _trapped {
     my ($self, $signal) = @_;
     my $is_shown = Parallel::Prefork::Core::signal_trapped($self, $signal);
-    local ($arriving, $shown) = ($signal, $is_shown);
+    local ($arriving, $shown, $let_by) = ($signal, $is_shown, 0);
     $self->signal_received($signal);
+    Parallel::Prefork::Core::signal_dropped($self, $signal) if !$let_by;
     return;
 }
 
@@ -291,7 +302,10 @@ sub _show_next_signal {
 # More than 0: a worker is wanted; less than 0: there are so many too many.
 sub _decide_action {
     my $self = shift;
-    return $self->num_workers < ($self->max_workers || 0) ? 1 : 0;
+    my $max_workers = $self->max_workers;
+    # Several values were stored as an array, whose address is no number of workers.
+    return 0 if !$max_workers || ref $max_workers eq 'ARRAY';
+    return $self->num_workers < $max_workers ? 1 : 0;
 }
 
 sub _on_child_reap {
@@ -306,7 +320,7 @@ sub _on_child_reap {
 # of one signal (IO and POLL) are one.
 sub _action_for {
     my ($self, $signal) = @_;
-    my $actions = $self->{trap_signals};
+    my $actions = $self->{trap_signals} || {};
     my $action  = $actions->{$signal};
     if (!exists $actions->{$signal}) {
         my $number = Parallel::Prefork::Core::signal_number($signal);
@@ -364,10 +378,15 @@ sub _mk_rw {
     };
 }
 
-# An accessor of a member that start looks at: it is told when that changes.
+# Accessors of members that start looks at: it is told when they change.
+sub _mk_checked_accessors {
+    my ($package, $checks) = @_;
+    _mk_accessors($package, sub { _mk_checked($_[0], $checks->{ $_[0] }) }, keys %$checks);
+    return;
+}
+
 sub _mk_checked {
-    my $name = shift;
-    my $check = $CHECK{$name};
+    my ($name, $check) = @_;
     return sub {
         my $self = shift;
         return $self->{$name} if !@_;
@@ -417,6 +436,7 @@ sub _check_trap_signals {
 # Dies with the line of the program that called us.
 sub _croak {
     require Carp;
+    no warnings 'once';
     local @Carp::Internal{map { "Parallel::Prefork$_" }
         '', qw(::WorkerPids ::SpareWorkers ::SpareWorkers::Scoreboard)} = (1) x 4;
     Carp::croak(@_);
@@ -722,8 +742,9 @@ program to read them, or for the next C<start>.
 Children of the program that are no workers are reaped too, unreported. C<start> may be
 called afterwards.
 
-I<Where:> the manager, its hooks and its handlers. In a worker it returns 0 at once.
-I<Errors:> dies if TIMEOUT is not a finite number.
+I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the
+program has forked by itself, it returns 0 at once. I<Errors:> none; a TIMEOUT that is no
+number is taken as a negative one.
 
 =head2 num_workers
 
@@ -750,7 +771,8 @@ the next C<start> will not act on it any more.
 
 With VALUE it sets that, and returns it. Anything true ends C<start>: use it to stop from a
 hook, or from a handler of your own. If VALUE is a key of C<trap_signals>, the workers are
-sent what that says. The next C<start> clears what was set.
+sent what that says. The next C<start> clears what was set. With a false VALUE the next
+signal that waits is shown, if there is one.
 
 I<Where:> the manager, its hooks and its handlers. Trapped signals call it as a method, with
 the signal's name, so subclasses see them.
@@ -910,8 +932,8 @@ is looked at. B<Deleting> a pid takes the worker out of the pool: it lives on, b
 counted or signalled any more. When it ends during C<start> it is reported to
 C<on_child_reap>, like any child. B<Storing> one takes a child that the program has forked
 by itself into the pool; any value is kept, and a number is its generation. A key that
-cannot be a pid is refused. A plain hash that is put in its place becomes the table at the
-next C<start> or C<wait_all_children>.
+cannot be a pid is refused. A plain hash that is put in its place becomes the table when
+C<start> or C<wait_all_children> looks at it next.
 
 =item {generation}
 

@@ -28,14 +28,16 @@ sub import {
     return;
 }
 
-my %CHECK = map { $_ => \&Parallel::Prefork::_check_number }
-    qw(min_spare_workers max_spare_workers heartbeat);
+my %CHECK = (
+    (map { $_ => \&Parallel::Prefork::_check_number }
+        qw(min_spare_workers max_spare_workers heartbeat)),
+    scoreboard => \&_check_scoreboard,
+);
 
-__PACKAGE__->mk_accessors(keys %CHECK, 'scoreboard');
+Parallel::Prefork::_mk_checked_accessors(__PACKAGE__, \%CHECK);
 
-sub new {
-    my $class = shift;
-    my $self  = $class->SUPER::new(@_);
+sub _prepare {
+    my $self = shift;
     die 'mandatory option min_spare_workers not set' if !$self->{min_spare_workers};
     $self->_check_options(\%CHECK);
     my ($min, $max) = @$self{qw(min_spare_workers max_spare_workers)};
@@ -47,11 +49,19 @@ sub new {
         $self->{scoreboard_file} || undef,
         $self->max_workers,
     );
-    return $self;
+    return;
+}
+
+sub _check_scoreboard {
+    my ($name, $board) = @_;
+    return if !$board || ref $board && eval { $board->can('get_statuses') };
+    Parallel::Prefork::_croak("$name must be an object with the methods child_start, clear_child,"
+        . " get_statuses and set_status, not '$board'");
 }
 
 sub start {
     my ($self, $code) = @_;
+    Parallel::Prefork::_check_code('the argument of start', $code);
     my $board = _own_scoreboard($self);
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
     $self->{_counts_itself} = $board && !_is_overridden($self);

@@ -13,6 +13,9 @@ use constant {
     CLAIMED_TWICE => 4,
 };
 
+# As in prefork.h, pf_scoreboard_grow.
+use constant MAX_SLOTS => 1 << 20;
+
 sub new {
     my ($class, $filename, $max_workers) = @_;
     Parallel::Prefork::_check_number('max_workers', $max_workers);
@@ -59,6 +62,8 @@ sub watch {
 
 sub _slots {
     my $max_workers = shift || 0;
+    Parallel::Prefork::_croak("a scoreboard has room for @{[MAX_SLOTS]} workers at most, not $max_workers")
+        if $max_workers > MAX_SLOTS;
     my $slots = int $max_workers;
     return $slots < $max_workers ? $slots + 1 : $slots;
 }
