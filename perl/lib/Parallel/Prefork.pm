@@ -158,11 +158,9 @@ sub _fork {
     my $guard = FORK_IS_OVERRIDDEN && bless [$self], 'Parallel::Prefork::ForkGuard';
     my $manager = $$;
     my ($pid, $died);
-    {
-        local $@;
-        # Flushing handles before the fork can run Perl code of a layer, and that can die.
-        $died = $@ if !eval { $pid = fork; 1 };
-    }
+    local $@;
+    # Flushing handles before the fork can run Perl code of a layer, and that can die.
+    $died = $@ if !eval { $pid = fork; 1 };
     if (defined $pid) {
         @$guard = () if $guard;
         return $pid if !$pid;
