@@ -87,6 +87,9 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            if starting && inner.machine.in_worker().is_some() {
+                return Err(Failure::in_worker());
+            }
             if starting && inner.is_starting {
                 return Err(Failure {
                     code: PF_ERR_WRONG_STATE,
