@@ -222,18 +222,6 @@ pf_result pf_forked(pf_t *pf, int32_t pid);
 // written to.
 pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
 
-// Tells of a trapped signal, where the host owns the handler; a wait that is under way
-// elsewhere ends. Equal signals that have not been acted on are one.
-//
-// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
-//
-// # Safety
-// `pf` is null or a live handle.
-pf_result pf_signal(pf_t *pf, int32_t signal);
-
 // Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks; if
 // it finds no child that has exited, it looks whether somebody else has reaped a worker.
 //
@@ -272,62 +260,6 @@ pf_result pf_watch_children(pf_t *pf);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_wake(pf_t *pf);
 
-// The signal that the program is to know of, and 0 if there is none: the one that ended the
-// run last or, since then, the first that arrived. The program has read it by this call,
-// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_signal_received(pf_t *pf);
-
-// The same without reading it.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_peek_signal(pf_t *pf);
-
-// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
-// means something to the host. What the program had read is settled by this; a trapped
-// signal that it has not read keeps waiting.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_signal_received(pf_t *pf, int32_t value);
-
-// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
-// returns it next.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_take_signal(pf_t *pf, int32_t signal);
-
-// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
-// return it.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_drop_signal(pf_t *pf, int32_t signal);
-
-// If the program knows of no signal, or has read the one that it knows of, and another one
-// waits, that one is what it reads next; returns what that is. For programs that wait and
-// poll between runs, and for hosts that act on signals by themselves.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_show_next_signal(pf_t *pf);
-
 // The host decides by itself: how many workers there are, when they are forked, and when a run
 // ends. More than 0 asks the next pf_next for a FORK, which it gives unless a fork has just
 // failed; 0 or less for none. From the first call on max_workers, spawn_interval and
@@ -358,103 +290,6 @@ pf_result pf_defer_spawn(pf_t *pf, double rest);
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 double pf_spawn_delay(const pf_t *pf);
-
-// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
-// negative signal goes to the process groups that they lead. Nobody but children of
-// this process that have not been reaped is signalled. In a worker it does nothing.
-//
-// Manager, its hooks.
-//
-// # Errors
-// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
-// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
-
-// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
-// later calls of pf_next. It replaces one that is still under way.
-//
-// Manager, its hooks.
-//
-// # Errors
-// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
-// or no number.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
-
-// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
-// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
-// of those that were sent it now.
-//
-// Manager, its hooks.
-//
-// # Errors
-// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
-// written to.
-pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
-
-// The number of workers that were told to stop, are still there, and are idle by the
-// scoreboard.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-size_t pf_num_stopping(const pf_t *pf);
-
-// Enters a process that the host forked by itself as a worker of `generation`. A worker that
-// is there already only changes its generation.
-//
-// Manager.
-//
-// # Errors
-// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
-
-// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
-// the pool as after a REAPED event.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_worker_reaped(pf_t *pf, int32_t pid, int32_t status);
-
-// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
-// when it exits it is reported as a foreign child. Returns whether there was one.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-bool pf_forget_worker(pf_t *pf, int32_t pid);
-
-// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
-// next pf_next does. A worker that is alive stays. Returns whether there was one.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-bool pf_release_worker(pf_t *pf, int32_t pid);
-
-// Sets the current generation.
-//
-// Manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_generation(pf_t *pf, uint64_t generation);
 
 // Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
 // signal trapped. Returns null if it cannot. Free it with pf_free.
@@ -570,52 +405,6 @@ pf_result pf_set_on_child_reap(pf_t *pf, pf_on_child_reap_fn hook, void *data);
 // `data` as long as the handle lives.
 pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *data);
 
-// The number of workers: those alive, and the one whose reap is being reported. In a worker,
-// as many as there were when it was forked. 0 for a null handle.
-//
-// Manager and workers.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-size_t pf_num_workers(const pf_t *pf);
-
-// The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
-// of them, whatever comes and goes meanwhile.
-//
-// Manager and workers.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_next_worker(const pf_t *pf, int32_t pid);
-
-// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
-// generation that it was forked in.
-//
-// Manager and workers.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `generation` is null or
-// can be written to.
-bool pf_worker_generation(const pf_t *pf, int32_t pid, uint64_t *generation);
-
-// In the manager the current generation: 0 before the first start, one more with each. In
-// a worker the generation that it was forked in.
-//
-// Manager and workers.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-uint64_t pf_generation(const pf_t *pf);
-
-// In a worker its index: the lowest number from 0 that no other worker had when it was
-// forked. -1 in the manager, and for a null handle.
-//
-// Manager and workers.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_worker_index(const pf_t *pf);
-
 // Makes a scoreboard for `slots` workers. With a path it is in a file of that name, which
 // must not exist, of mode 0600, one line of 16 bytes a worker: status, pid, newline. With
 // null it is in memory. Make it before the workers are forked. Returns null with errno
@@ -721,6 +510,101 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard, int32_t low, int32_t high)
 // `pf` is null or a live handle that no other thread uses now; so is `scoreboard`.
 pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
 
+// Tells of a trapped signal, where the host owns the handler; a wait that is under way
+// elsewhere ends. Equal signals that have not been acted on are one.
+//
+// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
+//
+// # Safety
+// `pf` is null or a live handle.
+pf_result pf_signal(pf_t *pf, int32_t signal);
+
+// The signal that the program is to know of, and 0 if there is none: the one that ended the
+// run last or, since then, the first that arrived. The program has read it by this call,
+// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_signal_received(pf_t *pf);
+
+// The same without reading it.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_peek_signal(pf_t *pf);
+
+// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
+// means something to the host. What the program had read is settled by this; a trapped
+// signal that it has not read keeps waiting.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_signal_received(pf_t *pf, int32_t value);
+
+// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
+// returns it next.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_take_signal(pf_t *pf, int32_t signal);
+
+// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
+// return it.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_drop_signal(pf_t *pf, int32_t signal);
+
+// If the program knows of no signal, or has read the one that it knows of, and another one
+// waits, that one is what it reads next; returns what that is. For programs that wait and
+// poll between runs, and for hosts that act on signals by themselves.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_show_next_signal(pf_t *pf);
+
+// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
+// negative signal goes to the process groups that they lead. Nobody but children of
+// this process that have not been reaped is signalled. In a worker it does nothing.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
+// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
+
+// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
+// later calls of pf_next. It replaces one that is still under way.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
+// or no number.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
+
 // Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
 // them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
 // workers signalled as pf_trap_signal said; call it again to go on with a new generation.
@@ -766,6 +650,122 @@ pf_result pf_finish(pf_t *pf, int32_t code);
 // `pf` is null or a live handle that no other thread uses now; `left` is null or can be
 // written to.
 pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
+
+// The number of workers: those alive, and the one whose reap is being reported. In a worker,
+// as many as there were when it was forked. 0 for a null handle.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+size_t pf_num_workers(const pf_t *pf);
+
+// The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
+// of them, whatever comes and goes meanwhile.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_next_worker(const pf_t *pf, int32_t pid);
+
+// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
+// generation that it was forked in.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `generation` is null or
+// can be written to.
+bool pf_worker_generation(const pf_t *pf, int32_t pid, uint64_t *generation);
+
+// In the manager the current generation: 0 before the first start, one more with each. In
+// a worker the generation that it was forked in.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+uint64_t pf_generation(const pf_t *pf);
+
+// In a worker its index: the lowest number from 0 that no other worker had when it was
+// forked. -1 in the manager, and for a null handle.
+//
+// Manager and workers.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+int32_t pf_worker_index(const pf_t *pf);
+
+// Sets the current generation.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_generation(pf_t *pf, uint64_t generation);
+
+// The number of workers that were told to stop, are still there, and are idle by the
+// scoreboard.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+size_t pf_num_stopping(const pf_t *pf);
+
+// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
+// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
+// of those that were sent it now.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
+// written to.
+pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
+
+// Enters a process that the host forked by itself as a worker of `generation`. A worker that
+// is there already only changes its generation.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
+
+// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
+// the pool as after a REAPED event.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_worker_reaped(pf_t *pf, int32_t pid, int32_t status);
+
+// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
+// when it exits it is reported as a foreign child. Returns whether there was one.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+bool pf_forget_worker(pf_t *pf, int32_t pid);
+
+// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
+// next pf_next does. A worker that is alive stays. Returns whether there was one.
+//
+// Manager.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+bool pf_release_worker(pf_t *pf, int32_t pid);
 
 #ifdef __cplusplus
 }  // extern "C"

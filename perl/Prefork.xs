@@ -5,33 +5,6 @@
 
 #include <sys/time.h>
 
-/* A signal's number from a name ("TERM", "SIGTERM", "-TERM" for the group) or a number; false
- * if there is no such signal. */
-static bool
-signal_number(pTHX_ SV *signal, int *number)
-{
-    sigset_t set;
-    SvGETMAGIC(signal);
-    if (!SvOK(signal) || SvROK(signal))
-        return FALSE;
-    if (looks_like_number(signal)) {
-        *number = (int)SvIV_nomg(signal);
-    } else {
-        const char *name = SvPV_nomg_nolen(signal);
-        const bool group = *name == '-';
-        name += group;
-        if (strnEQ(name, "SIG", 3))
-            name += 3;
-        *number = whichsig(name);
-        if (*number < 0)
-            return FALSE;
-        if (group)
-            *number = -*number;
-    }
-    sigemptyset(&set);
-    return *number == 0 || sigaddset(&set, abs(*number)) == 0;
-}
-
 /* Croaks with the line of the program that called us. */
 static void
 croak_for_caller(pTHX_ SV *message)
@@ -51,13 +24,6 @@ signal_to_send(pTHX_ SV *signal)
         croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
             SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
     return number;
-}
-
-static pid_t
-to_pid(pTHX_ SV *pid)
-{
-    const IV number = SvOK(pid) && looks_like_number(pid) ? SvIV(pid) : 0;
-    return number > 0 && number <= I32_MAX ? (pid_t)number : 0;
 }
 
 /* The outcome of a fork is known; what perl had noted before it is the manager's. */

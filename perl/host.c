@@ -138,3 +138,35 @@ make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots)
     errno = error;
     return board != NULL;
 }
+
+bool
+signal_number(pTHX_ SV *signal, int *number)
+{
+    sigset_t set;
+    SvGETMAGIC(signal);
+    if (!SvOK(signal) || SvROK(signal))
+        return FALSE;
+    if (looks_like_number(signal)) {
+        *number = (int)SvIV_nomg(signal);
+    } else {
+        const char *name = SvPV_nomg_nolen(signal);
+        const bool group = *name == '-';
+        name += group;
+        if (strnEQ(name, "SIG", 3))
+            name += 3;
+        *number = whichsig(name);
+        if (*number < 0)
+            return FALSE;
+        if (group)
+            *number = -*number;
+    }
+    sigemptyset(&set);
+    return *number == 0 || sigaddset(&set, abs(*number)) == 0;
+}
+
+pid_t
+to_pid(pTHX_ SV *pid)
+{
+    const IV number = SvOK(pid) && looks_like_number(pid) ? SvIV(pid) : 0;
+    return number > 0 && number <= I32_MAX ? (pid_t)number : 0;
+}

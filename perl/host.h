@@ -59,6 +59,13 @@ pf_scoreboard_t *scoreboard_of(pTHX_ SV *object);
 /* Croaks with the handle's message if the result is an error. */
 void check_result(pTHX_ host_t *host, pf_result result);
 
+/* A signal's number from a name ("TERM", "SIGTERM", "-TERM" for the group) or a number; false
+ * when there is no such signal. */
+bool signal_number(pTHX_ SV *signal, int *number);
+
+/* A process id, and 0 for what is none. */
+pid_t to_pid(pTHX_ SV *pid);
+
 /* A member of the object; undef if it has none of that name. */
 SV *member(pTHX_ SV *object, const char *name);
 

@@ -1,12 +1,10 @@
 //! The pull API: the host asks for the next event, does what it says, and answers.
 
-use std::sync::atomic::Ordering;
-
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Action, Exit, Goal, Pid, Policy, Reason, Signal, Statuses, Step, Time};
-use crate::os::signals::{self, is_signal};
+use crate::machine::{Exit, Goal, Pid, Policy, Reason, Statuses, Step, Time};
+use crate::os::signals;
 use crate::os::wait::Reaped;
 use crate::os::{clock, kill, wait};
 
@@ -115,7 +113,7 @@ impl pf_event {
 }
 
 /// A pool whose statuses are in a scoreboard, if there is one.
-struct Board<'a>(Option<&'a pf_scoreboard_t>);
+pub(super) struct Board<'a>(Option<&'a pf_scoreboard_t>);
 
 impl Statuses for Board<'_> {
     fn is_busy(&self, index: u32) -> bool {
@@ -124,7 +122,7 @@ impl Statuses for Board<'_> {
 }
 
 impl Inner {
-    fn board(&self) -> Board<'static> {
+    pub(super) fn board(&self) -> Board<'static> {
         // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
         Board(unsafe { self.scoreboard.as_ref() })
     }
@@ -452,32 +450,6 @@ fn restore_mask(inner: &mut Inner) {
     }
 }
 
-/// Tells of a trapped signal, where the host owns the handler; a wait that is under way
-/// elsewhere ends. Equal signals that have not been acted on are one.
-///
-/// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
-///
-/// # Errors
-/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
-///
-/// # Safety
-/// `pf` is null or a live handle.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
-    // SAFETY: promised by our caller; only the shared part is touched, which is atomic.
-    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
-        return pf_result::PF_ERR_NULL;
-    };
-    if !shared.arrivals.record(signal) {
-        return pf_result::PF_ERR_INVALID_ARGUMENT;
-    }
-    let wake_fd = shared.wake_fd.load(Ordering::SeqCst);
-    if wake_fd >= 0 {
-        signals::wake(wake_fd);
-    }
-    pf_result::PF_OK
-}
-
 /// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks; if
 /// it finds no child that has exited, it looks whether somebody else has reaped a worker.
 ///
@@ -557,122 +529,6 @@ pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
     }
 }
 
-/// The signal that the program is to know of, and 0 if there is none: the one that ended the
-/// run last or, since then, the first that arrived. The program has read it by this call,
-/// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_signal_received(pf: *mut pf_t) -> i32 {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.take_arrivals();
-            inner.machine.signals.mark_read();
-            Ok(inner.machine.signals.shown())
-        })
-    }
-}
-
-/// The same without reading it.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.take_arrivals();
-            Ok(inner.machine.signals.shown())
-        })
-    }
-}
-
-/// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
-/// means something to the host. What the program had read is settled by this; a trapped
-/// signal that it has not read keeps waiting.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_set_signal_received(pf: *mut pf_t, value: i32) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.take_arrivals();
-            inner.machine.signals.store(value);
-            inner.machine.wake();
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
-/// returns it next.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.take_arrivals();
-            inner.machine.signals.take(signal);
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
-/// return it.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.take_arrivals();
-            inner.machine.signals.drop_signal(signal);
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// If the program knows of no signal, or has read the one that it knows of, and another one
-/// waits, that one is what it reads next; returns what that is. For programs that wait and
-/// poll between runs, and for hosts that act on signals by themselves.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.take_arrivals();
-            inner.machine.signals.show_next();
-            Ok(inner.machine.signals.shown())
-        })
-    }
-}
-
 /// The host decides by itself: how many workers there are, when they are forked, and when a run
 /// ends. More than 0 asks the next pf_next for a FORK, which it gives unless a fork has just
 /// failed; 0 or less for none. From the first call on max_workers, spawn_interval and
@@ -729,242 +585,6 @@ pub unsafe extern "C" fn pf_spawn_delay(pf: *const pf_t) -> f64 {
         with(pf, AfterPanic::Serve, |inner| {
             let open_at = inner.machine.pacing.open_at();
             Ok(open_at.since(clock::now()).as_secs_f64())
-        })
-    }
-}
-
-/// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
-/// negative signal goes to the process groups that they lead. Nobody but children of
-/// this process that have not been reaped is signalled. In a worker it does nothing.
-///
-/// Manager, its hooks.
-///
-/// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
-/// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            check_signal_to_send(signal)?;
-            if inner.manager_only().is_err() {
-                return Ok(pf_result::PF_OK);
-            }
-            let mut failure = None;
-            for worker in inner.machine.workers().signalled_in_order() {
-                if let Err(errno) = kill::signal_child(worker.pid, signal) {
-                    let what = format!("kill {signal}, {}", worker.pid);
-                    failure = Some(Failure::errno(&what, errno));
-                }
-            }
-            failure.map_or(Ok(pf_result::PF_OK), Err)
-        })
-    }
-}
-
-/// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
-/// later calls of pf_next. It replaces one that is still under way.
-///
-/// Manager, its hooks.
-///
-/// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
-/// or no number.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_signal_staggered(
-    pf: *mut pf_t,
-    signal: i32,
-    interval: f64,
-) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            check_signal_to_send(signal)?;
-            let interval = seconds("interval", interval)?;
-            if inner.manager_only().is_err() {
-                return Ok(pf_result::PF_OK);
-            }
-            let now = clock::now();
-            let action = Action {
-                send: signal,
-                interval,
-            };
-            inner.machine.stagger(action, now);
-            while let Some((pid, signal)) = inner.machine.staggered_due(now) {
-                // As in pf_next: one that may not be signalled does not keep the others.
-                let _ = kill::signal_child(pid, signal);
-            }
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
-/// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
-/// of those that were sent it now.
-///
-/// Manager, its hooks.
-///
-/// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
-/// written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_stop_workers(
-    pf: *mut pf_t,
-    surplus: usize,
-    signal: i32,
-    told: *mut usize,
-) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Refuse, |inner| {
-            check_signal_to_send(signal)?;
-            inner.manager_only()?;
-            let board = inner.board();
-            let pids = inner.machine.stop_workers(surplus, &board);
-            for &pid in &pids {
-                // One that may not be signalled does not keep the others.
-                let _ = kill::signal_child(pid, signal);
-            }
-            if let Some(told) = told.as_mut() {
-                *told = pids.len();
-            }
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// The number of workers that were told to stop, are still there, and are idle by the
-/// scoreboard.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_num_stopping(pf: *const pf_t) -> usize {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            let board = inner.board();
-            Ok(inner
-                .machine
-                .workers()
-                .iter()
-                .filter(|worker| worker.stopping && !board.is_busy(worker.index))
-                .count())
-        })
-    }
-}
-
-fn check_signal_to_send(signal: Signal) -> Result<(), Failure> {
-    if signal == 0 || is_signal(signal.saturating_abs()) {
-        Ok(())
-    } else {
-        Err(Failure::invalid(format!("{signal} is no signal")))
-    }
-}
-
-/// Enters a process that the host forked by itself as a worker of `generation`. A worker that
-/// is there already only changes its generation.
-///
-/// Manager.
-///
-/// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u64) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Refuse, |inner| {
-            if pid <= 0 {
-                return Err(Failure::invalid(format!("{pid} is no process id")));
-            }
-            inner.manager_only()?;
-            inner.machine.adopt(pid, generation, clock::now());
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
-/// the pool as after a REAPED event.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.machine.reaped_by_host(pid, status);
-            Ok(pf_result::PF_OK)
-        })
-    }
-}
-
-/// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
-/// when it exits it is reported as a foreign child. Returns whether there was one.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            Ok(inner.machine.forget(pid).is_some())
-        })
-    }
-}
-
-/// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
-/// next pf_next does. A worker that is alive stays. Returns whether there was one.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_release_worker(pf: *mut pf_t, pid: i32) -> bool {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            Ok(inner.machine.release(pid).is_some())
-        })
-    }
-}
-
-/// Sets the current generation.
-///
-/// Manager.
-///
-/// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            inner.machine.set_generation(generation);
-            Ok(pf_result::PF_OK)
         })
     }
 }

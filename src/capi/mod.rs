@@ -16,10 +16,14 @@ mod error;
 mod events;
 mod handle;
 mod scoreboard;
+mod signals;
 mod start;
+mod workers;
 
 pub use error::*;
 pub use events::*;
 pub use handle::*;
 pub use scoreboard::*;
+pub use signals::*;
 pub use start::*;
+pub use workers::*;

@@ -11,7 +11,8 @@ use super::events::{
     pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next, pf_run,
     pf_watch_children,
 };
-use super::handle::{Hooks, pf_num_workers, pf_t, pf_worker_fn};
+use super::handle::{Hooks, pf_t, pf_worker_fn};
+use super::workers::pf_num_workers;
 use crate::os::clock;
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 

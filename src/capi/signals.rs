@@ -1,0 +1,233 @@
+//! Signals: those that arrive, what the program knows of them, and those that are sent.
+
+use std::sync::atomic::Ordering;
+
+use super::error::{AfterPanic, Failure, pf_result, with};
+use super::handle::{pf_t, seconds};
+use crate::machine::{Action, Signal};
+use crate::os::signals::{self, is_signal};
+use crate::os::{clock, kill};
+
+/// Tells of a trapped signal, where the host owns the handler; a wait that is under way
+/// elsewhere ends. Equal signals that have not been acted on are one.
+///
+/// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
+///
+/// # Safety
+/// `pf` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller; only the shared part is touched, which is atomic.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    if !shared.arrivals.record(signal) {
+        return pf_result::PF_ERR_INVALID_ARGUMENT;
+    }
+    let wake_fd = shared.wake_fd.load(Ordering::SeqCst);
+    if wake_fd >= 0 {
+        signals::wake(wake_fd);
+    }
+    pf_result::PF_OK
+}
+
+/// The signal that the program is to know of, and 0 if there is none: the one that ended the
+/// run last or, since then, the first that arrived. The program has read it by this call,
+/// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_received(pf: *mut pf_t) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.mark_read();
+            Ok(inner.machine.signals.shown())
+        })
+    }
+}
+
+/// The same without reading it.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            Ok(inner.machine.signals.shown())
+        })
+    }
+}
+
+/// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
+/// means something to the host. What the program had read is settled by this; a trapped
+/// signal that it has not read keeps waiting.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_signal_received(pf: *mut pf_t, value: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.store(value);
+            inner.machine.wake();
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
+/// returns it next.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.take(signal);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
+/// return it.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.drop_signal(signal);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// If the program knows of no signal, or has read the one that it knows of, and another one
+/// waits, that one is what it reads next; returns what that is. For programs that wait and
+/// poll between runs, and for hosts that act on signals by themselves.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.take_arrivals();
+            inner.machine.signals.show_next();
+            Ok(inner.machine.signals.shown())
+        })
+    }
+}
+
+/// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
+/// negative signal goes to the process groups that they lead. Nobody but children of
+/// this process that have not been reaped is signalled. In a worker it does nothing.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
+/// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            check_signal_to_send(signal)?;
+            if inner.manager_only().is_err() {
+                return Ok(pf_result::PF_OK);
+            }
+            let mut failure = None;
+            for worker in inner.machine.workers().signalled_in_order() {
+                if let Err(errno) = kill::signal_child(worker.pid, signal) {
+                    let what = format!("kill {signal}, {}", worker.pid);
+                    failure = Some(Failure::errno(&what, errno));
+                }
+            }
+            failure.map_or(Ok(pf_result::PF_OK), Err)
+        })
+    }
+}
+
+/// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
+/// later calls of pf_next. It replaces one that is still under way.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
+/// or no number.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_staggered(
+    pf: *mut pf_t,
+    signal: i32,
+    interval: f64,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            check_signal_to_send(signal)?;
+            let interval = seconds("interval", interval)?;
+            if inner.manager_only().is_err() {
+                return Ok(pf_result::PF_OK);
+            }
+            let now = clock::now();
+            let action = Action {
+                send: signal,
+                interval,
+            };
+            inner.machine.stagger(action, now);
+            while let Some((pid, signal)) = inner.machine.staggered_due(now) {
+                // As in pf_next: one that may not be signalled does not keep the others.
+                let _ = kill::signal_child(pid, signal);
+            }
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Fails for a signal that cannot be sent; 0 can, and only checks.
+pub(super) fn check_signal_to_send(signal: Signal) -> Result<(), Failure> {
+    if signal == 0 || is_signal(signal.saturating_abs()) {
+        Ok(())
+    } else {
+        Err(Failure::invalid(format!("{signal} is no signal")))
+    }
+}

@@ -1,0 +1,268 @@
+//! The table of workers, as a host sees and changes it.
+
+use super::error::{AfterPanic, Failure, pf_result, with};
+use super::handle::pf_t;
+use super::signals::check_signal_to_send;
+use crate::machine::Statuses;
+use crate::os::{clock, kill};
+
+/// The number of workers: those alive, and the one whose reap is being reported. In a worker,
+/// as many as there were when it was forked. 0 for a null handle.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_num_workers(pf: *const pf_t) -> usize {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.workers().len())
+        })
+    }
+}
+
+/// The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
+/// of them, whatever comes and goes meanwhile.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_next_worker(pf: *const pf_t, pid: i32) -> i32 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.workers().next_pid(pid).unwrap_or(0))
+        })
+    }
+}
+
+/// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
+/// generation that it was forked in.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `generation` is null or
+/// can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_generation(
+    pf: *const pf_t,
+    pid: i32,
+    generation: *mut u64,
+) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            let Some(worker) = inner.machine.workers().get(pid) else {
+                return Ok(false);
+            };
+            if let Some(generation) = generation.as_mut() {
+                *generation = worker.generation;
+            }
+            Ok(true)
+        })
+    }
+}
+
+/// In the manager the current generation: 0 before the first start, one more with each. In
+/// a worker the generation that it was forked in.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_generation(pf: *const pf_t) -> u64 {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner
+                .machine
+                .in_worker()
+                .map_or(inner.machine.generation(), |(_, generation)| generation))
+        })
+    }
+}
+
+/// In a worker its index: the lowest number from 0 that no other worker had when it was
+/// forked. -1 in the manager, and for a null handle.
+///
+/// Manager and workers.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_index(pf: *const pf_t) -> i32 {
+    if pf.is_null() {
+        return -1;
+    }
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner
+                .machine
+                .in_worker()
+                .and_then(|(index, _)| i32::try_from(index).ok())
+                .unwrap_or(-1))
+        })
+    }
+}
+
+/// Sets the current generation.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.machine.set_generation(generation);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// The number of workers that were told to stop, are still there, and are idle by the
+/// scoreboard.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_num_stopping(pf: *const pf_t) -> usize {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            let board = inner.board();
+            Ok(inner
+                .machine
+                .workers()
+                .iter()
+                .filter(|worker| worker.stopping && !board.is_busy(worker.index))
+                .count())
+        })
+    }
+}
+
+/// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
+/// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
+/// of those that were sent it now.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_stop_workers(
+    pf: *mut pf_t,
+    surplus: usize,
+    signal: i32,
+    told: *mut usize,
+) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            check_signal_to_send(signal)?;
+            inner.manager_only()?;
+            let board = inner.board();
+            let pids = inner.machine.stop_workers(surplus, &board);
+            for &pid in &pids {
+                // One that may not be signalled does not keep the others.
+                let _ = kill::signal_child(pid, signal);
+            }
+            if let Some(told) = told.as_mut() {
+                *told = pids.len();
+            }
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Enters a process that the host forked by itself as a worker of `generation`. A worker that
+/// is there already only changes its generation.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u64) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            if pid <= 0 {
+                return Err(Failure::invalid(format!("{pid} is no process id")));
+            }
+            inner.manager_only()?;
+            inner.machine.adopt(pid, generation, clock::now());
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
+/// the pool as after a REAPED event.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.machine.reaped_by_host(pid, status);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
+/// when it exits it is reported as a foreign child. Returns whether there was one.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.forget(pid).is_some())
+        })
+    }
+}
+
+/// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
+/// next pf_next does. A worker that is alive stays. Returns whether there was one.
+///
+/// Manager.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_release_worker(pf: *mut pf_t, pid: i32) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.machine.release(pid).is_some())
+        })
+    }
+}
