@@ -130,7 +130,8 @@ fork_begin(host_t *host)
         pf_event event;
         pf_result result = PF_OK;
     CODE:
-        PERL_ASYNC_CHECK();
+        if (signal_is_noted(aTHX))
+            PERL_ASYNC_CHECK();
         block_signals(&host->mask);
         set_goal(aTHX_ host, ST(0));
         pf_demand(host->pf, 1);

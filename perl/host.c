@@ -170,3 +170,12 @@ to_pid(pTHX_ SV *pid)
     const IV number = SvOK(pid) && looks_like_number(pid) ? SvIV(pid) : 0;
     return number > 0 && number <= I32_MAX ? (pid_t)number : 0;
 }
+
+bool
+signal_is_noted(pTHX)
+{
+    int signal;
+    for (signal = 1; !PL_sig_pending && PL_psig_pend && signal < SIG_SIZE; signal++)
+        PL_sig_pending = PL_psig_pend[signal] != 0;
+    return PL_sig_pending != 0;
+}

@@ -66,6 +66,10 @@ bool signal_number(pTHX_ SV *signal, int *number);
 /* A process id, and 0 for what is none. */
 pid_t to_pid(pTHX_ SV *pid);
 
+/* Whether perl has noted a signal whose handler is still to run. A handler that dies while
+ * another signal is noted leaves that one behind: noted, and nothing tells perl to look. */
+bool signal_is_noted(pTHX);
+
 /* A member of the object; undef if it has none of that name. */
 SV *member(pTHX_ SV *object, const char *name);
 

@@ -168,7 +168,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         if (result == PF_ERR_WRONG_PROCESS && pf_become_manager(host->pf) == PF_OK)
             continue;
         if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept
-                || PL_sig_pending)
+                || signal_is_noted(aTHX))
             break;
 
         timeout = event->timeout;

@@ -218,6 +218,24 @@ $pm->signal_all_children('KILL');
 $pm->wait_all_children;
 PERL
 
+prints('a signal that perl keeps back because the handler of another died', "TERM\n", <<'PERL');
+use POSIX qw(SIGHUP SIGTERM SIG_BLOCK SIG_UNBLOCK sigprocmask);
+my ($pm, $both) = (undef, POSIX::SigSet->new(SIGHUP, SIGTERM));
+$pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL' });
+$SIG{HUP} = sub { die "reload\n" };
+$pm->after_fork(sub {
+    sigprocmask(SIG_BLOCK, $both);
+    kill HUP => $$;
+    kill TERM => $$;
+    sigprocmask(SIG_UNBLOCK, $both);
+});
+eval { $pm->start(sub { sleep 60 }); 1 } or $@ eq "reload\n" or die;
+$pm->after_fork(undef);
+$pm->start(sub { sleep 60 });
+print $pm->signal_received, "\n";
+$pm->wait_all_children;
+PERL
+
 prints('errno of the wait stays out of a worker', "255 255 255\n", <<'PERL');
 my ($pm, @codes);
 open STDERR, '>', '/dev/null';
