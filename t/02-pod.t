@@ -72,7 +72,8 @@ sub public_members {
     for my $table (grep { defined } $default, @checked) {
         $names{$1} = 1 while $table =~ /^\s+(\w+)\s+=>/mg;
     }
-    return sort keys %names;
+    my @sorted = sort keys %names;
+    return @sorted;
 }
 
 # The text of a node of Pod::Simple::SimpleTree.
