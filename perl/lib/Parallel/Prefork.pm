@@ -13,13 +13,18 @@ our @ISA = ('Class::Accessor::Lite');
 { package    # the empty package keeps perl from warning that it is missing
     Class::Accessor::Lite; }
 
+# Constants are plain subs here: constant.pm would be one more module in every worker.
+
 # {_goal} while start runs; while wait_all_children runs it is the time at which that ends. See
 # set_goal in Prefork.xs.
-use constant RUN => -1;
+sub _RUN () { return -1 }
 
 # An override of fork is Perl code, which may leave by last or exit between the blocking of
 # signals and the report of the pid. Perl has decided about it when it compiled us.
-use constant FORK_IS_OVERRIDDEN => defined &CORE::GLOBAL::fork;
+BEGIN {
+    my $is_overridden = defined &CORE::GLOBAL::fork;
+    *_FORK_IS_OVERRIDDEN = sub () { $is_overridden };
+}
 
 # start and the trap closures call signal_received as the program does: it is a method that
 # subclasses override. These tell their calls from the program's.
@@ -92,7 +97,7 @@ sub start {
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     _show_next_signal($self);
-    local $self->{_goal} = RUN;
+    local $self->{_goal} = _RUN;
 
     until (_signal_to_act_on($self)) {
         tied %{ $self->{worker_pids} } or _tie_worker_pids($self);
@@ -155,7 +160,7 @@ sub start {
 sub _fork {
     my $self = shift;
     Parallel::Prefork::Core::fork_begin($self) or return undef;
-    my $guard = FORK_IS_OVERRIDDEN && bless [$self], 'Parallel::Prefork::ForkGuard';
+    my $guard = _FORK_IS_OVERRIDDEN && bless [$self], 'Parallel::Prefork::ForkGuard';
     my $manager = $$;
     my ($pid, $died);
     local $@;

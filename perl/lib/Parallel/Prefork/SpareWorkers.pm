@@ -3,8 +3,8 @@ package Parallel::Prefork::SpareWorkers;
 use strict;
 use warnings;
 
-use constant STATUS_NEXIST => '.';
-use constant STATUS_IDLE   => '_';
+sub STATUS_NEXIST () { return '.' }
+sub STATUS_IDLE ()   { return '_' }
 
 use Parallel::Prefork ();
 use Parallel::Prefork::SpareWorkers::Scoreboard ();

@@ -8,13 +8,11 @@ use Parallel::Prefork ();
 our $VERSION = '1.00';
 
 # Results of scoreboard_claim; the numbers are pf_result's, in prefork.h.
-use constant {
-    CLAIMED       => 0,
-    CLAIMED_TWICE => 4,
-};
+sub _CLAIMED ()       { return 0 }
+sub _CLAIMED_TWICE () { return 4 }
 
 # As in prefork.h, pf_scoreboard_grow.
-use constant MAX_SLOTS => 1 << 20;
+sub _MAX_SLOTS () { return 1 << 20 }
 
 sub new {
     my ($class, $filename, $max_workers) = @_;
@@ -29,8 +27,8 @@ sub new {
 sub child_start {
     my $self = shift;
     my $result = Parallel::Prefork::Core::scoreboard_claim($self, $self->{_hint} || 0);
-    die 'child_start cannot be called twite' if $result == CLAIMED_TWICE;
-    die 'no empty slot in scoreboard' if $result != CLAIMED;
+    die 'child_start cannot be called twite' if $result == _CLAIMED_TWICE;
+    die 'no empty slot in scoreboard' if $result != _CLAIMED;
     return 1;
 }
 
@@ -62,8 +60,8 @@ sub watch {
 
 sub _slots {
     my $max_workers = shift || 0;
-    Parallel::Prefork::_croak("a scoreboard has room for @{[MAX_SLOTS]} workers at most, not $max_workers")
-        if $max_workers > MAX_SLOTS;
+    Parallel::Prefork::_croak("a scoreboard has room for @{[_MAX_SLOTS]} workers at most, not $max_workers")
+        if $max_workers > _MAX_SLOTS;
     my $slots = int $max_workers;
     return $slots < $max_workers ? $slots + 1 : $slots;
 }
