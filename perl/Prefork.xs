@@ -5,17 +5,6 @@
 
 #include <sys/time.h>
 
-/* Croaks with the line of the program that called us. */
-static void
-croak_for_caller(pTHX_ SV *message)
-{
-    dSP;
-    PUSHMARK(SP);
-    mXPUSHs(message);
-    PUTBACK;
-    call_pv("Parallel::Prefork::_croak", G_VOID);
-}
-
 static int
 signal_to_send(pTHX_ SV *signal)
 {
@@ -24,16 +13,6 @@ signal_to_send(pTHX_ SV *signal)
         croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
             SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
     return number;
-}
-
-/* The outcome of a fork is known; what perl had noted before it is the manager's. */
-static void
-end_fork(pTHX_ host_t *host, bool is_manager)
-{
-    host->is_forking = FALSE;
-    if (is_manager && host->pending)
-        PL_sig_pending = host->pending;
-    unblock_signals(&host->mask);
 }
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
@@ -121,52 +100,22 @@ look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
-# Blocks every signal and asks the core for a fork, for which forked or fork_failed must follow.
-# From here to there no Perl handler runs: what perl has noted is handled before, and what comes
-# too late for that, after.
 bool
 fork_begin(host_t *host)
-    INIT:
-        pf_event event;
-        pf_result result = PF_OK;
     CODE:
-        if (signal_is_noted(aTHX))
-            PERL_ASYNC_CHECK();
-        block_signals(&host->mask);
-        set_goal(aTHX_ host, ST(0));
-        pf_demand(host->pf, 1);
-        result = pf_next(host->pf, &event);
-        RETVAL = result == PF_OK && event.type == PF_EVENT_FORK;
-        host->is_forking = RETVAL;
-        if (RETVAL) {
-            host->pending = PL_sig_pending;
-            PL_sig_pending = 0;
-        } else {
-            unblock_signals(&host->mask);
-        }
-        check_result(aTHX_ host, result);
+        RETVAL = fork_begin(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 
 void
 forked(host_t *host, int pid)
-    INIT:
-        pf_result result;
     CODE:
-        result = pf_forked(host->pf, pid);
-        end_fork(aTHX_ host, pid != 0);
-        check_result(aTHX_ host, result);
+        forked(aTHX_ host, pid);
 
 # Returns how many failures to report now.
 unsigned
 fork_failed(host_t *host)
-    INIT:
-        uint32_t failures = 0;
     CODE:
-        if (host->is_forking) {
-            pf_fork_failed(host->pf, &failures);
-            end_fork(aTHX_ host, TRUE);
-        }
-        RETVAL = failures;
+        RETVAL = fork_failed(aTHX_ host);
     OUTPUT: RETVAL
 
 # (pid, status, and what getrusage(2) counts) of a child that was reaped, or nothing.

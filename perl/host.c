@@ -179,3 +179,13 @@ signal_is_noted(pTHX)
         PL_sig_pending = PL_psig_pend[signal] != 0;
     return PL_sig_pending != 0;
 }
+
+void
+croak_for_caller(pTHX_ SV *message)
+{
+    dSP;
+    PUSHMARK(SP);
+    mXPUSHs(message);
+    PUTBACK;
+    call_pv("Parallel::Prefork::_croak", G_VOID);
+}

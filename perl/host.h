@@ -1,4 +1,4 @@
-/* What the files of the Perl front share: the handle behind a Perl object, and the wait. */
+/* What the files of the Perl front share: the handle behind a Perl object, the fork, the wait. */
 
 #ifndef PREFORK_HOST_H
 #define PREFORK_HOST_H
@@ -75,6 +75,19 @@ SV *member(pTHX_ SV *object, const char *name);
 
 /* Seconds on the clock that the core uses. */
 double monotonic(void);
+
+/* Croaks with the line of the program that called us. */
+void croak_for_caller(pTHX_ SV *message);
+
+/* Blocks every signal and asks the core for a fork, for which forked or fork_failed must
+ * follow; from here to there no Perl handler runs. False if it is not to fork now. */
+bool fork_begin(pTHX_ host_t *host, SV *object);
+
+/* fork has returned this pid, in the manager or (0) in the worker. */
+void forked(pTHX_ host_t *host, int pid);
+
+/* fork has failed, or was left without an outcome. Returns how many failures to report now. */
+unsigned fork_failed(pTHX_ host_t *host);
 
 /* Tells the core what the object wants of it, before each pf_next. */
 void set_goal(pTHX_ host_t *host, SV *object);

@@ -240,6 +240,17 @@ sub cpu {
     return ($field[11] + $field[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
+# Whether it uses the processor as one does that spins, beside which it is measured: however busy
+# the machine is, both get their share. Undef if it has ended.
+sub spins {
+    my $self    = shift;
+    my $before  = $self->cpu;
+    my $spinner = start_program('1 while 1', deadline => 60);
+    eventually(sub { $spinner->cpu >= 0.3 }, 50);
+    my ($after, $share) = ($self->cpu, $spinner->cpu / 3);
+    return defined $before && defined $after ? $after - $before > $share : undef;
+}
+
 sub DESTROY {
     my $self = shift;
     return if $$ != $self->{owner};
