@@ -20,15 +20,19 @@ sub prints {
 }
 
 # The exit happens while the program has $SIG{CHLD} for itself, so that ours does not see it.
+# With IGNORE nobody is told at all: then it is noticed when no child is left.
 for my $handler (q('DEFAULT'), q('IGNORE'), 'sub { }') {
+    my $workers = $handler eq q('IGNORE') ? 1 : 2;
     prints("$handler as \$SIG{CHLD} while a worker exits in a callback", "replaced\nleft 0\n", <<"PERL");
 my (\$forks, \$pm) = (0);
 \$pm = Parallel::Prefork->new(
-    max_workers          => 1,
+    max_workers          => $workers,
     err_respawn_interval => 0,
     after_fork           => sub {
         my \$pid = \$_[1];
-        if (++\$forks > 1) { print "replaced\\n"; \$pm->signal_received('enough'); return }
+        # start looks for children by itself at first; from the second turn on it has to notice.
+        return if ++\$forks < $workers;
+        if (\$forks > $workers) { print "replaced\\n"; \$pm->signal_received('enough'); return }
         local \$SIG{CHLD} = $handler;
         kill KILL => \$pid;
         select undef, undef, undef, 0.01 until dead(\$pid);

@@ -15,7 +15,7 @@ use File::Temp ();
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(run start_program eventually installed_version);
+our @EXPORT = qw(run start_program eventually);
 
 our $DEADLINE = $ENV{PF_TEST_DEADLINE} || 60;
 
@@ -272,12 +272,6 @@ sub eventually(&;$) {
         return $got if $got || time > $end;
         sleep 0.01;
     }
-}
-
-# The version of Parallel::Prefork that programs started here will load: '0.18' is the original.
-sub installed_version {
-    require Parallel::Prefork;
-    return Parallel::Prefork->VERSION;
 }
 
 1;
