@@ -8,6 +8,11 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+// The version of this header, as in "1.0.0"; that of the library is pf_version's.
+#define PF_VERSION "1.0.0"
+// The same as a number to compare: a byte each for major, minor and patch.
+#define PF_VERSION_NUMBER 0x010000
+
 // What a call has come to. Numbers are never reused.
 typedef enum {
   // It worked.
@@ -252,12 +257,16 @@ pf_result pf_look_for_children(pf_t *pf, bool each_worker);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_watch_children(pf_t *pf);
 
-// The next WAIT has a time-out of 0: something has changed that the host wants looked at.
+// Ends a wait that is under way, and gives the next WAIT a time-out of 0: something has
+// changed that the host wants looked at.
 //
-// Manager, its hooks and, where a host runs them outside of signal handlers, its handlers.
+// Manager: its hooks, its signal handlers, any thread. Async-signal-safe.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 //
 // # Safety
-// `pf` is null or a live handle that no other thread uses now.
+// `pf` is null or a live handle.
 pf_result pf_wake(pf_t *pf);
 
 // The host decides by itself: how many workers there are, when they are forked, and when a run
@@ -368,6 +377,19 @@ pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t sto
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval);
+
+// Sets whether children that are not workers are reaped too (true), and reported with
+// PF_REASON_FOREIGN. With false they are left to the code that forked them, for programs where
+// somebody else waits for children of their own: popen(3), system(3), a library.
+//
+// Manager, its hooks.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
 
 // Sets what pf_start calls in the manager before each fork.
 //
@@ -513,10 +535,11 @@ pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
 // Tells of a trapped signal, where the host owns the handler; a wait that is under way
 // elsewhere ends. Equal signals that have not been acted on are one.
 //
-// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
+// Manager: its signal handlers, any thread. Async-signal-safe.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's, PF_ERR_WRONG_PROCESS
+// in a worker.
 //
 // # Safety
 // `pf` is null or a live handle.
@@ -580,13 +603,13 @@ int32_t pf_show_next_signal(pf_t *pf);
 
 // Sends a signal to each worker at once, in the order in which their pids sort as strings; a
 // negative signal goes to the process groups that they lead. Nobody but children of
-// this process that have not been reaped is signalled. In a worker it does nothing.
+// this process that have not been reaped is signalled.
 //
 // Manager, its hooks.
 //
 // # Errors
 // PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
-// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
+// PF_ERR_SYSTEM if a worker may not be signalled; the others were. PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -599,7 +622,7 @@ pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
 //
 // # Errors
 // PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
-// or no number.
+// or no number, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -612,7 +635,8 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // Each worker runs `worker` and exits with what that returns, by exit(3). Without a
 // function, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 //
-// stdio is flushed before each fork, so that nothing is printed twice.
+// stdio is flushed before each fork, so that nothing is printed twice: all streams, and where the
+// process has other threads stdout and stderr, as long as no thread holds them.
 //
 // Manager.
 //
@@ -624,6 +648,24 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // `pf` is null or a live handle that no other thread uses now; `worker` may be called with
 // `data` in the workers.
 pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
+
+// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that WAIT
+// asks for, of `timeout` seconds in all at most (negative: for ever). When the time is over it is
+// a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread
+// blocks them.
+//
+// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
+//
+// Manager.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT for a time-out that is no number, those of pf_watch_children, those of
+// pf_next.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
+// written to.
+pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 
 // Ends a worker with exit(code). It does not return, unless the call fails.
 //

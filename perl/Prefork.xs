@@ -251,7 +251,8 @@ signal_staggered(host_t *host, SV *signal, double interval)
         pf_result result;
     CODE:
         CALL(result = pf_signal_staggered(host->pf, number, interval));
-        check_result(aTHX_ host, result);
+        if (result != PF_ERR_WRONG_PROCESS)
+            check_result(aTHX_ host, result);
 
 UV
 stop_workers(host_t *host, UV surplus, SV *signal)
@@ -286,8 +287,8 @@ signal_trapped(host_t *host, SV *name)
         if (signal_number(aTHX_ name, &number))
             CALL(
                 set_goal(aTHX_ host, ST(0));
-                pf_signal(host->pf, number);
-                RETVAL = pf_peek_signal(host->pf) == number;
+                RETVAL = pf_signal(host->pf, number) == PF_ERR_WRONG_PROCESS
+                    || pf_peek_signal(host->pf) == number;
                 pf_wake(host->pf);
             );
         else

@@ -27,3 +27,21 @@ fn the_header_is_up_to_date() {
         "include/prefork.h is out of date: run `{WRITE}=1 cargo test --test header` and commit it"
     );
 }
+
+#[test]
+fn the_headers_version_is_the_crates() {
+    let header = include_str!("../include/prefork.h");
+    let part = |text: &str| {
+        text.parse::<u32>()
+            .expect("a part of a version is a number")
+    };
+    let number = part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
+        | part(env!("CARGO_PKG_VERSION_MINOR")) << 8
+        | part(env!("CARGO_PKG_VERSION_PATCH"));
+    for line in [
+        format!("#define PF_VERSION \"{}\"\n", env!("CARGO_PKG_VERSION")),
+        format!("#define PF_VERSION_NUMBER {number:#08x}\n"),
+    ] {
+        assert!(header.contains(&line), "cbindgen.toml lacks {line}");
+    }
+}

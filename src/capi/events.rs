@@ -1,7 +1,9 @@
 //! The pull API: the host asks for the next event, does what it says, and answers.
 
+use std::sync::atomic::Ordering;
+
 use super::error::{AfterPanic, Failure, pf_result, with};
-use super::handle::{Inner, pf_t, seconds};
+use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Exit, Goal, Pid, Policy, Reason, Statuses, Step, Time};
 use crate::os::signals;
@@ -135,15 +137,21 @@ impl Inner {
     }
 
     /// Runs the machine until it has something for the host.
-    pub(super) fn next_event(&mut self) -> Result<pf_event, Failure> {
+    pub(super) fn next_event(&mut self, shared: &Shared) -> Result<pf_event, Failure> {
         self.manager_only()?;
+        if shared.is_woken.swap(false, Ordering::SeqCst) {
+            self.machine.wake();
+        }
         if std::mem::take(&mut self.pipe_may_be_full) {
             if let Some(pipe) = &self.pipe {
                 pipe.drain();
             }
         }
         self.take_arrivals();
-        if self.traps.child_arrived() == Some(true) {
+        if self.traps.child_arrived() == Some(true)
+            || std::mem::take(&mut self.may_have_missed_children)
+            || self.parent.has_reaped_child()
+        {
             self.machine.children_changed(clock::now());
         }
         let mut armed = None;
@@ -155,20 +163,17 @@ impl Inner {
                     // A worker that may not be signalled cannot be helped, and the others can.
                     let _ = kill::signal_child(pid, signal);
                 }
-                Step::Reap => match wait::reap_any() {
-                    Reaped::Child {
-                        pid,
-                        status,
-                        rusage,
-                    } => {
-                        let exit = self.machine.exited(pid, status, now);
-                        return Ok(pf_event::reaped(&exit, rusage));
+                Step::Reap => match self.reap() {
+                    Reaped::Child(child) => {
+                        let exit = self.machine.exited(child.pid, child.status, now);
+                        return Ok(pf_event::reaped(&exit, child.rusage));
                     }
                     Reaped::NoneExited => self.machine.none_exited(),
                     Reaped::NoChildren => self.machine.no_children(),
                 },
                 Step::Audit => self.audit(now),
                 Step::Fork { index, generation } => {
+                    self.parent.will_fork();
                     self.mask = signals::block(self.traps.signals());
                     return Ok(pf_event {
                         index,
@@ -202,15 +207,24 @@ impl Inner {
         }
     }
 
+    fn reap(&self) -> Reaped {
+        if self.reaps_foreign {
+            return self.parent.reap(None);
+        }
+        let workers: Vec<Pid> = self.workers_not_reaped().collect();
+        self.parent.reap(Some(&workers))
+    }
+
     fn audit(&mut self, now: Time) {
-        let missing: Vec<Pid> = self
-            .machine
-            .workers()
-            .iter()
-            .filter(|worker| !worker.exited && !wait::is_child(worker.pid))
-            .map(|worker| worker.pid)
-            .collect();
+        let missing = self.parent.missing(self.workers_not_reaped());
         self.machine.audited(&missing, Some(now));
+    }
+
+    fn workers_not_reaped(&self) -> impl Iterator<Item = Pid> {
+        let workers = self.machine.workers().iter();
+        workers
+            .filter(|worker| !worker.exited)
+            .map(|worker| worker.pid)
     }
 
     /// Returns whether the number of busy workers is known to be exact.
@@ -226,8 +240,14 @@ impl Inner {
         if self.machine.goal() == Goal::Run && board.is_some_and(|board| board.0.is_woken()) {
             timeout = 0.0;
         }
-        if recheck && !(0.0..=RECHECK).contains(&timeout) {
-            timeout = RECHECK;
+        self.may_have_missed_children = self.traps.children_unwatched();
+        for (is_due, recheck) in [
+            (recheck, RECHECK_BUSY),
+            (self.may_have_missed_children, RECHECK_CHILDREN),
+        ] {
+            if is_due && !(0.0..=recheck).contains(&timeout) {
+                timeout = recheck;
+            }
         }
         self.pipe_may_be_full = self.pipe.is_some();
         pf_event {
@@ -239,7 +259,11 @@ impl Inner {
 }
 
 /// Seconds after which a number of busy workers that may be wrong is counted again.
-const RECHECK: f64 = 0.25;
+const RECHECK_BUSY: f64 = 0.25;
+
+/// Seconds after which children are looked for where the program has put a handler for SIGCHLD in
+/// place of ours.
+const RECHECK_CHILDREN: f64 = 1.0;
 
 /// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 /// A trapped signal that arrived before, and that the program has not read
@@ -262,6 +286,7 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
             inner.become_manager(shared)?;
             inner.take_arrivals();
             inner.machine.begin();
+            inner.parent.forked(None);
             restore_mask(inner);
             Ok(pf_result::PF_OK)
         })
@@ -368,14 +393,16 @@ pub unsafe extern "C" fn pf_drain(pf: *mut pf_t, timeout: f64) -> pf_result {
 /// written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_result {
-    // SAFETY: promised by our caller.
-    let Some(event) = (unsafe { event.as_mut() }) else {
+    // SAFETY: promised by our caller, for all uses.
+    let (Some(shared), Some(event)) =
+        (unsafe { (pf.as_ref().map(|pf| &pf.shared), event.as_mut()) })
+    else {
         return pf_result::PF_ERR_NULL;
     };
-    // SAFETY: promised by our caller.
+    // SAFETY: as above.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
-            *event = inner.next_event()?;
+            *event = inner.next_event(shared)?;
             Ok(pf_result::PF_OK)
         })
     }
@@ -395,7 +422,11 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
 /// `pf` is null or a live handle that no other thread uses now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
-    // SAFETY: promised by our caller.
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    // SAFETY: as above.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             if pid < 0 {
@@ -405,11 +436,13 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             }
             if pid == 0 {
                 inner.machine.forked_here()?;
+                shared.is_worker.store(true, Ordering::SeqCst);
                 for signal in inner.traps.signals() {
                     signals::reset_to_default(signal);
                 }
             } else {
                 inner.machine.forked(pid, clock::now())?;
+                inner.parent.forked(Some(pid));
             }
             restore_mask(inner);
             Ok(pf_result::PF_OK)
@@ -435,6 +468,7 @@ pub unsafe extern "C" fn pf_fork_failed(pf: *mut pf_t, report: *mut u32) -> pf_r
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             let failures = inner.machine.fork_failed(clock::now())?;
+            inner.parent.forked(None);
             restore_mask(inner);
             if let Some(report) = report.as_mut() {
                 *report = failures;
@@ -462,6 +496,7 @@ pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.machine.children_changed(clock::now());
             Ok(pf_result::PF_OK)
         })
@@ -481,6 +516,7 @@ pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) 
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.machine.look_for_children(each_worker);
             Ok(pf_result::PF_OK)
         })
@@ -504,7 +540,7 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
     };
     // SAFETY: as above.
     unsafe {
-        with(pf, AfterPanic::Refuse, |inner| {
+        with(pf, AfterPanic::Serve, |inner| {
             inner.manager_only()?;
             inner.trap(shared, libc::SIGCHLD)?;
             Ok(pf_result::PF_OK)
@@ -512,21 +548,28 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
     }
 }
 
-/// The next WAIT has a time-out of 0: something has changed that the host wants looked at.
+/// Ends a wait that is under way, and gives the next WAIT a time-out of 0: something has
+/// changed that the host wants looked at.
 ///
-/// Manager, its hooks and, where a host runs them outside of signal handlers, its handlers.
+/// Manager: its hooks, its signal handlers, any thread. Async-signal-safe.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 ///
 /// # Safety
-/// `pf` is null or a live handle that no other thread uses now.
+/// `pf` is null or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
-    // SAFETY: promised by our caller.
-    unsafe {
-        with(pf, AfterPanic::Refuse, |inner| {
-            inner.machine.wake();
-            Ok(pf_result::PF_OK)
-        })
+    // SAFETY: promised by our caller; only the shared part is touched, which is atomic.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
+        return pf_result::PF_ERR_NULL;
+    };
+    if shared.is_worker.load(Ordering::SeqCst) {
+        return pf_result::PF_ERR_WRONG_PROCESS;
     }
+    shared.is_woken.store(true, Ordering::SeqCst);
+    shared.end_wait();
+    pf_result::PF_OK
 }
 
 /// The host decides by itself: how many workers there are, when they are forked, and when a run
@@ -543,6 +586,7 @@ pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.machine.policy = Policy::Host;
             inner.machine.demand(workers.into());
             Ok(pf_result::PF_OK)
@@ -565,6 +609,7 @@ pub unsafe extern "C" fn pf_defer_spawn(pf: *mut pf_t, rest: f64) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             let rest = seconds("rest", rest)?;
             inner.machine.pacing.defer(clock::now(), rest);
             Ok(pf_result::PF_OK)

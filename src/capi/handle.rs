@@ -1,16 +1,17 @@
 //! The handle: its life, its settings, and the facts that it holds.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
-use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal};
+use crate::os::children::Parent;
+use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
 pub struct pf_t {
@@ -22,6 +23,18 @@ pub struct pf_t {
 pub(super) struct Shared {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) wake_fd: AtomicI32,
+    pub(super) is_woken: AtomicBool,
+    pub(super) is_worker: AtomicBool,
+}
+
+impl Shared {
+    /// Ends a wait that is under way. Async-signal-safe.
+    pub(super) fn end_wait(&self) {
+        let wake_fd = self.wake_fd.load(Ordering::SeqCst);
+        if wake_fd >= 0 {
+            wake(wake_fd);
+        }
+    }
 }
 
 /// Everything else.
@@ -31,9 +44,12 @@ pub(super) struct Inner {
     pub(super) arrivals_seen: u64,
     pub(super) pipe: Option<WakePipe>,
     pub(super) pipe_may_be_full: bool,
+    pub(super) may_have_missed_children: bool,
     pub(super) traps: Traps,
     pub(super) mask: Option<SavedMask>,
     pub(super) owner: Pid,
+    pub(super) parent: Parent,
+    pub(super) reaps_foreign: bool,
     pub(super) is_starting: bool,
     pub(super) scoreboard: *mut pf_scoreboard_t,
     pub(super) hooks: Hooks,
@@ -104,6 +120,7 @@ impl Inner {
             return Ok(());
         }
         self.owner = this;
+        self.parent = Parent::new();
         self.machine.disown();
         self.scoreboard = std::ptr::null_mut();
         let trapped: Vec<Signal> = self.traps.signals().collect();
@@ -136,6 +153,7 @@ impl Inner {
         if self.pipe.is_none() {
             let pipe = WakePipe::new().map_err(|errno| Failure::errno("pipe2", errno))?;
             shared.wake_fd.store(pipe.write_fd(), Ordering::SeqCst);
+            self.parent.set_wake_fd(pipe.write_fd());
             self.pipe = Some(pipe);
         }
         self.pipe
@@ -170,6 +188,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
             shared: Shared {
                 arrivals: Arc::clone(&arrivals),
                 wake_fd: AtomicI32::new(-1),
+                is_woken: AtomicBool::new(false),
+                is_worker: AtomicBool::new(false),
             },
             inner: UnsafeCell::new(Inner {
                 machine: Machine::default(),
@@ -177,9 +197,12 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 arrivals_seen: 0,
                 pipe: None,
                 pipe_may_be_full: false,
+                may_have_missed_children: false,
                 traps: Traps::default(),
                 mask: None,
                 owner: this_process(),
+                parent: Parent::new(),
+                reaps_foreign: true,
                 is_starting: false,
                 scoreboard: std::ptr::null_mut(),
                 hooks: Hooks::default(),
@@ -206,9 +229,16 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
     guard(|| {
         // SAFETY: it came out of Box::into_raw in pf_new, and this is the last use of it.
         let pf = unsafe { Box::from_raw(pf) };
-        let mut inner = pf.inner.into_inner();
-        // Before the pipe closes: its number may be somebody else's in a moment.
-        inner.traps.remove();
+        let Inner {
+            mut traps,
+            parent,
+            pipe,
+            ..
+        } = pf.inner.into_inner();
+        // What writes to the pipe goes first: its number may be somebody else's in a moment.
+        traps.remove();
+        drop(parent);
+        drop(pipe);
     });
 }
 
@@ -217,12 +247,7 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
 /// Any process, any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn pf_version() -> *const c_char {
-    const VERSION: &CStr =
-        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-            Ok(version) => version,
-            Err(_) => panic!("a version has no NUL inside"),
-        };
-    VERSION.as_ptr()
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
 /// Sets the number of workers to keep (10); with spare workers, the most there may be. It
@@ -237,6 +262,7 @@ pub unsafe extern "C" fn pf_set_max_workers(pf: *mut pf_t, workers: u32) -> pf_r
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.machine.target = workers;
             inner.machine.wake();
             Ok(pf_result::PF_OK)
@@ -267,6 +293,7 @@ pub unsafe extern "C" fn pf_set_spawn_interval(pf: *mut pf_t, interval: f64) -> 
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.machine.pacing.spawn_interval = seconds("spawn_interval", interval)?;
             inner.machine.wake();
             Ok(pf_result::PF_OK)
@@ -286,6 +313,7 @@ pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f6
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.machine.pacing.err_respawn_interval = seconds("err_respawn_interval", interval)?;
             inner.machine.wake();
             Ok(pf_result::PF_OK)
@@ -311,6 +339,7 @@ pub unsafe extern "C" fn pf_set_spare_workers(
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             if max < min {
                 return Err(Failure::invalid(format!(
                     "max_spare_workers ({max}) is less than min_spare_workers ({min})"
@@ -379,6 +408,29 @@ pub unsafe extern "C" fn pf_trap_signal(
     }
 }
 
+/// Sets whether children that are not workers are reaped too (true), and reported with
+/// PF_REASON_FOREIGN. With false they are left to the code that forked them, for programs where
+/// somebody else waits for children of their own: popen(3), system(3), a library.
+///
+/// Manager, its hooks.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_reap_foreign(pf: *mut pf_t, reap: bool) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
+            inner.reaps_foreign = reap;
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
 /// Sets what pf_start calls in the manager before each fork.
 ///
 /// Manager, its hooks. The hook may be null, for none.
@@ -395,6 +447,7 @@ pub unsafe extern "C" fn pf_set_before_fork(
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.hooks.before_fork = Hook { call: hook, data };
             Ok(pf_result::PF_OK)
         })
@@ -417,6 +470,7 @@ pub unsafe extern "C" fn pf_set_after_fork(
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.hooks.after_fork = Hook { call: hook, data };
             Ok(pf_result::PF_OK)
         })
@@ -439,6 +493,7 @@ pub unsafe extern "C" fn pf_set_on_child_reap(
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.hooks.on_child_reap = Hook { call: hook, data };
             Ok(pf_result::PF_OK)
         })
@@ -461,6 +516,7 @@ pub unsafe extern "C" fn pf_set_on_fork_failure(
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
+            inner.manager_only()?;
             inner.hooks.on_fork_failure = Hook { call: hook, data };
             Ok(pf_result::PF_OK)
         })

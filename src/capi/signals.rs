@@ -5,16 +5,17 @@ use std::sync::atomic::Ordering;
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{pf_t, seconds};
 use crate::machine::{Action, Signal};
-use crate::os::signals::{self, is_signal};
+use crate::os::signals::is_signal;
 use crate::os::{clock, kill};
 
 /// Tells of a trapped signal, where the host owns the handler; a wait that is under way
 /// elsewhere ends. Equal signals that have not been acted on are one.
 ///
-/// Any thread of the manager; async-signal-safe. Of all functions it is the only one.
+/// Manager: its signal handlers, any thread. Async-signal-safe.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's.
+/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's, PF_ERR_WRONG_PROCESS
+/// in a worker.
 ///
 /// # Safety
 /// `pf` is null or a live handle.
@@ -24,13 +25,13 @@ pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
     let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
         return pf_result::PF_ERR_NULL;
     };
+    if shared.is_worker.load(Ordering::SeqCst) {
+        return pf_result::PF_ERR_WRONG_PROCESS;
+    }
     if !shared.arrivals.record(signal) {
         return pf_result::PF_ERR_INVALID_ARGUMENT;
     }
-    let wake_fd = shared.wake_fd.load(Ordering::SeqCst);
-    if wake_fd >= 0 {
-        signals::wake(wake_fd);
-    }
+    shared.end_wait();
     pf_result::PF_OK
 }
 
@@ -152,13 +153,13 @@ pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
 
 /// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
 /// negative signal goes to the process groups that they lead. Nobody but children of
-/// this process that have not been reaped is signalled. In a worker it does nothing.
+/// this process that have not been reaped is signalled.
 ///
 /// Manager, its hooks.
 ///
 /// # Errors
 /// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
-/// PF_ERR_SYSTEM if a worker may not be signalled; the others were.
+/// PF_ERR_SYSTEM if a worker may not be signalled; the others were. PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -168,9 +169,7 @@ pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> p
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
             check_signal_to_send(signal)?;
-            if inner.manager_only().is_err() {
-                return Ok(pf_result::PF_OK);
-            }
+            inner.manager_only()?;
             let mut failure = None;
             for worker in inner.machine.workers().signalled_in_order() {
                 if let Err(errno) = kill::signal_child(worker.pid, signal) {
@@ -190,7 +189,7 @@ pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> p
 ///
 /// # Errors
 /// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
-/// or no number.
+/// or no number, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -205,9 +204,7 @@ pub unsafe extern "C" fn pf_signal_staggered(
         with(pf, AfterPanic::Serve, |inner| {
             check_signal_to_send(signal)?;
             let interval = seconds("interval", interval)?;
-            if inner.manager_only().is_err() {
-                return Ok(pf_result::PF_OK);
-            }
+            inner.manager_only()?;
             let now = clock::now();
             let action = Action {
                 send: signal,

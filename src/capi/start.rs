@@ -1,20 +1,19 @@
 //! The convenient calls of C hosts: each is a small loop over pf_next.
 
 use std::ffi::c_void;
-use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::events::{
     pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next, pf_run,
     pf_watch_children,
 };
-use super::handle::{Hooks, pf_t, pf_worker_fn};
+use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
-use crate::os::clock;
-use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
+use crate::os::{clock, sleep, stdio};
+use pf_result::{PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
 /// them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
@@ -23,7 +22,8 @@ use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 /// Each worker runs `worker` and exits with what that returns, by exit(3). Without a
 /// function, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 ///
-/// stdio is flushed before each fork, so that nothing is printed twice.
+/// stdio is flushed before each fork, so that nothing is printed twice: all streams, and where the
+/// process has other threads stdout and stderr, as long as no thread holds them.
 ///
 /// Manager.
 ///
@@ -47,14 +47,11 @@ pub unsafe extern "C" fn pf_start(
             return entered;
         }
         let mut result = pf_begin(pf);
-        if result == PF_OK {
-            result = pf_watch_children(pf);
-        }
         while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
             pf_run(pf);
-            result = pf_next(pf, &raw mut event);
+            result = pf_wait(pf, -1.0, &raw mut event);
             if result != PF_OK {
                 break;
             }
@@ -70,7 +67,6 @@ pub unsafe extern "C" fn pf_start(
                     Forked::Manager => {}
                 },
                 REAPED => report_exit(pf, &event),
-                WAIT => sleep(&event),
                 STOPPED => break,
                 _ => {}
             }
@@ -127,7 +123,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
         if let Some(before_fork) = hooks.before_fork.call {
             before_fork(pf, hooks.before_fork.data);
         }
-        libc::fflush(std::ptr::null_mut());
+        stdio::flush();
         let pid = libc::fork();
         let errno = Errno::last_raw();
         if pid < 0 {
@@ -175,23 +171,74 @@ unsafe fn hooks(pf: *mut pf_t) -> Hooks {
     hooks
 }
 
-/// Sleeps until the event says, or until a signal or a worker wakes us.
-fn sleep(event: &pf_event) {
-    let timeout = if event.timeout < 0.0 {
-        PollTimeout::NONE
-    } else {
-        // Rounded up, or the last millisecond before a deadline would be spun away.
-        let millis = (event.timeout * 1000.0).ceil().min(f64::from(i32::MAX));
-        PollTimeout::try_from(millis as i32).unwrap_or(PollTimeout::MAX)
-    };
-    let mut fds = Vec::new();
-    if event.fd >= 0 {
-        // SAFETY: the handle keeps the descriptor open until pf_free.
-        let fd = unsafe { BorrowedFd::borrow_raw(event.fd) };
-        fds.push(PollFd::new(fd, PollFlags::POLLIN));
+/// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that WAIT
+/// asks for, of `timeout` seconds in all at most (negative: for ever). When the time is over it is
+/// a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread
+/// blocks them.
+///
+/// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
+///
+/// Manager.
+///
+/// # Errors
+/// PF_ERR_INVALID_ARGUMENT for a time-out that is no number, those of pf_watch_children, those of
+/// pf_next.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_event) -> pf_result {
+    // SAFETY: promised by our caller; the same for every call below.
+    unsafe {
+        let Some(event) = event.as_mut() else {
+            return PF_ERR_NULL;
+        };
+        let watched = pf_watch_children(pf);
+        if watched != PF_OK {
+            return watched;
+        }
+        let mut deadline = None;
+        let checked = with(pf, AfterPanic::Serve, |_| {
+            if timeout.is_nan() || timeout >= 0.0 {
+                deadline = Some(clock::now().after(seconds("timeout", timeout)?));
+            }
+            Ok(PF_OK)
+        });
+        if checked != PF_OK {
+            return checked;
+        }
+        loop {
+            let mut next = pf_event::new(pf_event_type::PF_EVENT_WAIT);
+            let result = pf_next(pf, &raw mut next);
+            if result != PF_OK {
+                return result;
+            }
+            let left = deadline.map(|deadline| deadline.since(clock::now()));
+            if next.r#type != WAIT || left.is_some_and(|left| left.is_zero()) {
+                *event = next;
+                return PF_OK;
+            }
+            sleep(pf, &next, left);
+        }
     }
-    // EINTR is a wake-up like any other, and the next event tells what it was.
-    let _ = poll(&mut fds, timeout);
+}
+
+/// Sleeps until the event says, or for `most`, or until a signal or a worker wakes us.
+///
+/// # Safety
+/// As pf_wait, after a WAIT event.
+unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
+    let asked = (event.timeout >= 0.0)
+        .then(|| Duration::try_from_secs_f64(event.timeout).unwrap_or(Duration::MAX));
+    let timeout = asked.into_iter().chain(most).min();
+    // SAFETY: promised by our caller; the handle keeps the descriptor open until pf_free.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            sleep::sleep(sleep::borrow(event.fd), timeout, inner.traps.signals());
+            Ok(PF_OK)
+        });
+    }
 }
 
 /// Ends a worker with exit(code). It does not return, unless the call fails.
@@ -245,10 +292,6 @@ pub unsafe extern "C" fn pf_wait_all_children(
 ) -> pf_result {
     // SAFETY: promised by our caller; the same for every call below.
     unsafe {
-        let watched = pf_watch_children(pf);
-        if watched != PF_OK {
-            return watched;
-        }
         let begin = clock::now();
         loop {
             // Each turn anew: a hook may have asked for something else in between.
@@ -265,13 +308,12 @@ pub unsafe extern "C" fn pf_wait_all_children(
                 return draining;
             }
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
-            let result = pf_next(pf, &raw mut event);
+            let result = pf_wait(pf, -1.0, &raw mut event);
             if result != PF_OK {
                 return result;
             }
             match event.r#type {
                 REAPED => report_exit(pf, &event),
-                WAIT => sleep(&event),
                 DRAINED | TIMED_OUT => {
                     if let Some(left) = left.as_mut() {
                         *left = pf_num_workers(pf);

@@ -123,6 +123,7 @@ pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.machine.set_generation(generation);
             Ok(pf_result::PF_OK)
         })
@@ -210,6 +211,7 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
             }
             inner.manager_only()?;
             inner.machine.adopt(pid, generation, clock::now());
+            inner.parent.adopt(pid);
             Ok(pf_result::PF_OK)
         })
     }
@@ -227,7 +229,9 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.machine.reaped_by_host(pid, status);
+            inner.parent.forget(pid);
             Ok(pf_result::PF_OK)
         })
     }
@@ -245,6 +249,7 @@ pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.parent.forget(pid);
             Ok(inner.machine.forget(pid).is_some())
         })
     }

@@ -1,7 +1,10 @@
 //! Facts and effects: what the kernel knows and does. It decides nothing.
 
+pub mod children;
 pub mod clock;
 pub mod kill;
 pub mod shm;
 pub mod signals;
+pub mod sleep;
+pub mod stdio;
 pub mod wait;

@@ -2,13 +2,12 @@
 //! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use signal_hook::SigId;
 use signal_hook::low_level;
@@ -81,7 +80,10 @@ impl WakePipe {
     /// A new pipe: it never blocks, and no program that is exec'd inherits it.
     pub fn new() -> Result<WakePipe, Errno> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        Ok(WakePipe { read, write })
+        Ok(WakePipe {
+            read: above_stdio(read)?,
+            write: above_stdio(write)?,
+        })
     }
 
     /// The descriptor that becomes readable.
@@ -103,6 +105,17 @@ impl WakePipe {
             }
         }
     }
+}
+
+/// The same under a number above 2. Where a program runs with stdin, stdout or stderr closed, the
+/// pipe would become that, and what is printed would go into it.
+fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    let above = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
+    // SAFETY: fcntl(2) has just opened it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(above) })
 }
 
 /// The write end of a wake pipe, as a worker inherits it. A worker may close what it does not
@@ -234,9 +247,19 @@ impl Traps {
         self.installed.keys().copied().chain(children)
     }
 
+    /// Whether SIGCHLD was to be watched, and the program has put a handler of its own in place of
+    /// ours since. Whether that one calls ours nobody can tell.
+    pub fn children_unwatched(&self) -> bool {
+        self.children.is_some() && !dispositions().is_ours(libc::SIGCHLD)
+    }
+
     /// Takes every action of ours out. A signal that nobody else traps gets back the handler
     /// that the program had before.
     pub fn remove(&mut self) {
+        if self.owner != this_process() {
+            self.remove_in_child();
+            return;
+        }
         let mut dispositions = dispositions();
         let children = self.children.take().map(|id| (libc::SIGCHLD, id));
         for (signal, id) in std::mem::take(&mut self.installed)
@@ -246,6 +269,20 @@ impl Traps {
             low_level::unregister(id);
             dispositions.removed(signal);
         }
+    }
+
+    /// The same in a child of the process that trapped. Another thread of that may have held a
+    /// lock when it forked, which nobody would release here; so signal-hook, which has one of
+    /// its own, is left alone. The actions do nothing here anyway.
+    fn remove_in_child(&mut self) {
+        let signals: Vec<Signal> = self.signals().collect();
+        if let Some(mut dispositions) = dispositions_unless_locked() {
+            for signal in signals {
+                dispositions.removed(signal);
+            }
+        }
+        self.installed.clear();
+        self.children = None;
     }
 }
 
@@ -262,11 +299,16 @@ struct Dispositions {
 
 static DISPOSITIONS: Mutex<Option<Dispositions>> = Mutex::new(None);
 
-/// Gives access, and makes the value when it is first needed.
 fn dispositions() -> DispositionsGuard {
-    let mut guard = DISPOSITIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    guard.get_or_insert_default();
-    DispositionsGuard(guard)
+    DispositionsGuard(DISPOSITIONS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn dispositions_unless_locked() -> Option<DispositionsGuard> {
+    match DISPOSITIONS.try_lock() {
+        Ok(guard) => Some(DispositionsGuard(guard)),
+        Err(TryLockError::Poisoned(poisoned)) => Some(DispositionsGuard(poisoned.into_inner())),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 struct DispositionsGuard(MutexGuard<'static, Option<Dispositions>>);
@@ -296,14 +338,17 @@ impl DispositionsGuard {
         let before = *before;
         state.traps.remove(&signal);
         // Not if the program has installed another one since.
-        let is_hook = |now: libc::sigaction| {
-            state
-                .hook
-                .is_some_and(|hook| hook.sa_sigaction == now.sa_sigaction)
-        };
-        if disposition(signal).is_ok_and(is_hook) {
+        if self.is_ours(signal) {
             set_disposition(signal, &before);
         }
+    }
+
+    /// Whether the handler of a signal is signal-hook's.
+    fn is_ours(&self, signal: Signal) -> bool {
+        let hook = self.0.as_ref().and_then(|state| state.hook);
+        let is_hook =
+            |now: libc::sigaction| hook.is_some_and(|hook| hook.sa_sigaction == now.sa_sigaction);
+        disposition(signal).is_ok_and(is_hook)
     }
 }
 
@@ -329,33 +374,50 @@ fn this_process() -> libc::pid_t {
     unsafe { libc::getpid() }
 }
 
-/// The mask to put back after a fork.
-#[derive(Debug)]
-pub struct SavedMask(SigSet);
+/// The mask to put back.
+pub struct SavedMask(libc::sigset_t);
 
 /// Blocks these signals until `restore`: from before a fork until the parent knows the
 /// pid and the child has its own dispositions. None if there are none to block.
 pub fn block(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
-    let mut set = SigSet::empty();
+    change_mask(libc::SIG_BLOCK, signals)
+}
+
+/// Lets these signals in until `restore`. None if there are none.
+pub fn unblock(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
+    change_mask(libc::SIG_UNBLOCK, signals)
+}
+
+fn change_mask(how: i32, signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
+    // nix's set of signals has no room for the real-time ones.
+    let mut set = empty_set();
     let mut any = false;
     for signal in signals {
-        if let Ok(signal) = signal.try_into() {
-            set.add(signal);
-            any = true;
-        }
+        // SAFETY: the set is initialised, and a number that is no signal's is an error code.
+        any |= unsafe { libc::sigaddset(&raw mut set, signal) } == 0;
     }
     if !any {
         return None;
     }
-    let mut old = SigSet::empty();
-    // It fails for a wrong `how` only (pthread_sigmask(3)).
-    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut old));
+    let mut old = empty_set();
+    // SAFETY: both sets are initialised. It fails for a wrong `how` only (pthread_sigmask(3)).
+    unsafe { libc::pthread_sigmask(how, &raw const set, &raw mut old) };
     Some(SavedMask(old))
 }
 
 /// Puts a mask back.
 pub fn restore(mask: &SavedMask) {
-    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask.0), None);
+    // SAFETY: the set was filled in by pthread_sigmask(3).
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask.0, std::ptr::null_mut()) };
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigemptyset(3) initialises the set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
 }
 
 /// Gives a signal its default disposition, for a worker that has just been forked.
@@ -367,12 +429,9 @@ pub fn reset_to_default(signal: Signal) {
 /// Whether the number is that of a signal that exists here and can be sent.
 pub fn is_signal(signal: Signal) -> bool {
     // kill(2) would tell as well, but only by sending it; sigaddset(3) checks the number alone.
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset(3) initialises the set before sigaddset(3) reads it.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        signal > 0 && libc::sigaddset(set.as_mut_ptr(), signal) == 0
-    }
+    let mut set = empty_set();
+    // SAFETY: the set is initialised.
+    signal > 0 && unsafe { libc::sigaddset(&raw mut set, signal) } == 0
 }
 
 #[cfg(test)]

@@ -4,18 +4,22 @@ use nix::errno::Errno;
 
 use crate::machine::Pid;
 
+/// A child that has been reaped; this was its one notice.
+#[derive(Clone, Copy, Debug)]
+pub struct Child {
+    /// Its process id.
+    pub pid: Pid,
+    /// Its raw status, as WIFEXITED and its kin take it.
+    pub status: i32,
+    /// What it has used.
+    pub rusage: libc::rusage,
+}
+
 /// What wait4(2) had to say.
 #[derive(Debug)]
 pub enum Reaped {
-    /// A child has exited, and this was its one notice.
-    Child {
-        /// Its process id.
-        pid: Pid,
-        /// Its raw status, as WIFEXITED and its kin take it.
-        status: i32,
-        /// What it has used.
-        rusage: libc::rusage,
-    },
+    /// A child has exited.
+    Child(Child),
     /// There are children, and none has exited.
     NoneExited,
     /// There are no children.
@@ -25,19 +29,43 @@ pub enum Reaped {
 /// Reaps one child that has exited, any of them, without waiting. The kernel walks all
 /// children to find it, so this is not for every turn of a loop.
 pub fn reap_any() -> Reaped {
+    reap(-1)
+}
+
+/// Reaps one of these children, if one has exited, and leaves all others to whoever waits for
+/// them.
+pub fn reap_of(pids: &[Pid]) -> Reaped {
+    // Most often the first one that has exited is one of them, and no other need be looked at.
+    match exited_child() {
+        Err(_) => return Reaped::NoChildren,
+        Ok(None) => return Reaped::NoneExited,
+        Ok(Some(pid)) if pids.contains(&pid) => {
+            if let Reaped::Child(child) = reap(pid) {
+                return Reaped::Child(child);
+            }
+        }
+        Ok(Some(_)) => {}
+    }
+    pids.iter()
+        .map(|&pid| reap(pid))
+        .find(|reaped| matches!(reaped, Reaped::Child(_)))
+        .unwrap_or(Reaped::NoneExited)
+}
+
+fn reap(pid: Pid) -> Reaped {
     let mut status = 0;
     let mut rusage = no_rusage();
     loop {
         // SAFETY: both pointers are to live variables of the types that wait4(2) fills.
-        let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut rusage) };
+        let pid = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) };
         match Errno::result(pid) {
             Ok(0) => return Reaped::NoneExited,
             Ok(pid) => {
-                return Reaped::Child {
+                return Reaped::Child(Child {
                     pid,
                     status,
                     rusage,
-                };
+                });
             }
             Err(Errno::EINTR) => {}
             Err(_) => return Reaped::NoChildren,
@@ -50,12 +78,25 @@ pub fn is_child(pid: Pid) -> bool {
     let Ok(id) = libc::id_t::try_from(pid) else {
         return false;
     };
+    !matches!(look(libc::P_PID, id), Err(Errno::ECHILD))
+}
+
+/// A child that has exited, which stays as it is; an error if there are no children.
+fn exited_child() -> Result<Option<Pid>, Errno> {
+    let info = look(libc::P_ALL, 0)?;
+    // SAFETY: waitid(2) fills these members in, and leaves them 0 if nobody has exited.
+    let pid = unsafe { info.si_pid() };
+    Ok((pid != 0).then_some(pid))
+}
+
+fn look(which: libc::idtype_t, id: libc::id_t) -> Result<libc::siginfo_t, Errno> {
     // SAFETY: all-zero bytes are a valid siginfo_t, which is plain data.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: the pointer is to a live siginfo_t; WNOWAIT leaves the child as it is.
-    let result = unsafe { libc::waitid(libc::P_PID, id, &raw mut info, options) };
-    !matches!(Errno::result(result), Err(Errno::ECHILD))
+    let result = unsafe { libc::waitid(which, id, &raw mut info, options) };
+    Errno::result(result)?;
+    Ok(info)
 }
 
 /// A resource usage of nothing.

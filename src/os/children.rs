@@ -1,0 +1,221 @@
+//! Whose child is whose, where several managers live in one process. wait4(2) takes any child
+//! that has exited, so what one manager reaps and another one forked is kept for that one here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::signals;
+use super::wait::{self, Child, Reaped};
+use crate::machine::Pid;
+
+/// A manager, as a parent among others.
+#[derive(Debug)]
+pub struct Parent {
+    number: u64,
+}
+
+/// The parents of one process. The lock is held while wait4(2) is called, which does not block
+/// here: between the kernel's reap and our note of it nobody may look for the child.
+#[derive(Debug, Default)]
+struct Family {
+    parents: BTreeMap<u64, Member>,
+    children: BTreeMap<Pid, u64>,
+    /// Reaped while somebody else forked: perhaps that one's, who does not know its pid yet.
+    unclaimed: Vec<(u64, Child)>,
+}
+
+#[derive(Debug, Default)]
+struct Member {
+    reaped_by_others: VecDeque<Child>,
+    is_forking: bool,
+    wake_fd: Option<RawFd>,
+}
+
+impl Family {
+    fn somebody_else_forks(&self, number: u64) -> bool {
+        self.parents
+            .iter()
+            .any(|(&other, member)| other != number && member.is_forking)
+    }
+
+    fn deliver(&mut self, to: u64, child: Child) {
+        if let Some(member) = self.parents.get_mut(&to) {
+            member.reaped_by_others.push_back(child);
+            if let Some(fd) = member.wake_fd {
+                signals::wake(fd);
+            }
+        }
+    }
+
+    /// The outcome of a fork is known: `pid`, or none. What nobody can claim any more is foreign.
+    fn forked(&mut self, number: u64, pid: Option<Pid>) {
+        if let Some(member) = self.parents.get_mut(&number) {
+            member.is_forking = false;
+        }
+        if let Some(pid) = pid {
+            let is_it = |(_, child): &(u64, Child)| child.pid == pid;
+            if let Some(position) = self.unclaimed.iter().position(is_it) {
+                let (_, child) = self.unclaimed.swap_remove(position);
+                self.deliver(number, child);
+            } else {
+                self.children.insert(pid, number);
+            }
+        }
+        if !self.parents.values().any(|member| member.is_forking) {
+            for (reaper, child) in std::mem::take(&mut self.unclaimed) {
+                self.deliver(reaper, child);
+            }
+        }
+    }
+}
+
+impl Parent {
+    /// A new one, with no children.
+    #[allow(
+        clippy::new_without_default,
+        reason = "it enters itself into a list that all share"
+    )]
+    pub fn new() -> Parent {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        family().parents.insert(number, Member::default());
+        Parent { number }
+    }
+
+    /// What is to be written to when somebody else has reaped a child of this one.
+    pub fn set_wake_fd(&self, fd: RawFd) {
+        if let Some(member) = family().parents.get_mut(&self.number) {
+            member.wake_fd = Some(fd);
+        }
+    }
+
+    /// A fork is about to happen.
+    pub fn will_fork(&self) {
+        if let Some(member) = family().parents.get_mut(&self.number) {
+            member.is_forking = true;
+        }
+    }
+
+    /// The fork has made a child or, with none, has failed.
+    pub fn forked(&self, pid: Option<Pid>) {
+        family().forked(self.number, pid);
+    }
+
+    /// A child that was forked some other way.
+    pub fn adopt(&self, pid: Pid) {
+        family().children.insert(pid, self.number);
+    }
+
+    /// Nothing is to be kept for this parent about the child any more.
+    pub fn forget(&self, pid: Pid) {
+        let mut family = family();
+        if family.children.get(&pid) == Some(&self.number) {
+            family.children.remove(&pid);
+        }
+    }
+
+    /// Whether somebody else has reaped a child of this one.
+    pub fn has_reaped_child(&self) -> bool {
+        family()
+            .parents
+            .get(&self.number)
+            .is_some_and(|member| !member.reaped_by_others.is_empty())
+    }
+
+    /// Reaps one child that has exited, without waiting: of this parent, or one that is nobody's.
+    /// With `only`, only these pids are looked for.
+    pub fn reap(&self, only: Option<&[Pid]>) -> Reaped {
+        let mut family = family();
+        if let Some(child) = family
+            .parents
+            .get_mut(&self.number)
+            .and_then(|member| member.reaped_by_others.pop_front())
+        {
+            return Reaped::Child(child);
+        }
+        loop {
+            let child = match only.map_or_else(wait::reap_any, wait::reap_of) {
+                Reaped::Child(child) => child,
+                none @ (Reaped::NoneExited | Reaped::NoChildren) => return none,
+            };
+            match family.children.remove(&child.pid) {
+                Some(owner) if owner != self.number && family.parents.contains_key(&owner) => {
+                    family.deliver(owner, child);
+                }
+                None if family.somebody_else_forks(self.number) => {
+                    family.unclaimed.push((self.number, child));
+                }
+                _ => return Reaped::Child(child),
+            }
+        }
+    }
+
+    /// Those of the pids that are no children of this process any more, and whose status
+    /// nobody keeps for this parent.
+    pub fn missing(&self, pids: impl Iterator<Item = Pid>) -> Vec<Pid> {
+        let family = family();
+        let Some(member) = family.parents.get(&self.number) else {
+            return Vec::new();
+        };
+        let is_kept = |pid| member.reaped_by_others.iter().any(|child| child.pid == pid);
+        pids.filter(|&pid| !is_kept(pid) && !wait::is_child(pid))
+            .collect()
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        // In a child of the process that made it there is nothing to leave.
+        if let Some(mut family) = existing_family() {
+            family.forked(self.number, None);
+            family.parents.remove(&self.number);
+            let number = self.number;
+            family.children.retain(|_, &mut owner| owner != number);
+        }
+    }
+}
+
+/// A family and the process that it is of.
+struct Home {
+    process: Pid,
+    family: Mutex<Family>,
+}
+
+/// The family of this process. A fork copies the one of the parent, whose lock some thread may
+/// hold at that moment and never release in the copy; so a child starts a new one, and the
+/// copy is left as it is.
+static HOME: AtomicPtr<Home> = AtomicPtr::new(std::ptr::null_mut());
+
+fn existing_family() -> Option<MutexGuard<'static, Family>> {
+    // SAFETY: what is stored there came from Box::into_raw, and is never freed.
+    let home = unsafe { HOME.load(Ordering::Acquire).as_ref() }?;
+    (home.process == this_process()).then(|| lock(home))
+}
+
+fn family() -> MutexGuard<'static, Family> {
+    loop {
+        let before = HOME.load(Ordering::Acquire);
+        if let Some(family) = existing_family() {
+            return family;
+        }
+        let home = Box::into_raw(Box::new(Home {
+            process: this_process(),
+            family: Mutex::default(),
+        }));
+        let stored = HOME.compare_exchange(before, home, Ordering::AcqRel, Ordering::Acquire);
+        if stored.is_err() {
+            // SAFETY: it came from Box::into_raw just now, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(home) });
+        }
+    }
+}
+
+fn lock(home: &'static Home) -> MutexGuard<'static, Family> {
+    home.family.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn this_process() -> Pid {
+    nix::unistd::getpid().as_raw()
+}

@@ -1,0 +1,44 @@
+//! The wait of C hosts that have no event loop.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::signals;
+use crate::machine::Signal;
+
+/// Sleeps until the descriptor can be read, a signal arrives, or the time is over (none: no
+/// limit). The signals given are let in meanwhile, even if the program blocks them: their
+/// handlers write to the descriptor, so one that comes before the sleep ends it too.
+pub fn sleep(
+    fd: Option<BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+    let_in: impl Iterator<Item = Signal>,
+) {
+    // Rounded up, or the last millisecond before a deadline would be spun away.
+    let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+        let millis = timeout.as_micros().div_ceil(1000);
+        i32::try_from(millis)
+            .ok()
+            .and_then(|millis| PollTimeout::try_from(millis).ok())
+            .unwrap_or(PollTimeout::MAX)
+    });
+    let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
+    let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
+    let mask = signals::unblock(let_in);
+    // EINTR is a wake-up like any other, and the next event tells what it was.
+    let _ = poll(fds, timeout);
+    if let Some(mask) = mask {
+        signals::restore(&mask);
+    }
+}
+
+/// The descriptor, for as long as the caller keeps it open; none if it is negative.
+///
+/// # Safety
+/// The descriptor is open, and stays so while the result is used.
+pub unsafe fn borrow<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
+    // SAFETY: promised by our caller.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
