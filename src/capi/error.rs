@@ -241,3 +241,59 @@ pub unsafe extern "C" fn pf_error_message(pf: *const pf_t) -> *const c_char {
         message
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi::*;
+
+    /// A manager with one worker, which sleeps until it is killed.
+    unsafe fn with_a_worker() -> *mut pf_t {
+        // SAFETY: the handle is live and used by this thread alone; the child, of a process with
+        // threads, only waits.
+        unsafe {
+            let pf = pf_new();
+            // Other tests have children of their own.
+            assert_eq!(pf_set_reap_foreign(pf, false), PF_OK);
+            assert_eq!(pf_set_max_workers(pf, 1), PF_OK);
+            assert_eq!(pf_begin(pf), PF_OK);
+            let mut event = std::mem::zeroed::<pf_event>();
+            assert_eq!(pf_next(pf, &raw mut event), PF_OK);
+            assert_eq!(event.r#type, pf_event_type::PF_EVENT_FORK as u32);
+            let pid = libc::fork();
+            if pid == 0 {
+                // The test may die before it kills us.
+                libc::alarm(60);
+                loop {
+                    libc::pause();
+                }
+            }
+            assert_eq!(pf_forked(pf, pid), PF_OK);
+            pf
+        }
+    }
+
+    #[test]
+    fn after_a_panic_workers_can_be_stopped_and_waited_for() {
+        // SAFETY: as above; all pointers are to live variables.
+        unsafe {
+            let pf = with_a_worker();
+            let panicked: pf_result = with(pf, AfterPanic::Serve, |_| panic!("it broke"));
+            assert_eq!(panicked, PF_ERR_PANIC);
+            let message = CStr::from_ptr(pf_error_message(pf));
+            assert_eq!(message, c"libprefork has a defect: it broke");
+
+            assert_eq!(pf_set_max_workers(pf, 2), PF_ERR_PANIC);
+            assert_eq!(pf_start(pf, None, std::ptr::null_mut()), PF_ERR_PANIC);
+            assert_eq!(pf_num_workers(pf), 1);
+
+            let mut left = 99;
+            assert_eq!(pf_wait_all_children(pf, 0.01, &raw mut left), PF_OK);
+            assert_eq!(left, 1, "it is alive");
+            assert_eq!(pf_signal_all_children(pf, libc::SIGKILL), PF_OK);
+            assert_eq!(pf_wait_all_children(pf, 60.0, &raw mut left), PF_OK);
+            assert_eq!(left, 0);
+            pf_free(pf);
+        }
+    }
+}

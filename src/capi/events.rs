@@ -139,6 +139,9 @@ impl Inner {
     /// Runs the machine until it has something for the host.
     pub(super) fn next_event(&mut self, shared: &Shared) -> Result<pf_event, Failure> {
         self.manager_only()?;
+        if self.poisoned {
+            return Ok(self.next_after_panic());
+        }
         if shared.is_woken.swap(false, Ordering::SeqCst) {
             self.machine.wake();
         }
@@ -204,6 +207,51 @@ impl Inner {
                     });
                 }
             }
+        }
+    }
+
+    /// What is left of `next_event` when the machine has panicked, and may again: workers are
+    /// reaped and waited for, and none is forked.
+    fn next_after_panic(&mut self) -> pf_event {
+        if let Some(pipe) = &self.pipe {
+            pipe.drain();
+        }
+        let now = clock::now();
+        let reaped = self.reap();
+        if matches!(reaped, Reaped::NoChildren) {
+            self.machine.disown();
+        }
+        match (reaped, self.machine.goal()) {
+            (Reaped::Child(child), _) => {
+                let worker = self.machine.forget(child.pid);
+                pf_event {
+                    reason: match &worker {
+                        Some(_) => pf_reason::PF_REASON_ENDED,
+                        None => pf_reason::PF_REASON_FOREIGN,
+                    } as u32,
+                    pid: child.pid,
+                    status: child.status,
+                    generation: worker.as_ref().map_or(0, |worker| worker.generation),
+                    index: worker.as_ref().map_or(0, |worker| worker.index),
+                    rusage: child.rusage,
+                    ..pf_event::new(pf_event_type::PF_EVENT_REAPED)
+                }
+            }
+            (_, Goal::Drain(_)) if self.machine.workers().is_empty() => {
+                pf_event::new(pf_event_type::PF_EVENT_DRAINED)
+            }
+            (_, Goal::Drain(Some(deadline))) if deadline <= now => pf_event {
+                workers: u32::try_from(self.machine.workers().len()).unwrap_or(u32::MAX),
+                ..pf_event::new(pf_event_type::PF_EVENT_TIMED_OUT)
+            },
+            (_, goal) => pf_event {
+                timeout: match goal {
+                    Goal::Drain(Some(deadline)) => deadline.since(now).as_secs_f64(),
+                    Goal::Drain(None) | Goal::Rest | Goal::Run => -1.0,
+                },
+                fd: self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd()),
+                ..pf_event::new(pf_event_type::PF_EVENT_WAIT)
+            },
         }
     }
 
