@@ -138,7 +138,7 @@ pub struct Machine {
     outbox: VecDeque<(Pid, Signal)>,
     stopped_by: Option<Signal>,
     lost: VecDeque<Exit>,
-    reported: Option<(Pid, u64)>,
+    reported: Vec<(Pid, u64)>,
     children_changed: bool,
     audit_at: Option<Time>,
     audited_at: Option<Time>,
@@ -164,7 +164,7 @@ impl Default for Machine {
             outbox: VecDeque::new(),
             stopped_by: None,
             lost: VecDeque::new(),
-            reported: None,
+            reported: Vec::new(),
             children_changed: true,
             audit_at: None,
             audited_at: None,
@@ -258,7 +258,7 @@ impl Machine {
         self.outbox.clear();
         self.staggered = None;
         self.asked = None;
-        self.reported = None;
+        self.reported.clear();
         self.stopped_by = None;
     }
 
@@ -299,6 +299,11 @@ impl Machine {
     /// The fork that was asked for has made a worker, and this is its parent.
     pub fn forked(&mut self, pid: Pid, now: Time) -> Result<u32, Misuse> {
         self.asked.take().ok_or(Misuse::NotAsked)?;
+        if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
+            // The system has given the number out again, so somebody has reaped that one.
+            let exit = self.mark_exited(pid, -1, true);
+            self.lost.push_back(exit);
+        }
         let index = self.workers.insert(pid, self.generation, now);
         if !matches!(self.policy, Policy::Host) {
             self.pacing.defer(now, self.pacing.spawn_interval);
@@ -324,7 +329,8 @@ impl Machine {
     pub fn exited(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
         let exit = self.mark_exited(pid, status, false);
         if matches!(exit.reason, Reason::Failed) && !matches!(self.policy, Policy::Host) {
-            self.pacing.defer(now, self.pacing.err_respawn_interval);
+            self.pacing
+                .defer_at_least(now, self.pacing.err_respawn_interval);
         }
         exit
     }
@@ -383,7 +389,9 @@ impl Machine {
             index: worker.index,
             reason,
         };
-        self.reported = (!stolen).then_some((pid, worker.serial));
+        if !stolen {
+            self.reported.push((pid, worker.serial));
+        }
         exit
     }
 
@@ -485,12 +493,12 @@ impl Machine {
         if let Some(exit) = self.lost.pop_front() {
             // Its status may have been anything, a failure among them.
             if exit.generation == self.generation && !matches!(self.policy, Policy::Host) {
-                self.pacing.defer(now, self.pacing.err_respawn_interval);
+                self.pacing
+                    .defer_at_least(now, self.pacing.err_respawn_interval);
             }
-            self.reported = self
-                .workers
-                .get(exit.pid)
-                .map(|worker| (worker.pid, worker.serial));
+            let reported = self.workers.get(exit.pid);
+            self.reported
+                .extend(reported.map(|worker| (worker.pid, worker.serial)));
             return Ok(Step::Reaped(exit));
         }
         if self.children_changed {
@@ -567,9 +575,9 @@ impl Machine {
         }
     }
 
-    /// The worker that was reported last leaves the table: the host has moved on.
+    /// The workers that have been reported leave the table: the host has moved on.
     fn settle(&mut self) {
-        if let Some((pid, serial)) = self.reported.take() {
+        for (pid, serial) in self.reported.drain(..) {
             let same = |worker: &Worker| worker.serial == serial && worker.exited;
             if self.workers.get(pid).is_some_and(same) {
                 self.workers.remove(pid);

@@ -65,6 +65,11 @@ impl Pacing {
         };
     }
 
+    /// Forking rests for `span` from `now` on at least; it may rest longer for another reason.
+    pub fn defer_at_least(&mut self, now: Time, span: Duration) {
+        self.not_before = self.not_before.max(now.after(span));
+    }
+
     /// A fork failed at `now`. Returns how many failures the host should report: 0 means
     /// that it reported one less than a second ago, and that this one is kept for the next.
     pub fn fork_failed(&mut self, now: Time) -> u32 {

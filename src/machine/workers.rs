@@ -59,11 +59,9 @@ impl Workers {
             .map_or(self.next_index, |&Reverse(index)| index)
     }
 
-    /// Enters a worker under the lowest free index, and returns that. A pid that is there
-    /// already keeps its index and becomes a new worker otherwise: the kernel gives a
-    /// number out again only after its former owner was reaped.
+    /// Enters a worker under the lowest free index, and returns that. One with the same pid
+    /// goes: the kernel gives a number out again only after its former owner was reaped.
     pub fn insert(&mut self, pid: Pid, generation: u64, now: Time) -> u32 {
-        self.remove(pid);
         let index = match self.freed.pop() {
             Some(Reverse(index)) => index,
             None => {
@@ -71,6 +69,8 @@ impl Workers {
                 self.next_index - 1
             }
         };
+        // Only now, or its index might come before the one that `next_index` has told.
+        self.remove(pid);
         let serial = self.next_serial;
         self.next_serial += 1;
         self.by_pid.insert(

@@ -1,0 +1,912 @@
+//! The machine against a simulated kernel. A seeded scheduler chooses at every step among all that
+//! can happen: exits, signals, failed forks, children that somebody else reaps, stalls of the
+//! clock, changes of the settings, and the host's own next turn. After each step every promise is
+//! checked; at the end TERM has to end it.
+//!
+//! A seed that fails prints what happened; PREFORK_SEED=n runs it alone. PREFORK_SEEDS=n sets how
+//! many are run, and PREFORK_FIRST_SEED=n where they begin.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what does not come here is a failure of the test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use prefork::machine::{
+    Action, Exit, FORK_RETRY_MIN, Goal, Machine, Pid, Policy, Reason, Signal, Spare, Statuses,
+    Step, Time,
+};
+
+const STEPS: usize = 200;
+const TERM: Signal = 15;
+const TRAPPED: [Signal; 4] = [1, 10, 12, TERM];
+/// What a worker that is one too many is sent; no action sends it.
+const STOP: Signal = 3;
+/// The first of the numbers that actions send: each action has one of its own, so that it can be
+/// told who was sent what.
+const FIRST_SENT: Signal = 1000;
+/// So few that numbers are given out again soon.
+const PIDS: Pid = 60;
+
+/// The busy workers, by index.
+#[derive(Default)]
+struct Board(BTreeSet<u32>);
+
+impl Statuses for Board {
+    fn is_busy(&self, index: u32) -> bool {
+        self.0.contains(&index)
+    }
+}
+
+/// A child in the kernel: alive, or a zombie with its status.
+#[derive(Clone, Copy)]
+struct Child {
+    is_worker: bool,
+    zombie: Option<i32>,
+}
+
+/// A worker that was forked, and that nobody has waited for.
+#[derive(Clone, Copy)]
+struct Owned {
+    index: u32,
+    generation: u64,
+    /// It was sent STOP.
+    stopping: bool,
+}
+
+/// A worker that somebody else has waited for.
+struct Stolen {
+    pid: Pid,
+    worker: Owned,
+    at: Time,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Outside,
+    Running,
+    Waiting,
+}
+
+struct Asleep {
+    until: Option<Time>,
+    busy: Option<(i32, i32)>,
+}
+
+/// A staggered action under way: who is left, and when the next is due.
+struct Round {
+    action: Action,
+    left: Vec<(Pid, u64)>,
+    next_at: Time,
+}
+
+/// A trapped signal that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Arrived {
+    /// It has to be acted on.
+    Unread,
+    /// The program has read it outside of a run: it may be settled by that.
+    Read,
+    /// It has come again since, so its place in the queue may be the old one or a new one.
+    Again,
+}
+
+struct World {
+    rng: fastrand::Rng,
+    machine: Machine,
+    now: Time,
+    board: Board,
+    phase: Phase,
+    asleep: Option<Asleep>,
+    /// Something has happened that ends a sleep.
+    woken: bool,
+    /// `Machine::wake` was called, so one wait may have no length.
+    may_wait_for_nothing: bool,
+    notice: bool,
+    kernel: BTreeMap<Pid, Child>,
+    last_pid: Pid,
+    owned: BTreeMap<Pid, Owned>,
+    stolen: Vec<Stolen>,
+    /// Which fork the machine means by a pid, as long as it may send a signal there.
+    serial: BTreeMap<Pid, u64>,
+    forks: u64,
+    ends: u64,
+    arrived: Vec<(Signal, Arrived)>,
+    actions: BTreeMap<Signal, Action>,
+    next_sent: Signal,
+    /// The signal that was acted on, until the run has ended.
+    acting: Option<Signal>,
+    /// Whom the action at hand has to be sent to, and has not been yet.
+    to_send: Vec<(Pid, Signal)>,
+    round: Option<Round>,
+    gate: Time,
+    retry_gate: Time,
+    deadline: Option<Time>,
+    last_was_stop: bool,
+    ending: bool,
+    log: String,
+}
+
+macro_rules! note {
+    ($world:expr, $($format:tt)*) => {
+        writeln!($world.log, $($format)*).expect("a string takes everything")
+    };
+}
+
+fn string_order(pids: &mut [Pid]) {
+    pids.sort_by_key(ToString::to_string);
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut machine = Machine::default();
+        machine.stop_signal = STOP;
+        machine.target = rng.u32(0..8);
+        if rng.bool() {
+            let min = rng.u32(1..4);
+            machine.policy = Policy::Spare(Spare {
+                min,
+                max: min + rng.u32(0..4),
+            });
+        }
+        World {
+            rng,
+            machine,
+            now: Time(1_000_000_000),
+            board: Board::default(),
+            phase: Phase::Outside,
+            asleep: None,
+            woken: false,
+            may_wait_for_nothing: false,
+            notice: false,
+            kernel: BTreeMap::new(),
+            last_pid: 0,
+            owned: BTreeMap::new(),
+            stolen: Vec::new(),
+            serial: BTreeMap::new(),
+            forks: 0,
+            ends: 0,
+            arrived: Vec::new(),
+            actions: BTreeMap::new(),
+            next_sent: FIRST_SENT,
+            acting: None,
+            to_send: Vec::new(),
+            round: None,
+            gate: Time::default(),
+            retry_gate: Time::default(),
+            deadline: None,
+            last_was_stop: false,
+            ending: false,
+            log: String::new(),
+        }
+    }
+
+    fn span(&mut self) -> Duration {
+        let millis = match self.rng.u32(0..10) {
+            0..=2 => 0,
+            3..=5 => self.rng.u64(1..100),
+            6..=8 => self.rng.u64(100..3_000),
+            _ => self.rng.u64(3_000..10_000_000),
+        };
+        Duration::from_millis(millis)
+    }
+
+    fn any_pid(&mut self, wanted: impl Fn(&Child) -> bool) -> Option<Pid> {
+        let pids: Vec<Pid> = self
+            .kernel
+            .iter()
+            .filter(|(_, child)| wanted(child))
+            .map(|(&pid, _)| pid)
+            .collect();
+        self.rng.choice(pids)
+    }
+
+    /// The kernel counts up and begins anew, and gives out no number that a child still has.
+    fn new_pid(&mut self, is_worker: bool) -> Pid {
+        loop {
+            self.last_pid = self.last_pid % PIDS + 1;
+            let pid = self.last_pid;
+            // A stolen worker's number may be a new worker's at once. That it becomes some other
+            // child's before anybody could look would take a wrap of all pids within a second.
+            let is_stolen = self.stolen.iter().any(|stolen| stolen.pid == pid);
+            if !self.kernel.contains_key(&pid) && (is_worker || !is_stolen) {
+                self.kernel.insert(
+                    pid,
+                    Child {
+                        is_worker,
+                        zombie: None,
+                    },
+                );
+                return pid;
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        match self.rng.u32(0..100) {
+            0..=49 => self.host(),
+            50..=57 => {
+                let span = self.span();
+                self.now = self.now.after(span);
+                note!(self, "clock +{span:?}");
+            }
+            58..=69 => {
+                if let Some(pid) = self.any_pid(|child| child.zombie.is_none()) {
+                    let status = *self.rng.choice(&[0, 0, 256, 9, 15]).expect("a status");
+                    self.exit(pid, status);
+                }
+            }
+            70..=77 => {
+                let signal = *self.rng.choice(&TRAPPED).expect("a signal");
+                self.signal(signal);
+            }
+            78..=80 => self.theft(),
+            81 => self.host_waits_by_itself(),
+            82..=84 => {
+                if self.kernel.len() < 20 {
+                    let pid = self.new_pid(false);
+                    note!(self, "foreign child {pid}");
+                }
+            }
+            85..=91 => self.status_change(),
+            _ => self.setting(),
+        }
+        self.check_sleep();
+    }
+
+    fn exit(&mut self, pid: Pid, status: i32) {
+        note!(self, "{pid} exits with {status}");
+        self.kernel.get_mut(&pid).expect("a child").zombie = Some(status);
+        self.notice = true;
+        self.woken = true;
+    }
+
+    /// Somebody else waits for a child of ours.
+    fn theft(&mut self) {
+        if let Some(pid) = self.any_pid(|_| true) {
+            let child = self.kernel.remove(&pid).expect("a child");
+            note!(self, "somebody else reaps {pid}");
+            if child.is_worker {
+                let worker = self.owned.remove(&pid).expect("ours");
+                let at = self.now;
+                self.stolen.push(Stolen { pid, worker, at });
+            }
+            self.notice = true;
+            self.woken = true;
+        }
+    }
+
+    /// The host reaps a worker by itself, and says so; or takes one out of the pool.
+    fn host_waits_by_itself(&mut self) {
+        if !self.to_send.is_empty() || self.asleep.is_some() {
+            return;
+        }
+        let is_zombie = self.rng.bool();
+        let Some(pid) =
+            self.any_pid(|child| child.is_worker && child.zombie.is_some() == is_zombie)
+        else {
+            return;
+        };
+        let worker = self.owned.remove(&pid).expect("ours");
+        self.serial.remove(&pid);
+        self.ends += 1;
+        if is_zombie {
+            note!(self, "the host has reaped {pid}");
+            self.kernel.remove(&pid);
+            self.machine.reaped_by_host(pid, 256);
+            self.board.0.remove(&worker.index);
+        } else {
+            note!(self, "the host forgets {pid}");
+            self.kernel.get_mut(&pid).expect("a child").is_worker = false;
+            self.machine.forget(pid);
+            self.board.0.remove(&worker.index);
+            self.may_wait_for_nothing = true;
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        note!(self, "signal {signal}");
+        match self.arrived.iter_mut().find(|(other, _)| *other == signal) {
+            Some((_, state @ Arrived::Read)) => *state = Arrived::Again,
+            Some(_) => {}
+            None => self.arrived.push((signal, Arrived::Unread)),
+        }
+        self.machine.signal(signal);
+        self.woken = true;
+    }
+
+    fn status_change(&mut self) {
+        let indexes: Vec<u32> = self
+            .owned
+            .iter()
+            .filter(|(pid, _)| self.is_alive(**pid))
+            .map(|(_, worker)| worker.index)
+            .collect();
+        if let Some(index) = self.rng.choice(indexes) {
+            if !self.board.0.remove(&index) {
+                self.board.0.insert(index);
+            }
+            note!(self, "busy: {:?}", self.board.0);
+            if let Some(Asleep {
+                busy: Some((low, high)),
+                ..
+            }) = self.asleep
+            {
+                let busy = self.board.0.len() as i32;
+                self.woken |= busy < low || busy > high;
+            }
+        }
+    }
+
+    fn setting(&mut self) {
+        match self.rng.u32(0..6) {
+            0 | 1 => {
+                self.machine.target = self.rng.u32(0..10);
+                self.wake();
+                note!(self, "target {}", self.machine.target);
+            }
+            2 => {
+                self.machine.pacing.spawn_interval = self.span();
+                note!(self, "spawn {:?}", self.machine.pacing.spawn_interval);
+            }
+            3 => {
+                self.machine.pacing.err_respawn_interval = self.span();
+                note!(self, "err {:?}", self.machine.pacing.err_respawn_interval);
+            }
+            4 => {
+                let signal = *self.rng.choice(&TRAPPED).expect("a signal");
+                let interval = self.span();
+                self.set_action(signal, interval);
+            }
+            _ => self.wake(),
+        }
+    }
+
+    fn set_action(&mut self, signal: Signal, interval: Duration) {
+        let send = self.next_sent;
+        self.next_sent += 1;
+        let action = Action { send, interval };
+        note!(self, "action for {signal}: {action:?}");
+        self.machine.actions.insert(signal, action);
+        self.actions.insert(signal, action);
+    }
+
+    fn wake(&mut self) {
+        self.machine.wake();
+        self.woken = true;
+        self.may_wait_for_nothing = true;
+    }
+
+    fn is_alive(&self, pid: Pid) -> bool {
+        self.kernel
+            .get(&pid)
+            .is_some_and(|child| child.zombie.is_none())
+    }
+
+    /// What the host does next, if it is not asleep or something has woken it.
+    fn host(&mut self) {
+        if let Some(Asleep { until, .. }) = self.asleep {
+            if !self.woken && until.is_none_or(|until| until > self.now) {
+                return;
+            }
+            self.asleep = None;
+        }
+        self.woken = false;
+        match self.phase {
+            Phase::Outside if self.ending => self.begin(),
+            Phase::Outside => match self.rng.u32(0..10) {
+                0..=5 => self.begin(),
+                6 | 7 => {
+                    let span = self.span();
+                    let deadline = self.rng.bool().then(|| self.now.after(span));
+                    note!(self, "wait until {deadline:?}");
+                    self.drain(deadline);
+                }
+                8 => self.read_signal(),
+                _ => {
+                    self.machine.set_goal(Goal::Rest);
+                    self.turn();
+                }
+            },
+            Phase::Running | Phase::Waiting => self.turn(),
+        }
+    }
+
+    fn drain(&mut self, deadline: Option<Time>) {
+        self.machine.set_goal(Goal::Drain(deadline));
+        self.deadline = deadline;
+        self.phase = Phase::Waiting;
+    }
+
+    fn begin(&mut self) {
+        note!(self, "start");
+        self.machine.begin();
+        // What the program had read is settled.
+        self.arrived.retain(|(_, state)| *state != Arrived::Read);
+        self.phase = Phase::Running;
+    }
+
+    fn read_signal(&mut self) {
+        let shown = self.machine.signals.shown();
+        self.machine.signals.mark_read();
+        note!(self, "the program reads {shown}");
+        if let Some((_, state)) = self.arrived.iter_mut().find(|(other, _)| *other == shown) {
+            *state = Arrived::Read;
+        }
+    }
+
+    fn turn(&mut self) {
+        if std::mem::take(&mut self.notice) {
+            self.machine.children_changed(self.now);
+        }
+        let before = self.machine.signals.first();
+        let step = self.machine.next(self.now, &self.board).expect("a step");
+        note!(self, "{step:?}");
+        if self.machine.signals.first() != before {
+            self.expect_action(before);
+        }
+        let was_stop = std::mem::take(&mut self.last_was_stop);
+        match step {
+            Step::Kill { pid, signal: STOP } => {
+                self.stop(pid, !was_stop);
+                self.last_was_stop = true;
+            }
+            Step::Kill { pid, signal } => self.kill(pid, signal),
+            Step::Reap => self.reap(),
+            Step::Audit => {
+                let missing: Vec<Pid> = self
+                    .machine
+                    .workers()
+                    .iter()
+                    .filter(|worker| !worker.exited && !self.kernel.contains_key(&worker.pid))
+                    .map(|worker| worker.pid)
+                    .collect();
+                self.machine.audited(&missing, Some(self.now));
+                self.serial.retain(|pid, _| !missing.contains(pid));
+            }
+            Step::Fork { index, generation } => self.fork(index, generation),
+            Step::Reaped(exit) => {
+                assert_eq!(
+                    (exit.status, exit.reason),
+                    (-1, Reason::Stolen),
+                    "what nobody reaped here was stolen"
+                );
+                let is_it =
+                    |stolen: &Stolen| (stolen.pid, stolen.worker.index) == (exit.pid, exit.index);
+                let position = self.stolen.iter().position(is_it);
+                let stolen = self.stolen.remove(position.expect("it was stolen"));
+                self.reported(&exit, stolen.worker);
+                if exit.generation == self.machine.generation() {
+                    self.close_gate(self.machine.pacing.err_respawn_interval);
+                }
+            }
+            Step::Wait { until, busy } => {
+                let may_wait_for_nothing = std::mem::take(&mut self.may_wait_for_nothing);
+                assert!(
+                    may_wait_for_nothing || until.is_none_or(|until| until > self.now),
+                    "it spins: a wait without length, and nobody asked for it"
+                );
+                assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
+                if let Some((low, high)) = busy {
+                    let now = self.board.0.len() as i32;
+                    self.woken |= now < low || now > high;
+                }
+                self.asleep = Some(Asleep { until, busy });
+            }
+            Step::Stopped(signal) => {
+                assert!(self.phase == Phase::Running, "stopped outside of a run");
+                assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
+                assert_eq!(self.acting.take(), Some(signal));
+                assert_eq!(self.machine.signals.shown(), signal);
+                self.phase = Phase::Outside;
+            }
+            Step::Drained => {
+                assert!(self.phase == Phase::Waiting);
+                assert!(self.owned.is_empty() && self.stolen.is_empty());
+                self.phase = Phase::Outside;
+            }
+            Step::TimedOut => {
+                assert!(self.phase == Phase::Waiting);
+                assert!(self.deadline.is_some_and(|deadline| deadline <= self.now));
+                self.phase = Phase::Outside;
+            }
+        }
+    }
+
+    /// If the machine has taken a signal out of its queue in this turn, it was the oldest one
+    /// that waited, and the workers of this moment are to be sent what its action says.
+    fn expect_action(&mut self, before: Option<Signal>) {
+        assert!(self.phase == Phase::Running, "acted on outside of a run");
+        assert!(self.to_send.is_empty(), "the action before is not over");
+        let signal = before.expect("one that waited");
+        let (position, &(_, state)) = self
+            .arrived
+            .iter()
+            .enumerate()
+            .find(|(_, (other, _))| *other == signal)
+            .expect("only what has arrived is acted on, and only once");
+        assert!(
+            state == Arrived::Again
+                || self.arrived[..position]
+                    .iter()
+                    .all(|(_, state)| *state != Arrived::Unread),
+            "{signal} was acted on before {:?}",
+            self.arrived
+        );
+        self.arrived.remove(position);
+        self.acting = Some(signal);
+        let mut pids: Vec<Pid> = self
+            .machine
+            .workers()
+            .iter()
+            .filter(|worker| !worker.exited)
+            .map(|worker| worker.pid)
+            .collect();
+        assert!(
+            self.owned.keys().all(|pid| pids.contains(pid)),
+            "a worker is missing among {pids:?}"
+        );
+        string_order(&mut pids);
+        match self.actions.get(&signal) {
+            Some(&Action { send, interval }) if interval.is_zero() => {
+                self.to_send = pids.into_iter().map(|pid| (pid, send)).collect();
+            }
+            Some(&action) => {
+                let left = pids.iter().map(|pid| (*pid, self.serial[pid])).collect();
+                self.round = Some(Round {
+                    action,
+                    left,
+                    next_at: self.now,
+                });
+            }
+            None => {}
+        }
+    }
+
+    fn kill(&mut self, pid: Pid, signal: Signal) {
+        self.check_target(pid);
+        if self.to_send.first() == Some(&(pid, signal)) {
+            self.to_send.remove(0);
+        } else {
+            self.staggered(pid, signal);
+        }
+        if self.ending && self.is_alive(pid) {
+            self.exit(pid, signal);
+        }
+    }
+
+    /// One worker is too many; `first` of those that are told so at once.
+    fn stop(&mut self, pid: Pid, first: bool) {
+        self.check_target(pid);
+        if first {
+            let Policy::Spare(Spare { max, .. }) = self.machine.policy else {
+                panic!("nobody is one too many");
+            };
+            assert!(self.phase == Phase::Running, "outside of a run");
+            assert!(self.idle().0 > max as usize, "nobody is one too many");
+            assert!(self.is_open(), "before its time");
+            self.set_gate(self.machine.pacing.spawn_interval);
+        }
+        if let Some(worker) = self.owned.get_mut(&pid) {
+            assert!(!worker.stopping, "{pid} was told to stop twice");
+            assert!(
+                !first || !self.board.0.contains(&worker.index),
+                "{pid} is busy and was told to stop"
+            );
+            worker.stopping = true;
+        }
+        for stolen in &mut self.stolen {
+            stolen.worker.stopping |= stolen.pid == pid;
+        }
+    }
+
+    /// Only workers are sent anything. Those that somebody else has reaped meanwhile os::kill leaves
+    /// out, which asks the kernel first.
+    fn check_target(&self, pid: Pid) {
+        let is_stolen = self.stolen.iter().any(|stolen| stolen.pid == pid);
+        assert!(
+            self.owned.contains_key(&pid) || is_stolen && !self.kernel.contains_key(&pid),
+            "{pid} is no worker of ours"
+        );
+    }
+
+    /// How many workers are idle, and how many of those were told to stop.
+    fn idle(&self) -> (usize, usize) {
+        let idle = self.machine.workers().iter();
+        let idle: Vec<bool> = idle
+            .filter(|worker| !self.board.0.contains(&worker.index))
+            .map(|worker| worker.stopping)
+            .collect();
+        (
+            idle.len(),
+            idle.iter().filter(|&&stopping| stopping).count(),
+        )
+    }
+
+    fn is_open(&self) -> bool {
+        self.gate <= self.now && self.retry_gate <= self.now
+    }
+
+    fn set_gate(&mut self, span: Duration) {
+        self.gate = self.now.after(span);
+    }
+
+    /// Forking rests for so long at least.
+    fn close_gate(&mut self, span: Duration) {
+        self.gate = self.gate.max(self.now.after(span));
+    }
+
+    fn staggered(&mut self, pid: Pid, signal: Signal) {
+        self.forget_the_dead();
+        let now = self.now;
+        let round = self.round.as_mut().expect("a staggered action");
+        assert_eq!(round.action.send, signal, "an action of before");
+        assert!(round.next_at <= now, "before its time");
+        let (next, _) = round.left.remove(0);
+        assert_eq!(next, pid, "it was {next}'s turn");
+        round.next_at = now.after(round.action.interval);
+    }
+
+    /// Workers that the machine knows to be gone have no turn.
+    fn forget_the_dead(&mut self) {
+        let serial = &self.serial;
+        if let Some(round) = &mut self.round {
+            round
+                .left
+                .retain(|(pid, number)| serial.get(pid) == Some(number));
+        }
+    }
+
+    fn reap(&mut self) {
+        if self.kernel.is_empty() {
+            self.machine.no_children();
+            self.serial.clear();
+            return;
+        }
+        let Some(pid) = self.any_pid(|child| child.zombie.is_some()) else {
+            self.machine.none_exited();
+            return;
+        };
+        let child = self.kernel.remove(&pid).expect("a zombie");
+        let status = child.zombie.expect("a status");
+        let exit = self.machine.exited(pid, status, self.now);
+        note!(self, "{exit:?}");
+        assert_eq!((exit.pid, exit.status), (pid, status));
+        if child.is_worker {
+            let worker = self.owned.remove(&pid).expect("reported once");
+            let is_current = worker.generation == self.machine.generation();
+            let reason = match (worker.stopping, status) {
+                (true, _) => Reason::Stopped,
+                (false, 1..) if is_current => Reason::Failed,
+                _ => Reason::Ended,
+            };
+            assert_eq!(exit.reason, reason);
+            self.serial.remove(&pid);
+            self.reported(&exit, worker);
+            if reason == Reason::Failed {
+                self.close_gate(self.machine.pacing.err_respawn_interval);
+            }
+        } else {
+            assert_eq!(exit.reason, Reason::Foreign);
+        }
+    }
+
+    fn reported(&mut self, exit: &Exit, worker: Owned) {
+        assert_eq!(
+            (exit.index, exit.generation),
+            (worker.index, worker.generation)
+        );
+        self.board.0.remove(&worker.index);
+        self.ends += 1;
+    }
+
+    fn fork(&mut self, index: u32, generation: u64) {
+        assert!(self.phase == Phase::Running, "a fork outside of a run");
+        let alive = self.machine.workers().len();
+        assert!(
+            (alive as u64) < u64::from(self.machine.target),
+            "{alive} of {} workers, and one more",
+            self.machine.target
+        );
+        assert!(self.is_open(), "a fork before its time");
+        assert!(
+            self.owned.values().all(|worker| worker.index != index),
+            "two workers with index {index}"
+        );
+        assert_eq!(generation, self.machine.generation());
+        if let Policy::Spare(Spare { min, .. }) = self.machine.policy {
+            let (idle, leaving) = self.idle();
+            assert!(idle - leaving < min as usize, "enough are idle");
+        }
+        let what = if self.ending { 2 } else { self.rng.u32(0..12) };
+        match what {
+            0 => {
+                note!(self, "fork fails");
+                self.machine.fork_failed(self.now).expect("asked");
+                self.close_gate(self.machine.pacing.err_respawn_interval);
+                self.retry_gate = self.now.after(FORK_RETRY_MIN);
+            }
+            1 => {
+                note!(self, "a hook throws, and the program starts again");
+                self.begin();
+            }
+            _ => {
+                let pid = self.new_pid(true);
+                note!(self, "forked {pid}");
+                self.forks += 1;
+                assert_eq!(self.machine.forked(pid, self.now), Ok(index));
+                self.owned.insert(
+                    pid,
+                    Owned {
+                        index,
+                        generation,
+                        stopping: false,
+                    },
+                );
+                self.serial.insert(pid, self.forks);
+                self.set_gate(self.machine.pacing.spawn_interval);
+            }
+        }
+    }
+
+    /// While the host sleeps and nothing has woken it, nothing is left undone that would need it,
+    /// now or before the sleep is over.
+    fn check_sleep(&mut self) {
+        self.forget_the_dead();
+        let Some(Asleep { until, .. }) = self.asleep else {
+            return;
+        };
+        if self.woken || until.is_some_and(|until| until <= self.now) {
+            return;
+        }
+        let ends_by = |at: Time| until.is_some_and(|until| until <= at);
+        assert!(
+            self.kernel.values().all(|child| child.zombie.is_none()),
+            "a zombie, and the host sleeps"
+        );
+        if let Some(round) = &self.round {
+            assert!(
+                round.left.is_empty() || ends_by(round.next_at),
+                "nobody will send the staggered signal"
+            );
+        }
+        for stolen in &self.stolen {
+            assert!(
+                ends_by(self.now.max(stolen.at).after(Duration::from_secs(1))),
+                "nobody will notice that {} was stolen",
+                stolen.pid
+            );
+        }
+        match self.phase {
+            Phase::Outside => {}
+            Phase::Waiting => {
+                assert!(
+                    !self.machine.workers().is_empty(),
+                    "all have gone, and the host sleeps"
+                );
+                assert!(
+                    self.deadline.is_none_or(ends_by),
+                    "it sleeps past the deadline"
+                );
+            }
+            Phase::Running => {
+                assert!(self.machine.signals.first().is_none(), "a signal waits");
+                let workers = self.machine.workers();
+                let may_grow = (workers.len() as u64) < u64::from(self.machine.target);
+                let is_due = match self.machine.policy {
+                    // One that was told to stop and is found at work leaves before long, and
+                    // that is when the others are counted.
+                    Policy::Spare(_) if workers.iter().any(|worker| worker.stopping) => false,
+                    Policy::Spare(Spare { min, max }) => {
+                        let (idle, _) = self.idle();
+                        may_grow && idle < min as usize || idle > max as usize
+                    }
+                    _ => may_grow,
+                };
+                assert!(
+                    !is_due || !self.is_open() && ends_by(self.gate.max(self.retry_gate)),
+                    "the pool is not as it should be, and the host sleeps"
+                );
+            }
+        }
+    }
+
+    /// The host runs until `done`; where it sleeps and nothing wakes it, time passes.
+    fn run_until(&mut self, done: impl Fn(&World) -> bool) {
+        for _ in 0..20_000 {
+            if done(self) {
+                return;
+            }
+            if let Some(Asleep { until, .. }) = self.asleep {
+                if !self.woken {
+                    self.now = self.now.max(until.expect("it hangs"));
+                }
+            }
+            self.host();
+            self.check_sleep();
+        }
+        panic!("it does not come to an end");
+    }
+
+    fn stop_all(&mut self) {
+        while let Some(pid) = self.any_pid(|child| child.is_worker && child.zombie.is_none()) {
+            self.exit(pid, TERM);
+        }
+    }
+
+    /// TERM ends it, whatever went before; and then every worker has been reported once.
+    fn end(&mut self) {
+        self.ending = true;
+        self.set_action(TERM, Duration::ZERO);
+        self.signal(TERM);
+        if self.phase == Phase::Waiting {
+            // Whoever waits without an end waits for workers that end.
+            self.stop_all();
+        }
+        self.run_until(|world| {
+            world.phase == Phase::Outside
+                && world.machine.signals.first() != Some(TERM)
+                && !world.arrived.iter().any(|(signal, _)| *signal == TERM)
+        });
+        self.stop_all();
+        self.drain(None);
+        self.asleep = None;
+        self.run_until(|world| world.phase == Phase::Outside);
+        assert!(self.kernel.values().all(|child| !child.is_worker));
+        assert_eq!(self.forks, self.ends);
+        assert!(self.machine.workers().is_empty());
+    }
+}
+
+/// Runs one seed; prints what happened in it if it fails.
+fn simulate(seed: u64) {
+    struct Report(u64, World);
+    impl Drop for Report {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("{}seed {} fails", self.1.log, self.0);
+            }
+        }
+    }
+    let mut report = Report(seed, World::new(seed));
+    let world = &mut report.1;
+    for signal in TRAPPED {
+        let interval = if world.rng.bool() {
+            Duration::ZERO
+        } else {
+            world.span()
+        };
+        world.set_action(signal, interval);
+    }
+    for _ in 0..STEPS {
+        world.step();
+    }
+    world.end();
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is '{value}', and no number")),
+    )
+}
+
+#[test]
+fn nothing_is_lost() {
+    if let Some(seed) = number("PREFORK_SEED") {
+        simulate(seed);
+        return;
+    }
+    let first = number("PREFORK_FIRST_SEED").unwrap_or(0);
+    let seeds = number("PREFORK_SEEDS").unwrap_or(2_000);
+    for seed in first..first + seeds {
+        simulate(seed);
+    }
+    println!("{seeds} seeds of {STEPS} steps");
+}
