@@ -276,6 +276,9 @@ pf_result pf_wake(pf_t *pf);
 //
 // Manager.
 //
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
+//
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_demand(pf_t *pf, int32_t workers);
@@ -641,8 +644,8 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // Manager.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start,
-// PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start or
+// after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `worker` may be called with

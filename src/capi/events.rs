@@ -627,6 +627,9 @@ pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
 ///
 /// Manager.
 ///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
+///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
 #[unsafe(no_mangle)]
@@ -635,6 +638,12 @@ pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             inner.manager_only()?;
+            if inner.is_starting {
+                return Err(Failure {
+                    code: pf_result::PF_ERR_WRONG_STATE,
+                    message: "pf_start is running, and decides how many workers there are".into(),
+                });
+            }
             inner.machine.policy = Policy::Host;
             inner.machine.demand(workers.into());
             Ok(pf_result::PF_OK)

@@ -12,6 +12,7 @@ use super::events::{
 };
 use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
+use crate::machine::Policy;
 use crate::os::{clock, sleep, stdio};
 use pf_result::{PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
@@ -28,8 +29,8 @@ use pf_result::{PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WOR
 /// Manager.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start,
-/// PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start or
+/// after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `worker` may be called with
@@ -91,6 +92,13 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) -> pf_result {
                 return Err(Failure {
                     code: PF_ERR_WRONG_STATE,
                     message: "pf_start is running already, and this is one of its hooks".into(),
+                });
+            }
+            if starting && matches!(inner.machine.policy, Policy::Host) {
+                return Err(Failure {
+                    code: PF_ERR_WRONG_STATE,
+                    message: "this host decides by itself (pf_demand), which pf_start would do"
+                        .into(),
                 });
             }
             inner.is_starting = starting;
