@@ -415,6 +415,14 @@ fn a_host_that_decides_gets_what_it_demands_and_no_more() {
 }
 
 #[test]
+fn the_generation_can_be_set() {
+    let mut driver = started(1);
+    driver.machine.set_generation(41);
+    driver.machine.begin();
+    assert_eq!(driver.machine.generation(), 42);
+}
+
+#[test]
 fn a_wake_ends_one_wait() {
     let mut driver = started(1);
     driver.machine.wake();

@@ -491,10 +491,6 @@ impl World {
                     "it spins: a wait without length, and nobody asked for it"
                 );
                 assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
-                if let Some((low, high)) = busy {
-                    let now = self.board.0.len() as i32;
-                    self.woken |= now < low || now > high;
-                }
                 self.asleep = Some(Asleep { until, busy });
             }
             Step::Stopped(signal) => {
@@ -798,12 +794,10 @@ impl World {
                 let workers = self.machine.workers();
                 let may_grow = (workers.len() as u64) < u64::from(self.machine.target);
                 let is_due = match self.machine.policy {
-                    // One that was told to stop and is found at work leaves before long, and
-                    // that is when the others are counted.
-                    Policy::Spare(_) if workers.iter().any(|worker| worker.stopping) => false,
                     Policy::Spare(Spare { min, max }) => {
-                        let (idle, _) = self.idle();
-                        may_grow && idle < min as usize || idle > max as usize
+                        let (idle, leaving) = self.idle();
+                        let staying = idle - leaving;
+                        may_grow && staying < min as usize || staying > max as usize
                     }
                     _ => may_grow,
                 };

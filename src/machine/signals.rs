@@ -264,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn the_same_signal_again_while_start_runs_is_acted_on_though_it_was_read() {
+        let mut signals = Signals::default();
+        signals.arrived(HUP, true);
+        signals.mark_read();
+        signals.arrived(TERM, true);
+        signals.arrived(HUP, true);
+        signals.begin();
+        assert_eq!(signals.first(), Some(HUP));
+        // Another one that arrives makes what was read no less read.
+        let mut signals = Signals::default();
+        signals.arrived(HUP, true);
+        signals.mark_read();
+        signals.arrived(TERM, true);
+        signals.begin();
+        assert_eq!(signals.first(), Some(TERM));
+    }
+
+    #[test]
     fn a_store_settles_what_was_read_and_nothing_else() {
         let mut signals = Signals::default();
         signals.arrived(TERM, true);

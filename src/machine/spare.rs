@@ -43,12 +43,14 @@ pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn S
     }
     if idle - leaving < i64::from(spare.min) {
         i64::from(may_grow)
+    } else if idle - leaving > i64::from(spare.max) {
+        i64::from(spare.max) - idle
     } else {
-        -(idle - i64::from(spare.max)).max(0)
+        0
     }
 }
 
-/// The numbers of busy workers outside of which `decide` would change its mind: fewer than
+/// The numbers of busy workers outside of which `decide` may change its mind: fewer than
 /// the first, or more than the second.
 pub fn busy_bounds(
     workers: &Workers,
@@ -58,13 +60,15 @@ pub fn busy_bounds(
 ) -> (i32, i32) {
     let clamp = |n: i64| i32::try_from(n.clamp(-1, i64::from(i32::MAX))).unwrap_or(i32::MAX);
     let len = workers.len() as i64;
-    let leaving = workers
-        .iter()
-        .filter(|worker| worker.stopping && !pool.is_busy(worker.index))
-        .count() as i64;
-    let low = clamp(len - i64::from(spare.max));
+    let (mut stopping, mut leaving) = (0_i64, 0_i64);
+    for worker in workers.iter().filter(|worker| worker.stopping) {
+        stopping += 1;
+        leaving += i64::from(!pool.is_busy(worker.index));
+    }
+    let low = clamp(len - leaving - i64::from(spare.max));
     let high = if len < i64::from(target) {
-        clamp(len - leaving - i64::from(spare.min))
+        // Those at work that were told to stop will be idle before they go, and no spare ones.
+        clamp(len - stopping - i64::from(spare.min))
     } else {
         i32::MAX
     };
@@ -155,21 +159,40 @@ mod tests {
         assert_eq!(to_stop(&workers, 1, &NoStatuses), vec![2]);
     }
 
+    /// The first so many are busy, the last so many are idle and were told to stop.
+    fn check_bounds(n: i32, target: u32, busy: i32, leaving: i32) {
+        let mut workers = pool(n);
+        for pid in n - leaving + 1..=n {
+            workers.get_mut(pid).unwrap().stopping = true;
+        }
+        let indexes: Vec<u32> = (0..busy as u32).collect();
+        let statuses = Busy(&indexes);
+        let (low, high) = busy_bounds(&workers, target, SPARE.unwrap(), &statuses);
+        let wants = decide(&workers, target, SPARE, &statuses);
+        let what = format!("{n} of {target} workers, {busy} busy, {leaving} leaving");
+        assert_eq!(wants > 0, busy > high, "{what}");
+        assert_eq!(wants < 0, busy < low, "{what}");
+    }
+
     #[test]
     fn the_bounds_are_where_the_decision_changes() {
-        let all: [u32; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
         for n in 0..=12 {
             for target in [3, 8, 12, 20] {
-                let workers = pool(n);
-                for busy in 0..=n as usize {
-                    let statuses = Busy(all.get(..busy).unwrap_or(&[]));
-                    let (low, high) = busy_bounds(&workers, target, SPARE.unwrap(), &statuses);
-                    let wants = decide(&workers, target, SPARE, &statuses);
-                    let busy = busy as i32;
-                    assert_eq!(wants < 0, busy < low, "{n} workers, {busy} busy");
-                    assert_eq!(wants > 0, busy > high, "{n} workers, {busy} busy");
+                for leaving in 0..=n {
+                    for busy in 0..=n - leaving {
+                        check_bounds(n, target, busy, leaving);
+                    }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_busy_worker_that_was_told_to_stop_is_not_leaving_yet() {
+        let mut workers = pool(10);
+        workers.get_mut(1).unwrap().stopping = true;
+        let bounds = |statuses| busy_bounds(&workers, 20, SPARE.unwrap(), &statuses);
+        assert_eq!(bounds(Busy(&[])), (6, 7));
+        assert_eq!(bounds(Busy(&[0])), (7, 7));
     }
 }

@@ -95,7 +95,7 @@ sub _decide_action {
     if (my $board = _own_scoreboard($self)) {
         $board->grow($target);
         # Before the statuses are looked at: a change is seen here, or it wakes us.
-        $self->{_is_exact} = $board->watch($workers - $max,
+        $self->{_is_exact} = $board->watch($workers - $leaving - $max,
             $workers < $target ? $workers - $leaving - $min : undef);
     }
     my $spare = $workers - $self->num_active_workers;
