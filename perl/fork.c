@@ -13,6 +13,7 @@ fork_begin(pTHX_ host_t *host, SV *object)
         PERL_ASYNC_CHECK();
     block_signals(&host->mask);
     set_goal(aTHX_ host, object);
+    host->timed_out = FALSE;
     pf_demand(host->pf, 1);
     result = pf_next(host->pf, &event);
     host->is_forking = result == PF_OK && event.type == PF_EVENT_FORK;

@@ -152,7 +152,10 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
     }
     /* Once before each wait, whatever was or was not noticed: handlers come and go, and some
-     * go round %SIG. */
+     * go round %SIG. If code of the program has run since the last one, it may have ignored
+     * SIGCHLD for a while, and then the system has reaped by itself. */
+    if (blocking && !host->timed_out)
+        pf_children_changed(host->pf);
     if (blocking || !has_handler)
         pf_look_for_children(host->pf, is_ignored || (sigchld.sa_flags & SA_NOCLDWAIT));
     for (;;) {
@@ -165,6 +168,8 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         note_exits(aTHX_ host, has_handler);
         result = pf_next(host->pf, event);
         found = result == PF_OK && event->type == PF_EVENT_REAPED;
+        if (found)
+            host->timed_out = FALSE;
         if (result == PF_ERR_WRONG_PROCESS && pf_become_manager(host->pf) == PF_OK)
             continue;
         if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept

@@ -20,9 +20,9 @@ sub prints {
 }
 
 # The exit happens while the program has $SIG{CHLD} for itself, so that ours does not see it.
-# With IGNORE nobody is told at all: then it is noticed when no child is left.
+# With IGNORE nobody is told at all, and the system reaps.
+my $workers = 2;
 for my $handler (q('DEFAULT'), q('IGNORE'), 'sub { }') {
-    my $workers = $handler eq q('IGNORE') ? 1 : 2;
     prints("$handler as \$SIG{CHLD} while a worker exits in a callback", "replaced\nleft 0\n", <<"PERL");
 my (\$forks, \$pm) = (0);
 \$pm = Parallel::Prefork->new(
