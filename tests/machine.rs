@@ -348,6 +348,52 @@ fn a_reported_pid_that_was_given_out_again_stays() {
 }
 
 #[test]
+fn a_number_that_the_system_gave_out_again_tells_of_a_stolen_worker() {
+    let mut driver = started(3);
+    driver.exit(102, 0);
+    driver.next_pid = 101;
+    assert!(matches!(
+        driver.run(),
+        Step::Reaped(Exit {
+            pid: 101,
+            status: -1,
+            index: 1,
+            reason: Reason::Stolen,
+            ..
+        })
+    ));
+    assert_eq!(driver.forked[3..], [(101, 2), (102, 1)]);
+    driver.wait();
+    assert_eq!(driver.machine.workers().len(), 3);
+}
+
+#[test]
+fn a_number_that_the_host_has_seen_the_end_of_is_free() {
+    let mut driver = started(2);
+    driver.exit(101, 0);
+    assert!(matches!(
+        driver.machine.next(driver.now, &NoStatuses),
+        Ok(Step::Fork { .. })
+    ));
+    driver.machine.reaped_by_host(100, 0);
+    assert_eq!(driver.machine.forked(100, driver.now), Ok(1));
+    driver.wait();
+    assert_eq!(driver.machine.workers().len(), 2);
+}
+
+#[test]
+fn a_worker_can_be_released_once_its_end_is_known() {
+    let mut driver = started(1);
+    assert!(driver.machine.release(100).is_none());
+    driver.exit(100, 0);
+    assert_eq!(
+        driver.machine.release(100).map(|worker| worker.pid),
+        Some(100)
+    );
+    assert!(driver.machine.workers().is_empty());
+}
+
+#[test]
 fn adopting_a_worker_that_is_there_changes_its_generation_and_nothing_else() {
     let mut driver = started(2);
     driver.machine.stop_workers(1, &NoStatuses);
