@@ -64,6 +64,13 @@ for my $way (
 }
 like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, 'with a man page';
 
+# t/c-library/install.t looks closer.
+unlike ok_in_tree("make install-c PREFIX=/opt/prefork DESTDIR=$installed/c", 'make install-c')->out, qr/cargo build/,
+    '... takes the library that is there';
+my $c_files = join "\n", @{ files_in("$installed/c/opt/prefork") };
+like $c_files, qr{^\Q$_\E}m, "... and installs $_"
+    for qw(include/prefork.h lib/libprefork.so.1 lib/libprefork.a lib/pkgconfig/prefork.pc share/man/man3/prefork.3);
+
 ok_in_tree('make clean', 'make clean');
 is_deeply [grep { $_ ne 'Makefile.old' } @{ files_in($tree) }], $pristine,
     'and nothing but the sources is left';

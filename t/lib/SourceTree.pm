@@ -16,7 +16,9 @@ use ProcessTest;
 
 our @EXPORT = qw(copy_of_the_sources files_in in_dir);
 
-my @PARTS = qw(Cargo.toml Cargo.lock Makefile.PL build.rs include perl src t/01-load.t t/lib);
+my @PARTS = qw(
+    Cargo.toml Cargo.lock Changes Makefile.PL build.rs c examples include man perl script/man src t/01-load.t t/lib
+);
 
 # The folder, as an object that takes it away in the end. No product of a build is in it.
 sub copy_of_the_sources {
@@ -48,9 +50,9 @@ sub in_dir {
     my ($dir, $command, %opt) = @_;
     my $program = start_program(undef, deadline => 400, %opt,
         command => ['/bin/sh', '-c', 'cd "$1" && eval "$2"', 'sh', "$dir", "exec 2>&1; $command"]);
-    $program->wait;
-    # What the build prints may still be on its way through the pipe.
+    # A pipe that nobody reads would hold a build that prints much.
     1 while defined $program->line;
+    $program->wait;
     return $program;
 }
 

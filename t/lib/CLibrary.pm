@@ -1,0 +1,47 @@
+package CLibrary;
+
+# The C library as c/Makefile installs it, and the commands of somebody who uses it.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Temp ();
+use SourceTree;
+use Test::More;
+
+our @EXPORT = qw(installed_library shell_ok functions_in_the_header functions_on_the_list);
+
+# Runs a line of shell, which has to succeed; returns what it printed.
+sub shell_ok {
+    my ($command, $name, %env) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $run = in_dir('.', $command, env => \%env);
+    is $run->status, 0, $name or diag "$command\n", $run->out;
+    return $run->out;
+}
+
+# A folder that the library was installed into, as PREFIX; it goes when the test does.
+sub installed_library {
+    my $prefix = File::Temp->newdir('prefork-installed-XXXXXX', TMPDIR => 1);
+    my $run = in_dir('.', "make -C c install PREFIX=$prefix");
+    BAIL_OUT("make -C c install fails:\n" . $run->out) if $run->status != 0;
+    return $prefix;
+}
+
+sub functions_in_the_header {
+    my $header = _text('include/prefork.h');
+    $header =~ s{//.*}{}g;
+    return [sort $header =~ /^\w[^;{}()]*\b(pf_\w+)\(/mg];
+}
+
+sub functions_on_the_list { return [_text('c/symbols') =~ /^(\w+)$/mg] }
+
+sub _text {
+    my $file = shift;
+    open my $fh, '<', $file or die "$file: $!\n";
+    local $/;
+    return scalar readline $fh;
+}
+
+1;
