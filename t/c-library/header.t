@@ -1,0 +1,87 @@
+# The header compiles by itself, in each C and C++ that programs are written in, without a warning; and
+# a host in C++ works.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Temp ();
+use Test::More;
+
+use lib 't/lib';
+use CLibrary;
+use ProcessTest;
+use SourceTree;
+
+my $tmp      = File::Temp->newdir('prefork-header-XXXXXX', TMPDIR => 1);
+my @warnings = qw(-Wall -Wextra -Werror -pedantic -Wconversion -Wshadow);
+my %languages = (
+    c     => { flags => ['-Wstrict-prototypes'], standards => [qw(c99 c11 c17 gnu99 gnu17)] },
+    'c++' => { flags => ['-Wold-style-cast'], standards => [qw(c++11 c++14 c++17 c++20)] },
+);
+# What a system may not have.
+my %may_be_missing = map { $_ => 1 } qw(c++20 clang clang++);
+
+my $alone  = file('alone.c', qq{#include "prefork.h"\n});
+my $macros = file('macros.c', uses_of_all_macros());
+my $twice  = file('twice.c', qq{#include "prefork.h"\n#include "prefork.h"\n});
+
+for my $compiler (qw(gcc g++ clang clang++)) {
+    my $language = $compiler =~ /\+\+\z/ ? 'c++' : 'c';
+    SKIP: {
+        skip "no $compiler here", 1 if $may_be_missing{$compiler} && in_dir('.', "$compiler --version")->status != 0;
+        for my $standard (@{ $languages{$language}{standards} }) {
+            SKIP: {
+                my $command = "$compiler -x $language -std=$standard -fsyntax-only -Iinclude";
+                skip "no $standard in $compiler", 1
+                    if $may_be_missing{$standard} && in_dir('.', "$command /dev/null")->status != 0;
+                shell_ok("$command @warnings @{ $languages{$language}{flags} } $_->[0]", "$compiler -std=$standard: $_->[1]")
+                    for [$alone, 'the header alone'], [$macros, 'its macros'], [$twice, 'the header twice'];
+            }
+        }
+    }
+}
+
+my $library = abs_path('blib/arch/auto/Parallel/Prefork/libprefork.so.1');
+my ($dir)   = $library =~ m{(.*)/};
+shell_ok("g++ -std=c++11 @warnings -Wold-style-cast -Iinclude -o $tmp/host t/c-library/host.cc $library -Wl,-rpath,$dir",
+    'a host in C++ compiles');
+my $host    = start_program(undef, command => ["$tmp/host"], deadline => 60);
+my @workers = sort map { $host->line } 1, 2;
+is_deeply \@workers, ['worker 0', 'worker 1'], '... it has two workers';
+$host->signal('TERM');
+is $host->wait, 0, '... ends on TERM' or diag $host->err;
+is $host->out =~ s/^worker \d\n//mgr, <<'END', '... its hooks were called, and errors are exceptions';
+2 asked, 2 forked, sum 1
+pf_trap_signal: signal 1000 cannot be trapped
+freed
+END
+is_deeply [$host->members], [], '... and nobody is left';
+
+done_testing;
+
+# A number has to do in #if, a string where one is expected.
+sub uses_of_all_macros {
+    my @code = ('#include "prefork.h"');
+    my %value_of;
+    open my $fh, '<', 'include/prefork.h' or die $!;
+    while (<$fh>) {
+        $value_of{$1} = $2 if /^#define (PF_\w+) (.+)$/;
+    }
+    close $fh;
+    cmp_ok scalar keys %value_of, '>=', 2, 'the header has macros';
+    for my $name (sort keys %value_of) {
+        push @code, $value_of{$name} =~ /\A"/
+            ? "extern const char ${name}_in_use[sizeof(\"<\" $name \">\")];"
+            : "#if !($name >= 0)\n#error $name is no number\n#endif\nextern const char ${name}_in_use[1 + ($name >= 0)];";
+    }
+    return join "\n", @code, '';
+}
+
+sub file {
+    my ($name, $text) = @_;
+    open my $fh, '>', "$tmp/$name" or die $!;
+    print {$fh} $text;
+    close $fh or die $!;
+    return "$tmp/$name";
+}
