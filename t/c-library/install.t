@@ -69,6 +69,13 @@ my $spread_pc = "$tmp/spread/usr/lib/x86_64-linux-gnu/pkgconfig/prefork.pc";
 is shell_ok("PKG_CONFIG_SYSROOT_DIR= pkg-config --keep-system-libs --cflags --libs $spread_pc", 'pkg-config')
     =~ s/\s+\z//r, '-I/usr/include/prefork -L/usr/lib/x86_64-linux-gnu -lprefork', '... and prefork.pc says so';
 
+SKIP: {
+    skip 'no man here', 2 if in_dir('.', 'man --version')->status != 0;
+    # A page that only leads to another one.
+    like shell_ok("MANPAGER=cat man -M $tmp/spread/srv/man pf_new", 'man pf_new'), qr/pf_new.*-/s,
+        '... shows its page, wherever that is';
+}
+
 # The Perl distribution's Makefile hands on what it was given, and has a PREFIX of its own.
 SKIP: {
     skip 'no Makefile, or an old one: perl Makefile.PL', 10 if !-e 'Makefile' || -M 'Makefile' > -M 'Makefile.PL';

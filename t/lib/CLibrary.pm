@@ -25,7 +25,7 @@ sub shell_ok {
 sub installed_library {
     my $prefix = File::Temp->newdir('prefork-installed-XXXXXX', TMPDIR => 1);
     my $run = in_dir('.', "make -C c install PREFIX=$prefix");
-    BAIL_OUT("make -C c install fails:\n" . $run->out) if $run->status != 0;
+    $run->status == 0 or die "make -C c install fails:\n", $run->out;
     return $prefix;
 }
 
