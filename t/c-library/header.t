@@ -29,13 +29,15 @@ my $twice  = file('twice.c', qq{#include "prefork.h"\n#include "prefork.h"\n});
 for my $compiler (qw(gcc g++ clang clang++)) {
     my $language = $compiler =~ /\+\+\z/ ? 'c++' : 'c';
     SKIP: {
-        skip "no $compiler here", 1 if $may_be_missing{$compiler} && in_dir('.', "$compiler --version")->status != 0;
+        skip "no $compiler here", 1
+            if $may_be_missing{$compiler} && in_dir('.', "$compiler --version")->status != 0;
         for my $standard (@{ $languages{$language}{standards} }) {
             SKIP: {
                 my $command = "$compiler -x $language -std=$standard -fsyntax-only -Iinclude";
                 skip "no $standard in $compiler", 1
                     if $may_be_missing{$standard} && in_dir('.', "$command /dev/null")->status != 0;
-                shell_ok("$command @warnings @{ $languages{$language}{flags} } $_->[0]", "$compiler -std=$standard: $_->[1]")
+                $command .= " @warnings @{ $languages{$language}{flags} }";
+                shell_ok("$command $_->[0]", "$compiler -std=$standard: $_->[1]")
                     for [$alone, 'the header alone'], [$macros, 'its macros'], [$twice, 'the header twice'];
             }
         }
@@ -44,8 +46,8 @@ for my $compiler (qw(gcc g++ clang clang++)) {
 
 my $library = abs_path('blib/arch/auto/Parallel/Prefork/libprefork.so.1');
 my ($dir)   = $library =~ m{(.*)/};
-shell_ok("g++ -std=c++11 @warnings -Wold-style-cast -Iinclude -o $tmp/host t/c-library/host.cc $library -Wl,-rpath,$dir",
-    'a host in C++ compiles');
+shell_ok("g++ -std=c++11 @warnings @{ $languages{'c++'}{flags} } -Iinclude -o $tmp/host t/c-library/host.cc"
+    . " $library -Wl,-rpath,$dir", 'a host in C++ compiles');
 my $host    = start_program(undef, command => ["$tmp/host"], deadline => 60);
 my @workers = sort map { $host->line } 1, 2;
 is_deeply \@workers, ['worker 0', 'worker 1'], '... it has two workers';
@@ -73,7 +75,7 @@ sub uses_of_all_macros {
     for my $name (sort keys %value_of) {
         push @code, $value_of{$name} =~ /\A"/
             ? "extern const char ${name}_in_use[sizeof(\"<\" $name \">\")];"
-            : "#if !($name >= 0)\n#error $name is no number\n#endif\nextern const char ${name}_in_use[1 + ($name >= 0)];";
+            : "#if !($name > 0)\n#error $name is no number\n#endif\nextern const char ${name}_in_use[$name > 0];";
     }
     return join "\n", @code, '';
 }

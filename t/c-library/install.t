@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 
-use Cwd qw(getcwd);
+use Fcntl qw(S_IMODE);
 use File::Basename qw(basename);
 use File::Find ();
 use File::Temp ();
@@ -16,8 +16,7 @@ use CLibrary;
 use ProcessTest;
 use SourceTree;
 
-my $root = getcwd;
-my $tmp  = File::Temp->newdir('prefork-install-XXXXXX', TMPDIR => 1);
+my $tmp = File::Temp->newdir('prefork-install-XXXXXX', TMPDIR => 1);
 my ($version) = text('Cargo.toml') =~ /^version = "(.*)"$/m;
 
 shell_ok('make -C c', 'make -C c');
@@ -78,7 +77,8 @@ SKIP: {
 
 # The Perl distribution's Makefile hands on what it was given, and has a PREFIX of its own.
 SKIP: {
-    skip 'no Makefile, or an old one: perl Makefile.PL', 10 if !-e 'Makefile' || -M 'Makefile' > -M 'Makefile.PL';
+    skip 'no Makefile, or an old one: perl Makefile.PL', 10
+        if !-e 'Makefile' || -M 'Makefile' > -M 'Makefile.PL';
     shell_ok("make install-c PREFIX=/opt/prefork DESTDIR=$tmp/from-perl", 'make install-c');
     is_deeply found_in("$tmp/from-perl/opt/prefork"), \%installed, '... installs the same';
     shell_ok("make uninstall-c PREFIX=/opt/prefork DESTDIR=$tmp/from-perl", 'make uninstall-c');
@@ -181,7 +181,7 @@ sub found_in {
     my %found;
     for my $file (@{ files_in($dir) }) {
         my $path = "$dir/$file";
-        $found{$file} = -l $path ? '-> ' . readlink $path : sprintf '%04o', (stat $path)[2] & 07777;
+        $found{$file} = -l $path ? '-> ' . readlink $path : sprintf '%04o', S_IMODE((stat $path)[2]);
     }
     return \%found;
 }
@@ -189,13 +189,15 @@ sub found_in {
 sub directories_closed_to_others {
     my $dir = shift;
     my @closed;
-    File::Find::find({ no_chdir => 1, wanted => sub { push @closed, $_ if -d && ((stat)[2] & 0755) != 0755 } }, $dir);
+    my $look = sub { push @closed, $_ if -d && (S_IMODE((stat)[2]) & oct 755) != oct 755 };
+    File::Find::find({ no_chdir => 1, wanted => $look }, $dir);
     return @closed;
 }
 
 sub times_in {
     my %time;
-    File::Find::find({ no_chdir => 1, wanted => sub { $time{$_} = join ' ', (Time::HiRes::lstat $_)[9, 10] } }, @_);
+    my $look = sub { $time{$_} = join ' ', (Time::HiRes::lstat $_)[9, 10] };
+    File::Find::find({ no_chdir => 1, wanted => $look }, @_);
     return \%time;
 }
 

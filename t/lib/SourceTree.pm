@@ -17,7 +17,8 @@ use ProcessTest;
 our @EXPORT = qw(copy_of_the_sources files_in in_dir);
 
 my @PARTS = qw(
-    Cargo.toml Cargo.lock Changes Makefile.PL build.rs c examples include man perl script/man src t/01-load.t t/lib
+    Cargo.toml Cargo.lock Changes Makefile.PL build.rs c examples include man perl script/man src t/01-load.t
+    t/lib tests
 );
 
 # The folder, as an object that takes it away in the end. No product of a build is in it.
