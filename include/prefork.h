@@ -1,4 +1,17 @@
 // libprefork: a prefork manager. Generated from src/capi; do not edit.
+//
+// The manual is prefork(3); each function has a page under its own name. What holds for all:
+//
+// - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
+//   threads and signal handlers may call as well.
+// - Time-outs and intervals are seconds; a negative time-out never passes.
+// - What a function writes for the caller is written only if it succeeds. Strings that are
+//   returned are the library's.
+// - "Called by:" says where a call is in place: in the manager (the process that called pf_new), in
+//   a worker (a process that was forked for a FORK event), in a hook (which runs in the manager), in a
+//   signal handler, in another thread than the one that uses the handle. In the wrong process a call
+//   that returns a pf_result returns PF_ERR_WRONG_PROCESS. PF_ERR_PANIC, which any of them may
+//   return, is not repeated.
 
 #ifndef PREFORK_H
 #define PREFORK_H
@@ -102,35 +115,43 @@ typedef struct {
   uint64_t reserved[8];
 } pf_event;
 
-// Called in the manager, before each fork.
+// Called in the manager before each fork, with the `data` of pf_set_before_fork. Trapped
+// signals are blocked meanwhile.
 typedef void (*pf_before_fork_fn)(pf_t *pf, void *data);
 
-// Called in the manager, after each fork, with the new worker's pid.
+// Called in the manager after each fork that has succeeded, with the `pid` of the new
+// worker, which runs already, and the `data` of pf_set_after_fork.
 typedef void (*pf_after_fork_fn)(pf_t *pf, int32_t pid, void *data);
 
-// Called in the manager for each child that was reaped; the event is valid during the call.
+// Called in the manager for each child that was reaped, with its REAPED event as `exit`,
+// which is valid during the call, and the `data` of pf_set_on_child_reap.
 typedef void (*pf_on_child_reap_fn)(pf_t *pf, const pf_event *exit, void *data);
 
-// Called in the manager when forks fail, at most once a second: errno of the last failure,
-// and how many there were since the last call.
+// Called in the manager when forks fail, once a second at most: `error` is errno(3) of the
+// last failure, `failures` is how many there were since the last call, and `data` is that of
+// pf_set_on_fork_failure.
 typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures, void *data);
 
-// A worker's code. What it returns is the exit status of the worker.
+// A worker's code. What it returns is the exit status of the worker. `data` is what pf_start
+// was given; of the functions on `pf`, those that a worker may call are in place.
 typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// The meaning of a result code, in English; never null, not to be freed.
+// The meaning of a result `code`, in English; "unknown result code" for a number that is
+// none. Never null, not to be freed.
 //
-// Any process, any thread, signal handlers too.
+// Called by: manager, worker, hook, signal handler, other thread.
 const char *pf_strerror(int32_t code);
 
 // What the last failing call on this handle had to say: what was wrong, with its value.
-// Empty before the first failure; never null. Valid until the next call on the handle.
+// Empty before the first failure; never null, not to be freed. Valid until the next call on
+// the handle. No message is left by PF_ERR_NULL, by pf_signal and pf_wake, and by functions
+// that have no manager's handle.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -138,143 +159,178 @@ const char *pf_error_message(const pf_t *pf);
 
 // Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 // A trapped signal that arrived before, and that the program has not read
-// (pf_signal_received), ends it at once. After a fork of the host's own, the process that
-// calls this becomes the manager of an empty pool.
+// (pf_signal_received), ends it at once. A FORK event that waits for its answer is
+// withdrawn. In a process that the host has forked by itself it does what pf_become_manager
+// does, first.
 //
-// Manager.
+// Called by: manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM as pf_become_manager.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_begin(pf_t *pf);
 
-// After a fork of the host's own, makes this process the manager of an empty pool; the
-// workers, the scoreboard and the descriptors stay with the process that has them. pf_begin
-// does it too. In the manager itself it does nothing.
+// After a fork of the host's own, makes this process the manager of an empty pool, with the
+// same settings and trapped signals; the workers, the scoreboard and the descriptors stay
+// with the process that has them. pf_begin does it too. In the manager itself it does
+// nothing.
 //
-// Any process but a worker.
+// Called by: manager. Also by a process that the host has forked by itself, which has to
+// call it before all others.
 //
 // # Errors
-// PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be trapped again.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be
+// trapped again (pipe2(2), sigaction(2)).
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_become_manager(pf_t *pf);
 
-// Goes on with the run that pf_begin began, after pf_rest or pf_drain.
+// Goes on with the run that pf_begin began, after pf_rest, pf_drain or a STOPPED event: the
+// pool is kept full again, and the generation stays what it is.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_run(pf_t *pf);
 
-// No worker is forked from now on; pf_next reaps and sends what is due.
+// No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
+// is due. A new handle rests until pf_begin.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_rest(pf_t *pf);
 
 // No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
-// seconds have passed (TIMED_OUT; negative: never).
+// seconds have passed (TIMED_OUT; negative: never). Another call sets another time. Nobody
+// is signalled by this. After either event the manager rests (pf_rest).
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_drain(pf_t *pf, double timeout);
 
-// The next event, into `event`. It never blocks and never forks. After a FORK event, answer
-// before the next call.
+// The next event, into `event`. It never blocks, never forks and calls nothing of the
+// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
+// and sends by kill(2).
 //
-// Manager.
+// Called by: manager.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer,
-// PF_ERR_WRONG_PROCESS in a worker.
+// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer, PF_ERR_WRONG_PROCESS
+// in a worker.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `event` is null or can be
 // written to.
 pf_result pf_next(pf_t *pf, pf_event *event);
 
-// Answers FORK with what fork(2) returned: the pid in the parent, 0 in the child. The
-// child gets the default disposition of every signal that pf_trap_signal trapped, and both
-// get back the signal mask that they had before the event.
+// Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
+// the worker. The worker gets the default action of every signal that pf_trap_signal trapped
+// and of a watched SIGCHLD (sigaction(2)), and both get back the signal mask that they had
+// before the event. In the worker it is async-signal-safe.
 //
-// Manager; the new worker.
+// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 //
 // # Errors
-// PF_ERR_WRONG_STATE if no FORK event waits for an answer, PF_ERR_INVALID_ARGUMENT for a
-// negative pid: that is pf_fork_failed's.
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer,
+// PF_ERR_INVALID_ARGUMENT for a negative `pid`: call pf_fork_failed then.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_forked(pf_t *pf, int32_t pid);
 
-// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 50 ms at
-// least. `report` (null is allowed) is set to the number of failures that should be reported
-// now: 0 if one was reported less than a second ago, otherwise those since then.
+// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
+// at least. `report` (null is allowed) is set to the number of failures that should be
+// reported now: 0 if one was reported less than a second ago, otherwise those since then.
+// Look at errno(3) before.
 //
-// Manager.
+// Called by: manager.
 //
 // # Errors
-// PF_ERR_WRONG_STATE if no FORK event waits for an answer.
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `report` is null or can be
 // written to.
 pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
 
-// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks; if
-// it finds no child that has exited, it looks whether somebody else has reaped a worker.
+// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
+// for children that have exited, and for workers that somebody else has reaped.
 //
-// Manager.
+// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
+// that the host comes to this.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_children_changed(pf_t *pf);
 
 // Tells that children may have exited without a notice, because SIGCHLD had its default
-// disposition for a while; with `each_worker`, that it was ignored, so that the system may
-// have reaped them by itself. The next pf_next looks.
+// disposition for a while; with a true `each_worker`, that it was ignored, so that the
+// system may have reaped them by itself. The next pf_next looks, in the latter case for each
+// worker by its pid (waitid(2)).
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_look_for_children(pf_t *pf, bool each_worker);
 
-// Lets the library handle SIGCHLD: the descriptor of WAIT then tells of children too.
+// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
+// children too. A handler that the program had before is still called. pf_wait, pf_start and
+// pf_wait_all_children call this by themselves.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_SYSTEM if there is no descriptor left for the pipe.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if there is no descriptor left for the
+// pipe (pipe2(2)).
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_watch_children(pf_t *pf);
 
-// Ends a wait that is under way, and gives the next WAIT a time-out of 0: something has
-// changed that the host wants looked at.
+// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
+// has changed that the host wants looked at. A wait that has no descriptor ends by a signal
+// only.
 //
-// Manager: its hooks, its signal handlers, any thread. Async-signal-safe.
+// Called by: manager, hook, signal handler, other thread.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker. No message is left.
 //
 // # Safety
 // `pf` is null or a live handle.
 pf_result pf_wake(pf_t *pf);
 
-// The host decides by itself: how many workers there are, when they are forked, and when a run
-// ends. More than 0 asks the next pf_next for a FORK, which it gives unless a fork has just
-// failed; 0 or less for none. From the first call on max_workers, spawn_interval and
-// err_respawn_interval mean nothing to the library, and STOPPED does not come.
+// From the first call on the host decides by itself: how many workers there are, when they
+// are forked, and when a run ends. A positive number of `workers` asks the next pf_next for
+// a FORK, one, which it gives unless a fork has just failed; 0 or less asks for none. From
+// then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
+// STOPPED does not come, and pf_start is refused.
 //
-// Manager.
+// Called by: manager. In its hooks too, but for those of pf_start.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
@@ -283,109 +339,140 @@ pf_result pf_wake(pf_t *pf);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_demand(pf_t *pf, int32_t workers);
 
-// Forking rests for so many seconds from now on, 0 for not at all; this replaces what was
-// set before.
+// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
+// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for a negative number or one that is none.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
+// number.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_defer_spawn(pf_t *pf, double rest);
 
-// The seconds that forking still rests; 0 if a worker may be forked now.
+// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
+// handle.
 //
-// Manager.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 double pf_spawn_delay(const pf_t *pf);
 
 // Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
-// signal trapped. Returns null if it cannot. Free it with pf_free.
+// signal trapped, no handler installed. Returns null if it cannot. Free it with pf_free.
 //
-// Any process.
+// Called by: manager, worker, hook, other thread. A worker becomes the manager of workers of
+// its own by this.
 pf_t *pf_new(void);
 
-// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that
-// pf_trap_signal trapped get back the handlers that they had before, if no other manager
-// traps them.
+// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
+// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
+// manager handles them and the program has not installed others since. In a worker, handlers
+// stay as they are.
 //
-// Manager and workers; not from a hook of the same handle.
+// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
+// it.
 //
 // # Safety
-// `pf` is null or a live handle that nobody uses now or later.
+// `pf` is null or a live handle that nobody uses now or later, signal handlers included.
 void pf_free(pf_t *pf);
 
-// The version of the library, as in "1.0.0"; never null, not to be freed.
+// The version of the library that runs, as in "1.0.0"; never null, not to be freed.
 //
-// Any process, any thread.
+// Called by: manager, worker, hook, signal handler, other thread.
 const char *pf_version(void);
 
-// Sets the number of workers to keep (10); with spare workers, the most there may be. It
-// takes effect at once, in a running pf_start too; a lower one stops nobody.
+// Sets the number of `workers` to keep (10); with spare workers, the most there may be. It
+// takes effect at once, in a running pf_start too. A lower number stops nobody: workers that
+// end are not replaced until there are fewer. With 0 none is forked.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_max_workers(pf_t *pf, uint32_t workers);
 
-// The number of workers to keep; 0 for a null handle.
+// The number of workers to keep, as pf_set_max_workers has set it; 0 for a null handle.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 uint32_t pf_max_workers(const pf_t *pf);
 
-// Sets the seconds between two forks (0), also after a worker was told to stop.
+// Sets the seconds between two forks to `interval` (0). The same pause is made after a
+// worker was told to stop as one too many.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
+// not a number.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_spawn_interval(pf_t *pf, double interval);
 
-// Sets the seconds that forking rests after a worker of the current generation failed, or a
-// fork did (1). After a failed fork the rest is 50 ms at least.
+// Sets the seconds that forking rests after a failure to `interval` (1): after a worker of
+// the current generation has ended with a status that is not 0 or was killed, or a fork has
+// failed. After a failed fork the rest is 0.05 seconds at least.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
+// not a number.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
 
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
-// all; the surplus is sent `stop_signal`. Needs a scoreboard (pf_set_scoreboard), without
-// which every worker counts as idle. A `min` of 0 goes back to a fixed number.
+// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
+// (pf_set_scoreboard), without which every worker counts as idle. With a `min` of 0 it is a
+// fixed number again.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `max` is less than `min`, or
+// `stop_signal` is no signal.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t stop_signal);
 
-// Traps a signal: it ends pf_start, and each worker is sent `send` (0: nothing), all at once
-// or, with an `interval` above 0, one every so many seconds during later calls. Works from
-// the moment of the call; workers get the signal's default disposition. A second call
-// for the same signal replaces the action.
+// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
+// the process group that the worker leads), all at once or, with an `interval` above 0, one
+// worker every so many seconds during later calls. Works from the moment of the call, by
+// sigaction(2) with SA_RESTART; workers get the signal's default action. A second call for
+// the same signal replaces what is sent.
 //
 // Not for a host that owns its handlers and calls pf_signal: never both for one signal.
 //
-// Manager, before pf_start or in a hook.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` cannot be trapped
+// (SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, or none), `send` is no signal, or
+// `interval` is negative or not a number, PF_ERR_SYSTEM if pipe2(2) or sigaction(2) fails.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval);
 
-// Sets whether children that are not workers are reaped too (true), and reported with
-// PF_REASON_FOREIGN. With false they are left to the code that forked them, for programs where
-// somebody else waits for children of their own: popen(3), system(3), a library.
+// Sets whether children that are not workers are reaped too: if `reap` is true, as in a new
+// handle, they are, and are reported with PF_REASON_FOREIGN; if it is false they are left to
+// the code that forked them. For programs where somebody else waits for children of their
+// own: popen(3), system(3), a library.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
@@ -394,48 +481,65 @@ pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
 
-// Sets what pf_start calls in the manager before each fork.
+// Sets the `hook` that pf_start calls in the manager before each fork, with `data`; null for
+// none.
 //
-// Manager, its hooks. The hook may be null, for none.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `hook` may be called with
 // `data` as long as the handle lives.
 pf_result pf_set_before_fork(pf_t *pf, pf_before_fork_fn hook, void *data);
 
-// Sets what pf_start calls in the manager after each fork.
+// Sets the `hook` that pf_start calls in the manager after each fork, with `data`; null for
+// none.
 //
-// Manager, its hooks. The hook may be null, for none.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `hook` may be called with
 // `data` as long as the handle lives.
 pf_result pf_set_after_fork(pf_t *pf, pf_after_fork_fn hook, void *data);
 
-// Sets what pf_start and pf_wait_all_children call for each child that was reaped.
+// Sets the `hook` that pf_start and pf_wait_all_children call for each child that was
+// reaped, with `data`; null for none.
 //
-// Manager, its hooks. The hook may be null, for none.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `hook` may be called with
 // `data` as long as the handle lives.
 pf_result pf_set_on_child_reap(pf_t *pf, pf_on_child_reap_fn hook, void *data);
 
-// Sets what pf_start calls when forks fail, at most once a second.
+// Sets the `hook` that pf_start calls when forks fail, once a second at most, with `data`;
+// null for none.
 //
-// Manager, its hooks. The hook may be null, for none.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `hook` may be called with
 // `data` as long as the handle lives.
 pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *data);
 
-// Makes a scoreboard for `slots` workers. With a path it is in a file of that name, which
-// must not exist, of mode 0600, one line of 16 bytes a worker: status, pid, newline. With
-// null it is in memory. Make it before the workers are forked. Returns null with errno
-// set if it cannot. Free it with pf_scoreboard_free.
+// Makes a scoreboard for as many workers as there are `slots`. With a `path` it is in a file
+// of that name, which must not exist, of mode 0600, one line of 16 bytes a worker: status,
+// pid, newline. With null it is in memory. Make it before the workers are forked. Returns
+// null with errno(3) set if it cannot (open(2), mmap(2); EINVAL for more than 1,048,576
+// slots). Free it with pf_scoreboard_free.
 //
-// Manager.
+// Called by: manager, worker, hook, other thread.
 //
 // # Safety
 // `path` is null or a string that ends with NUL.
@@ -443,68 +547,72 @@ pf_scoreboard_t *pf_scoreboard_new(const char *path, uint32_t slots);
 
 // Frees a scoreboard; null is allowed. Other processes keep theirs, and a file stays.
 //
-// Any process that has it.
+// Called by: manager, worker, hook. Not before the handle that has it is freed, or has
+// another one.
 //
 // # Safety
-// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or later.
+// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or
+// later.
 void pf_scoreboard_free(pf_scoreboard_t *scoreboard);
 
-// Makes room for `slots` workers in all.
+// Makes room for `slots` workers in all, for a larger pf_set_max_workers; workers that run
+// already see it. A scoreboard never shrinks.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM (with errno set) if
-// the file cannot be made longer.
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM with
+// errno(3) set if the file cannot be made longer.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 pf_result pf_scoreboard_grow(pf_scoreboard_t *scoreboard, uint32_t slots);
 
-// The number of slots.
+// The number of slots; 0 for a null pointer.
 //
-// Any process that has it.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
 
 // This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
-// that is free (a worker passes its pf_worker_index), of the first free one otherwise.
+// that is free, of the first free one otherwise. A worker of a manager passes its
+// pf_worker_index: the manager looks there.
 //
-// Worker.
+// Called by: worker. Once, before it sets a status.
 //
 // # Errors
-// PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard, uint32_t hint);
 
-// Sets the status of this process, a character: '_' is idle, '.' means no worker and is
+// Sets the `status` of this process, a character: '_' is idle, '.' means no worker and is
 // not for workers to set, any other is busy.
 //
-// Worker.
+// Called by: worker.
 //
 // # Errors
-// PF_ERR_WRONG_STATE if this process owns no slot.
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
 
-// Frees the slot of a process that was reaped. Returns whether it had one.
+// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard, int32_t pid);
 
-// Writes the status of each slot into `statuses`, `len` at most, and returns the number of
-// slots.
+// Writes the status of each slot into `statuses` (null is allowed), `len` bytes at most and
+// without a NUL at the end, and returns the number of slots.
 //
-// Any process that has it.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now; `statuses` has
@@ -513,156 +621,174 @@ size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, si
 
 // From now on a worker whose change of status makes the number of busy workers less than
 // `low` or more than `high` wakes the manager of pf_set_scoreboard, once. For hosts that
-// decide by themselves (pf_demand). Call it, then look at the statuses: a change is seen there
-// or it wakes. Returns whether the number of busy workers is known to be exact; if not
-// (a worker was killed in the middle of a change), call again within a second or so.
+// decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
+// the statuses: a change is seen there or it wakes. Returns whether the number of busy
+// workers is known to be exact; if not (a worker was killed in the middle of a change), call
+// again within a second or so.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard, int32_t low, int32_t high);
 
-// Gives the manager the scoreboard of its workers: it tells who is idle, and its changes end
-// a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
+// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
+// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
 //
-// Manager, before its workers are forked.
+// Called by: manager, hook. Before the workers are forked that are to use it.
 //
 // # Errors
-// PF_ERR_SYSTEM if there is no descriptor left for the pipe, PF_ERR_WRONG_PROCESS.
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is
+// no descriptor left for the pipe (pipe2(2)).
 //
 // # Safety
-// `pf` is null or a live handle that no other thread uses now; so is `scoreboard`.
+// `pf` is null or a live handle that no other thread uses now; `scoreboard` is null or a
+// live scoreboard.
 pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
 
-// Tells of a trapped signal, where the host owns the handler; a wait that is under way
-// elsewhere ends. Equal signals that have not been acted on are one.
+// Tells that `signal` has arrived, where the host owns the handler; it counts as trapped. A
+// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
+// have not been acted on are one. It keeps errno(3).
 //
-// Manager: its signal handlers, any thread. Async-signal-safe.
+// Called by: manager, hook, signal handler, other thread.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's, PF_ERR_WRONG_PROCESS
-// in a worker.
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's,
+// PF_ERR_WRONG_PROCESS in a worker. No message is left.
 //
 // # Safety
 // `pf` is null or a live handle.
 pf_result pf_signal(pf_t *pf, int32_t signal);
 
 // The signal that the program is to know of, and 0 if there is none: the one that ended the
-// run last or, since then, the first that arrived. The program has read it by this call,
-// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
+// run last or, once that was read, the one that arrived last. By this call the program has
+// read it, so the next pf_begin or pf_start clears it; what arrives and is not read ends the
+// next run at once.
 //
-// Manager.
+// Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 int32_t pf_signal_received(pf_t *pf);
 
-// The same without reading it.
+// What pf_signal_received would return, without reading it: the next run still ends by it.
 //
-// Manager.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 int32_t pf_peek_signal(pf_t *pf);
 
-// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
-// means something to the host. What the program had read is settled by this; a trapped
-// signal that it has not read keeps waiting.
+// Stores `value` as what pf_signal_received returns: a signal, 0 for none, or any other
+// number that means something to the host. What the program had read is settled by this; a
+// trapped signal that it has not read keeps waiting.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_signal_received(pf_t *pf, int32_t value);
 
-// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
+// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
 // returns it next.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_take_signal(pf_t *pf, int32_t signal);
 
-// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
+// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
 // return it.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_drop_signal(pf_t *pf, int32_t signal);
 
 // If the program knows of no signal, or has read the one that it knows of, and another one
-// waits, that one is what it reads next; returns what that is. For programs that wait and
-// poll between runs, and for hosts that act on signals by themselves.
+// waits, that one is what it reads next. Returns what pf_signal_received would return then.
+// For programs that wait and poll between runs, and for hosts that act on signals by
+// themselves.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 int32_t pf_show_next_signal(pf_t *pf);
 
-// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
-// negative signal goes to the process groups that they lead. Nobody but children of
-// this process that have not been reaped is signalled.
+// Sends `signal` to each worker at once (kill(2)), in the order in which their pids sort as
+// strings; a negative one goes to the process groups that they lead, 0 only checks. Nobody
+// but children of this process that have not been reaped is signalled.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
-// PF_ERR_SYSTEM if a worker may not be signalled; the others were. PF_ERR_WRONG_PROCESS.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist,
+// PF_ERR_SYSTEM if a worker may not be signalled, because it runs as another user; the
+// others were.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
 
-// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
-// later calls of pf_next. It replaces one that is still under way.
+// Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during
+// later calls of pf_next, pf_start and pf_wait_all_children. Workers that are forked later
+// are not sent it. It replaces one that is still under way.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
-// or no number, PF_ERR_WRONG_PROCESS.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist, or
+// `interval` is negative or not a number.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 
 // Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
-// them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
-// workers signalled as pf_trap_signal said; call it again to go on with a new generation.
+// them. Returns PF_OK in the manager, with the signal in pf_signal_received and the workers
+// signalled as pf_trap_signal said; call it again to go on with a new generation.
 //
-// Each worker runs `worker` and exits with what that returns, by exit(3). Without a
-// function, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
+// Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
+// `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 //
-// stdio is flushed before each fork, so that nothing is printed twice: all streams, and where the
-// process has other threads stdout and stderr, as long as no thread holds them.
+// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
+// where the process has other threads stdout and stderr, as long as no thread holds them.
+// SIGCHLD is watched as by pf_watch_children.
 //
-// Manager.
+// Called by: manager.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start or
-// after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a
+// hook of a pf_start or after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `worker` may be called with
 // `data` in the workers.
 pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
 
-// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that WAIT
-// asks for, of `timeout` seconds in all at most (negative: for ever). When the time is over it is
-// a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread
-// blocks them.
+// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that
+// WAIT asks for (poll(2)), of `timeout` seconds in all at most (negative: for ever). When
+// the time is over it is a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the
+// sleep even if the thread blocks them.
 //
 // For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
 //
-// Manager.
+// Called by: manager.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for a time-out that is no number, those of pf_watch_children, those of
+// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, those of pf_watch_children, those of
 // pf_next.
 //
 // # Safety
@@ -670,9 +796,10 @@ pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
 // written to.
 pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 
-// Ends a worker with exit(code). It does not return, unless the call fails.
+// Ends a worker with exit(3) and `code` as its status. It does not return, unless the call
+// fails.
 //
-// Worker.
+// Called by: worker.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager.
@@ -681,25 +808,27 @@ pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_finish(pf_t *pf, int32_t code);
 
-// Waits until every worker has exited, for `timeout` seconds at most (negative: for ever),
-// reaps them, and sets `left` (null is allowed) to the number that is left. Nobody is
-// signalled by this, but a staggered signal goes on.
+// Waits until every worker has ended, for `timeout` seconds at most (negative: for ever),
+// reaps them, and sets `left` (null is allowed) to the number that is left: 0, unless the
+// time is over. Nobody is signalled by this, but a staggered signal goes on. Trapped signals
+// wait meanwhile, for pf_show_next_signal or the next run.
 //
-// Manager, its hooks on_child_reap and after_fork.
+// Called by: manager, hook. Of the hooks only from on_child_reap and after_fork.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_INVALID_ARGUMENT for a time-out that
-// is no number.
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in the
+// hook before_fork, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, PF_ERR_SYSTEM if
+// SIGCHLD cannot be watched.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `left` is null or can be
 // written to.
 pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
 
-// The number of workers: those alive, and the one whose reap is being reported. In a worker,
+// The number of workers: those alive, and the one whose end is being reported. In a worker,
 // as many as there were when it was forked. 0 for a null handle.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -708,26 +837,26 @@ size_t pf_num_workers(const pf_t *pf);
 // The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
 // of them, whatever comes and goes meanwhile.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 int32_t pf_next_worker(const pf_t *pf, int32_t pid);
 
-// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
+// Returns whether `pid` is a worker's; if so, `generation` (null is allowed) is set to the
 // generation that it was forked in.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
-// `pf` is null or a live handle that no other thread uses now; `generation` is null or
-// can be written to.
+// `pf` is null or a live handle that no other thread uses now; `generation` is null or can
+// be written to.
 bool pf_worker_generation(const pf_t *pf, int32_t pid, uint64_t *generation);
 
-// In the manager the current generation: 0 before the first start, one more with each. In
-// a worker the generation that it was forked in.
+// In the manager the current generation: 0 before the first run, one more with each. In a
+// worker the generation that it was forked in. 0 for a null handle.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -736,77 +865,86 @@ uint64_t pf_generation(const pf_t *pf);
 // In a worker its index: the lowest number from 0 that no other worker had when it was
 // forked. -1 in the manager, and for a null handle.
 //
-// Manager and workers.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 int32_t pf_worker_index(const pf_t *pf);
 
-// Sets the current generation.
+// Sets the current generation to `generation`; workers that are forked from now on belong to
+// it.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_generation(pf_t *pf, uint64_t generation);
 
-// The number of workers that were told to stop, are still there, and are idle by the
-// scoreboard.
+// The number of workers that were told to stop as one too many, are still there, and are
+// idle by the scoreboard.
 //
-// Manager.
+// Called by: manager, worker, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 size_t pf_num_stopping(const pf_t *pf);
 
-// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
-// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
-// of those that were sent it now.
+// Sends `signal` to as many workers as it takes for `surplus` of them to be on their way
+// out: idle ones by the scoreboard, of the oldest generation first, each only once ever.
+// `told` (null is allowed) is set to the number of those that were sent it now.
 //
-// Manager, its hooks.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `told` is null or can be
 // written to.
 pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
 
-// Enters a process that the host forked by itself as a worker of `generation`. A worker that
-// is there already only changes its generation.
+// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
+// worker that is there already only changes its generation.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `pid` is not positive.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
 
-// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
-// the pool as after a REAPED event.
+// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
+// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event.
+// Nothing happens if there is no such worker.
 //
-// Manager.
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_worker_reaped(pf_t *pf, int32_t pid, int32_t status);
 
-// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
-// when it exits it is reported as a foreign child. Returns whether there was one.
+// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
+// more, and when it exits it is reported as a foreign child. Returns whether there was one.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
 bool pf_forget_worker(pf_t *pf, int32_t pid);
 
-// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
-// next pf_next does. A worker that is alive stays. Returns whether there was one.
+// Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
+// otherwise the next pf_next does. A worker that is alive stays. Returns whether there was
+// one.
 //
-// Manager.
+// Called by: manager, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.

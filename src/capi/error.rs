@@ -202,9 +202,10 @@ pub(super) unsafe fn with<R: Fallback>(
     }
 }
 
-/// The meaning of a result code, in English; never null, not to be freed.
+/// The meaning of a result `code`, in English; "unknown result code" for a number that is
+/// none. Never null, not to be freed.
 ///
-/// Any process, any thread, signal handlers too.
+/// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn pf_strerror(code: i32) -> *const c_char {
     // An integer, not the enum: C may pass any number.
@@ -224,9 +225,11 @@ pub extern "C" fn pf_strerror(code: i32) -> *const c_char {
 }
 
 /// What the last failing call on this handle had to say: what was wrong, with its value.
-/// Empty before the first failure; never null. Valid until the next call on the handle.
+/// Empty before the first failure; never null, not to be freed. Valid until the next call on
+/// the handle. No message is left by PF_ERR_NULL, by pf_signal and pf_wake, and by functions
+/// that have no manager's handle.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.

@@ -315,10 +315,14 @@ const RECHECK_CHILDREN: f64 = 1.0;
 
 /// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 /// A trapped signal that arrived before, and that the program has not read
-/// (pf_signal_received), ends it at once. After a fork of the host's own, the process that
-/// calls this becomes the manager of an empty pool.
+/// (pf_signal_received), ends it at once. A FORK event that waits for its answer is
+/// withdrawn. In a process that the host has forked by itself it does what pf_become_manager
+/// does, first.
 ///
-/// Manager.
+/// Called by: manager.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM as pf_become_manager.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -341,14 +345,17 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
     }
 }
 
-/// After a fork of the host's own, makes this process the manager of an empty pool; the
-/// workers, the scoreboard and the descriptors stay with the process that has them. pf_begin
-/// does it too. In the manager itself it does nothing.
+/// After a fork of the host's own, makes this process the manager of an empty pool, with the
+/// same settings and trapped signals; the workers, the scoreboard and the descriptors stay
+/// with the process that has them. pf_begin does it too. In the manager itself it does
+/// nothing.
 ///
-/// Any process but a worker.
+/// Called by: manager. Also by a process that the host has forked by itself, which has to
+/// call it before all others.
 ///
 /// # Errors
-/// PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be trapped again.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be
+/// trapped again (pipe2(2), sigaction(2)).
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -367,9 +374,13 @@ pub unsafe extern "C" fn pf_become_manager(pf: *mut pf_t) -> pf_result {
     }
 }
 
-/// Goes on with the run that pf_begin began, after pf_rest or pf_drain.
+/// Goes on with the run that pf_begin began, after pf_rest, pf_drain or a STOPPED event: the
+/// pool is kept full again, and the generation stays what it is.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -385,9 +396,13 @@ pub unsafe extern "C" fn pf_run(pf: *mut pf_t) -> pf_result {
     }
 }
 
-/// No worker is forked from now on; pf_next reaps and sends what is due.
+/// No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
+/// is due. A new handle rests until pf_begin.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -404,9 +419,13 @@ pub unsafe extern "C" fn pf_rest(pf: *mut pf_t) -> pf_result {
 }
 
 /// No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
-/// seconds have passed (TIMED_OUT; negative: never).
+/// seconds have passed (TIMED_OUT; negative: never). Another call sets another time. Nobody
+/// is signalled by this. After either event the manager rests (pf_rest).
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -427,14 +446,15 @@ pub unsafe extern "C" fn pf_drain(pf: *mut pf_t, timeout: f64) -> pf_result {
     }
 }
 
-/// The next event, into `event`. It never blocks and never forks. After a FORK event, answer
-/// before the next call.
+/// The next event, into `event`. It never blocks, never forks and calls nothing of the
+/// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
+/// and sends by kill(2).
 ///
-/// Manager.
+/// Called by: manager.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer,
-/// PF_ERR_WRONG_PROCESS in a worker.
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer, PF_ERR_WRONG_PROCESS
+/// in a worker.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
@@ -456,15 +476,16 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
     }
 }
 
-/// Answers FORK with what fork(2) returned: the pid in the parent, 0 in the child. The
-/// child gets the default disposition of every signal that pf_trap_signal trapped, and both
-/// get back the signal mask that they had before the event.
+/// Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
+/// the worker. The worker gets the default action of every signal that pf_trap_signal trapped
+/// and of a watched SIGCHLD (sigaction(2)), and both get back the signal mask that they had
+/// before the event. In the worker it is async-signal-safe.
 ///
-/// Manager; the new worker.
+/// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 ///
 /// # Errors
-/// PF_ERR_WRONG_STATE if no FORK event waits for an answer, PF_ERR_INVALID_ARGUMENT for a
-/// negative pid: that is pf_fork_failed's.
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer,
+/// PF_ERR_INVALID_ARGUMENT for a negative `pid`: call pf_fork_failed then.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -498,14 +519,15 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
     }
 }
 
-/// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 50 ms at
-/// least. `report` (null is allowed) is set to the number of failures that should be reported
-/// now: 0 if one was reported less than a second ago, otherwise those since then.
+/// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
+/// at least. `report` (null is allowed) is set to the number of failures that should be
+/// reported now: 0 if one was reported less than a second ago, otherwise those since then.
+/// Look at errno(3) before.
 ///
-/// Manager.
+/// Called by: manager.
 ///
 /// # Errors
-/// PF_ERR_WRONG_STATE if no FORK event waits for an answer.
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `report` is null or can be
@@ -532,10 +554,14 @@ fn restore_mask(inner: &mut Inner) {
     }
 }
 
-/// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks; if
-/// it finds no child that has exited, it looks whether somebody else has reaped a worker.
+/// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
+/// for children that have exited, and for workers that somebody else has reaped.
 ///
-/// Manager.
+/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
+/// that the host comes to this.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -552,10 +578,14 @@ pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
 }
 
 /// Tells that children may have exited without a notice, because SIGCHLD had its default
-/// disposition for a while; with `each_worker`, that it was ignored, so that the system may
-/// have reaped them by itself. The next pf_next looks.
+/// disposition for a while; with a true `each_worker`, that it was ignored, so that the
+/// system may have reaped them by itself. The next pf_next looks, in the latter case for each
+/// worker by its pid (waitid(2)).
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -571,12 +601,15 @@ pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) 
     }
 }
 
-/// Lets the library handle SIGCHLD: the descriptor of WAIT then tells of children too.
+/// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
+/// children too. A handler that the program had before is still called. pf_wait, pf_start and
+/// pf_wait_all_children call this by themselves.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_SYSTEM if there is no descriptor left for the pipe.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if there is no descriptor left for the
+/// pipe (pipe2(2)).
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -596,13 +629,14 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
     }
 }
 
-/// Ends a wait that is under way, and gives the next WAIT a time-out of 0: something has
-/// changed that the host wants looked at.
+/// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
+/// has changed that the host wants looked at. A wait that has no descriptor ends by a signal
+/// only.
 ///
-/// Manager: its hooks, its signal handlers, any thread. Async-signal-safe.
+/// Called by: manager, hook, signal handler, other thread.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker. No message is left.
 ///
 /// # Safety
 /// `pf` is null or a live handle.
@@ -620,12 +654,13 @@ pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
     pf_result::PF_OK
 }
 
-/// The host decides by itself: how many workers there are, when they are forked, and when a run
-/// ends. More than 0 asks the next pf_next for a FORK, which it gives unless a fork has just
-/// failed; 0 or less for none. From the first call on max_workers, spawn_interval and
-/// err_respawn_interval mean nothing to the library, and STOPPED does not come.
+/// From the first call on the host decides by itself: how many workers there are, when they
+/// are forked, and when a run ends. A positive number of `workers` asks the next pf_next for
+/// a FORK, one, which it gives unless a fork has just failed; 0 or less asks for none. From
+/// then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
+/// STOPPED does not come, and pf_start is refused.
 ///
-/// Manager.
+/// Called by: manager. In its hooks too, but for those of pf_start.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
@@ -651,13 +686,14 @@ pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
     }
 }
 
-/// Forking rests for so many seconds from now on, 0 for not at all; this replaces what was
-/// set before.
+/// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
+/// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a negative number or one that is none.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
+/// number.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -674,9 +710,10 @@ pub unsafe extern "C" fn pf_defer_spawn(pf: *mut pf_t, rest: f64) -> pf_result {
     }
 }
 
-/// The seconds that forking still rests; 0 if a worker may be forked now.
+/// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
+/// handle.
 ///
-/// Manager.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.

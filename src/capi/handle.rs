@@ -57,18 +57,23 @@ pub(super) struct Inner {
     pub(super) message: CString,
 }
 
-/// A worker's code. What it returns is the exit status of the worker.
+/// A worker's code. What it returns is the exit status of the worker. `data` is what pf_start
+/// was given; of the functions on `pf`, those that a worker may call are in place.
 pub type pf_worker_fn = Option<unsafe extern "C" fn(pf: *mut pf_t, data: *mut c_void) -> i32>;
-/// Called in the manager, before each fork.
+/// Called in the manager before each fork, with the `data` of pf_set_before_fork. Trapped
+/// signals are blocked meanwhile.
 pub type pf_before_fork_fn = Option<unsafe extern "C" fn(pf: *mut pf_t, data: *mut c_void)>;
-/// Called in the manager, after each fork, with the new worker's pid.
+/// Called in the manager after each fork that has succeeded, with the `pid` of the new
+/// worker, which runs already, and the `data` of pf_set_after_fork.
 pub type pf_after_fork_fn =
     Option<unsafe extern "C" fn(pf: *mut pf_t, pid: i32, data: *mut c_void)>;
-/// Called in the manager for each child that was reaped; the event is valid during the call.
+/// Called in the manager for each child that was reaped, with its REAPED event as `exit`,
+/// which is valid during the call, and the `data` of pf_set_on_child_reap.
 pub type pf_on_child_reap_fn =
     Option<unsafe extern "C" fn(pf: *mut pf_t, exit: *const pf_event, data: *mut c_void)>;
-/// Called in the manager when forks fail, at most once a second: errno of the last failure,
-/// and how many there were since the last call.
+/// Called in the manager when forks fail, once a second at most: `error` is errno(3) of the
+/// last failure, `failures` is how many there were since the last call, and `data` is that of
+/// pf_set_on_fork_failure.
 pub type pf_on_fork_failure_fn =
     Option<unsafe extern "C" fn(pf: *mut pf_t, error: i32, failures: u32, data: *mut c_void)>;
 
@@ -177,9 +182,10 @@ pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Failure> {
 }
 
 /// Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
-/// signal trapped. Returns null if it cannot. Free it with pf_free.
+/// signal trapped, no handler installed. Returns null if it cannot. Free it with pf_free.
 ///
-/// Any process.
+/// Called by: manager, worker, hook, other thread. A worker becomes the manager of workers of
+/// its own by this.
 #[unsafe(no_mangle)]
 pub extern "C" fn pf_new() -> *mut pf_t {
     guard(|| {
@@ -213,14 +219,16 @@ pub extern "C" fn pf_new() -> *mut pf_t {
     })
 }
 
-/// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that
-/// pf_trap_signal trapped get back the handlers that they had before, if no other manager
-/// traps them.
+/// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
+/// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
+/// manager handles them and the program has not installed others since. In a worker, handlers
+/// stay as they are.
 ///
-/// Manager and workers; not from a hook of the same handle.
+/// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
+/// it.
 ///
 /// # Safety
-/// `pf` is null or a live handle that nobody uses now or later.
+/// `pf` is null or a live handle that nobody uses now or later, signal handlers included.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
     if pf.is_null() {
@@ -242,18 +250,22 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
     });
 }
 
-/// The version of the library, as in "1.0.0"; never null, not to be freed.
+/// The version of the library that runs, as in "1.0.0"; never null, not to be freed.
 ///
-/// Any process, any thread.
+/// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn pf_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Sets the number of workers to keep (10); with spare workers, the most there may be. It
-/// takes effect at once, in a running pf_start too; a lower one stops nobody.
+/// Sets the number of `workers` to keep (10); with spare workers, the most there may be. It
+/// takes effect at once, in a running pf_start too. A lower number stops nobody: workers that
+/// end are not replaced until there are fewer. With 0 none is forked.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -270,9 +282,9 @@ pub unsafe extern "C" fn pf_set_max_workers(pf: *mut pf_t, workers: u32) -> pf_r
     }
 }
 
-/// The number of workers to keep; 0 for a null handle.
+/// The number of workers to keep, as pf_set_max_workers has set it; 0 for a null handle.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -282,9 +294,14 @@ pub unsafe extern "C" fn pf_max_workers(pf: *const pf_t) -> u32 {
     unsafe { with(pf, AfterPanic::Serve, |inner| Ok(inner.machine.target)) }
 }
 
-/// Sets the seconds between two forks (0), also after a worker was told to stop.
+/// Sets the seconds between two forks to `interval` (0). The same pause is made after a
+/// worker was told to stop as one too many.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
+/// not a number.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -301,10 +318,15 @@ pub unsafe extern "C" fn pf_set_spawn_interval(pf: *mut pf_t, interval: f64) -> 
     }
 }
 
-/// Sets the seconds that forking rests after a worker of the current generation failed, or a
-/// fork did (1). After a failed fork the rest is 50 ms at least.
+/// Sets the seconds that forking rests after a failure to `interval` (1): after a worker of
+/// the current generation has ended with a status that is not 0 or was killed, or a fork has
+/// failed. After a failed fork the rest is 0.05 seconds at least.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
+/// not a number.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -322,10 +344,15 @@ pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f6
 }
 
 /// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
-/// all; the surplus is sent `stop_signal`. Needs a scoreboard (pf_set_scoreboard), without
-/// which every worker counts as idle. A `min` of 0 goes back to a fixed number.
+/// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
+/// (pf_set_scoreboard), without which every worker counts as idle. With a `min` of 0 it is a
+/// fixed number again.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `max` is less than `min`, or
+/// `stop_signal` is no signal.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -360,14 +387,20 @@ pub unsafe extern "C" fn pf_set_spare_workers(
     }
 }
 
-/// Traps a signal: it ends pf_start, and each worker is sent `send` (0: nothing), all at once
-/// or, with an `interval` above 0, one every so many seconds during later calls. Works from
-/// the moment of the call; workers get the signal's default disposition. A second call
-/// for the same signal replaces the action.
+/// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
+/// the process group that the worker leads), all at once or, with an `interval` above 0, one
+/// worker every so many seconds during later calls. Works from the moment of the call, by
+/// sigaction(2) with SA_RESTART; workers get the signal's default action. A second call for
+/// the same signal replaces what is sent.
 ///
 /// Not for a host that owns its handlers and calls pf_signal: never both for one signal.
 ///
-/// Manager, before pf_start or in a hook.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` cannot be trapped
+/// (SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, or none), `send` is no signal, or
+/// `interval` is negative or not a number, PF_ERR_SYSTEM if pipe2(2) or sigaction(2) fails.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -408,11 +441,12 @@ pub unsafe extern "C" fn pf_trap_signal(
     }
 }
 
-/// Sets whether children that are not workers are reaped too (true), and reported with
-/// PF_REASON_FOREIGN. With false they are left to the code that forked them, for programs where
-/// somebody else waits for children of their own: popen(3), system(3), a library.
+/// Sets whether children that are not workers are reaped too: if `reap` is true, as in a new
+/// handle, they are, and are reported with PF_REASON_FOREIGN; if it is false they are left to
+/// the code that forked them. For programs where somebody else waits for children of their
+/// own: popen(3), system(3), a library.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
@@ -431,9 +465,13 @@ pub unsafe extern "C" fn pf_set_reap_foreign(pf: *mut pf_t, reap: bool) -> pf_re
     }
 }
 
-/// Sets what pf_start calls in the manager before each fork.
+/// Sets the `hook` that pf_start calls in the manager before each fork, with `data`; null for
+/// none.
 ///
-/// Manager, its hooks. The hook may be null, for none.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
@@ -454,9 +492,13 @@ pub unsafe extern "C" fn pf_set_before_fork(
     }
 }
 
-/// Sets what pf_start calls in the manager after each fork.
+/// Sets the `hook` that pf_start calls in the manager after each fork, with `data`; null for
+/// none.
 ///
-/// Manager, its hooks. The hook may be null, for none.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
@@ -477,9 +519,13 @@ pub unsafe extern "C" fn pf_set_after_fork(
     }
 }
 
-/// Sets what pf_start and pf_wait_all_children call for each child that was reaped.
+/// Sets the `hook` that pf_start and pf_wait_all_children call for each child that was
+/// reaped, with `data`; null for none.
 ///
-/// Manager, its hooks. The hook may be null, for none.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
@@ -500,9 +546,13 @@ pub unsafe extern "C" fn pf_set_on_child_reap(
     }
 }
 
-/// Sets what pf_start calls when forks fail, at most once a second.
+/// Sets the `hook` that pf_start calls when forks fail, once a second at most, with `data`;
+/// null for none.
 ///
-/// Manager, its hooks. The hook may be null, for none.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `hook` may be called with

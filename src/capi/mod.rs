@@ -3,7 +3,7 @@
 //! Conventions, the same for all of them:
 //!
 //! - `pf_t` is opaque. A handle belongs to one thread at a time; only `pf_signal` and
-//!   `pf_wake` may be called from other threads, and only `pf_signal` from signal handlers.
+//!   `pf_wake` may be called from other threads and from signal handlers.
 //! - Time-outs and intervals are seconds, as a double. A negative time-out never ends.
 //! - Out-parameters are written only when the call succeeds.
 //! - A null pointer is an error code, or the neutral answer of a function that returns a

@@ -24,12 +24,13 @@ fn scoreboard<R: Fallback>(
     })
 }
 
-/// Makes a scoreboard for `slots` workers. With a path it is in a file of that name, which
-/// must not exist, of mode 0600, one line of 16 bytes a worker: status, pid, newline. With
-/// null it is in memory. Make it before the workers are forked. Returns null with errno
-/// set if it cannot. Free it with pf_scoreboard_free.
+/// Makes a scoreboard for as many workers as there are `slots`. With a `path` it is in a file
+/// of that name, which must not exist, of mode 0600, one line of 16 bytes a worker: status,
+/// pid, newline. With null it is in memory. Make it before the workers are forked. Returns
+/// null with errno(3) set if it cannot (open(2), mmap(2); EINVAL for more than 1,048,576
+/// slots). Free it with pf_scoreboard_free.
 ///
-/// Manager.
+/// Called by: manager, worker, hook, other thread.
 ///
 /// # Safety
 /// `path` is null or a string that ends with NUL.
@@ -57,10 +58,12 @@ pub unsafe extern "C" fn pf_scoreboard_new(
 
 /// Frees a scoreboard; null is allowed. Other processes keep theirs, and a file stays.
 ///
-/// Any process that has it.
+/// Called by: manager, worker, hook. Not before the handle that has it is freed, or has
+/// another one.
 ///
 /// # Safety
-/// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or later.
+/// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or
+/// later.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_scoreboard_free(scoreboard: *mut pf_scoreboard_t) {
     if !scoreboard.is_null() {
@@ -69,13 +72,14 @@ pub unsafe extern "C" fn pf_scoreboard_free(scoreboard: *mut pf_scoreboard_t) {
     }
 }
 
-/// Makes room for `slots` workers in all.
+/// Makes room for `slots` workers in all, for a larger pf_set_max_workers; workers that run
+/// already see it. A scoreboard never shrinks.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM (with errno set) if
-/// the file cannot be made longer.
+/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM with
+/// errno(3) set if the file cannot be made longer.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now.
@@ -96,9 +100,9 @@ pub unsafe extern "C" fn pf_scoreboard_grow(
     })
 }
 
-/// The number of slots.
+/// The number of slots; 0 for a null pointer.
 ///
-/// Any process that has it.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now.
@@ -108,12 +112,13 @@ pub unsafe extern "C" fn pf_scoreboard_len(scoreboard: *mut pf_scoreboard_t) -> 
 }
 
 /// This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
-/// that is free (a worker passes its pf_worker_index), of the first free one otherwise.
+/// that is free, of the first free one otherwise. A worker of a manager passes its
+/// pf_worker_index: the manager looks there.
 ///
-/// Worker.
+/// Called by: worker. Once, before it sets a status.
 ///
 /// # Errors
-/// PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now.
@@ -131,13 +136,13 @@ pub unsafe extern "C" fn pf_scoreboard_claim(
     })
 }
 
-/// Sets the status of this process, a character: '_' is idle, '.' means no worker and is
+/// Sets the `status` of this process, a character: '_' is idle, '.' means no worker and is
 /// not for workers to set, any other is busy.
 ///
-/// Worker.
+/// Called by: worker.
 ///
 /// # Errors
-/// PF_ERR_WRONG_STATE if this process owns no slot.
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now.
@@ -155,9 +160,9 @@ pub unsafe extern "C" fn pf_scoreboard_set_status(
     })
 }
 
-/// Frees the slot of a process that was reaped. Returns whether it had one.
+/// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now.
@@ -166,10 +171,10 @@ pub unsafe extern "C" fn pf_scoreboard_clear(scoreboard: *mut pf_scoreboard_t, p
     self::scoreboard(scoreboard, |board| board.clear(pid))
 }
 
-/// Writes the status of each slot into `statuses`, `len` at most, and returns the number of
-/// slots.
+/// Writes the status of each slot into `statuses` (null is allowed), `len` bytes at most and
+/// without a NUL at the end, and returns the number of slots.
 ///
-/// Any process that has it.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now; `statuses` has
@@ -194,11 +199,12 @@ pub unsafe extern "C" fn pf_scoreboard_statuses(
 
 /// From now on a worker whose change of status makes the number of busy workers less than
 /// `low` or more than `high` wakes the manager of pf_set_scoreboard, once. For hosts that
-/// decide by themselves (pf_demand). Call it, then look at the statuses: a change is seen there
-/// or it wakes. Returns whether the number of busy workers is known to be exact; if not
-/// (a worker was killed in the middle of a change), call again within a second or so.
+/// decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
+/// the statuses: a change is seen there or it wakes. Returns whether the number of busy
+/// workers is known to be exact; if not (a worker was killed in the middle of a change), call
+/// again within a second or so.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Safety
 /// `scoreboard` is null or a live scoreboard that no other thread uses now.
@@ -211,16 +217,18 @@ pub unsafe extern "C" fn pf_scoreboard_watch(
     self::scoreboard(scoreboard, |board| board.arm(low, high))
 }
 
-/// Gives the manager the scoreboard of its workers: it tells who is idle, and its changes end
-/// a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
+/// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
+/// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
 ///
-/// Manager, before its workers are forked.
+/// Called by: manager, hook. Before the workers are forked that are to use it.
 ///
 /// # Errors
-/// PF_ERR_SYSTEM if there is no descriptor left for the pipe, PF_ERR_WRONG_PROCESS.
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is
+/// no descriptor left for the pipe (pipe2(2)).
 ///
 /// # Safety
-/// `pf` is null or a live handle that no other thread uses now; so is `scoreboard`.
+/// `pf` is null or a live handle that no other thread uses now; `scoreboard` is null or a
+/// live scoreboard.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_set_scoreboard(
     pf: *mut pf_t,

@@ -8,14 +8,15 @@ use crate::machine::{Action, Signal};
 use crate::os::signals::is_signal;
 use crate::os::{clock, kill};
 
-/// Tells of a trapped signal, where the host owns the handler; a wait that is under way
-/// elsewhere ends. Equal signals that have not been acted on are one.
+/// Tells that `signal` has arrived, where the host owns the handler; it counts as trapped. A
+/// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
+/// have not been acted on are one. It keeps errno(3).
 ///
-/// Manager: its signal handlers, any thread. Async-signal-safe.
+/// Called by: manager, hook, signal handler, other thread.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's, PF_ERR_WRONG_PROCESS
-/// in a worker.
+/// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's,
+/// PF_ERR_WRONG_PROCESS in a worker. No message is left.
 ///
 /// # Safety
 /// `pf` is null or a live handle.
@@ -36,10 +37,11 @@ pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
 }
 
 /// The signal that the program is to know of, and 0 if there is none: the one that ended the
-/// run last or, since then, the first that arrived. The program has read it by this call,
-/// so the next pf_begin clears it; what arrives unread is acted on by the next pf_begin.
+/// run last or, once that was read, the one that arrived last. By this call the program has
+/// read it, so the next pf_begin or pf_start clears it; what arrives and is not read ends the
+/// next run at once.
 ///
-/// Manager.
+/// Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -55,9 +57,9 @@ pub unsafe extern "C" fn pf_signal_received(pf: *mut pf_t) -> i32 {
     }
 }
 
-/// The same without reading it.
+/// What pf_signal_received would return, without reading it: the next run still ends by it.
 ///
-/// Manager.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -72,11 +74,14 @@ pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
     }
 }
 
-/// Stores what pf_signal_received returns: a signal, 0 for none, or any other number that
-/// means something to the host. What the program had read is settled by this; a trapped
-/// signal that it has not read keeps waiting.
+/// Stores `value` as what pf_signal_received returns: a signal, 0 for none, or any other
+/// number that means something to the host. What the program had read is settled by this; a
+/// trapped signal that it has not read keeps waiting.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -93,10 +98,13 @@ pub unsafe extern "C" fn pf_set_signal_received(pf: *mut pf_t, value: i32) -> pf
     }
 }
 
-/// The host acts on this signal now, by itself: it no longer waits, and pf_signal_received
+/// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
 /// returns it next.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -112,10 +120,13 @@ pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result
     }
 }
 
-/// The program keeps this signal to itself: it no longer waits, and pf_signal_received does not
+/// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
 /// return it.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -132,10 +143,11 @@ pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result
 }
 
 /// If the program knows of no signal, or has read the one that it knows of, and another one
-/// waits, that one is what it reads next; returns what that is. For programs that wait and
-/// poll between runs, and for hosts that act on signals by themselves.
+/// waits, that one is what it reads next. Returns what pf_signal_received would return then.
+/// For programs that wait and poll between runs, and for hosts that act on signals by
+/// themselves.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -151,15 +163,16 @@ pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
     }
 }
 
-/// Sends a signal to each worker at once, in the order in which their pids sort as strings; a
-/// negative signal goes to the process groups that they lead. Nobody but children of
-/// this process that have not been reaped is signalled.
+/// Sends `signal` to each worker at once (kill(2)), in the order in which their pids sort as
+/// strings; a negative one goes to the process groups that they lead, 0 only checks. Nobody
+/// but children of this process that have not been reaped is signalled.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist (0 does, and only checks),
-/// PF_ERR_SYSTEM if a worker may not be signalled; the others were. PF_ERR_WRONG_PROCESS.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist,
+/// PF_ERR_SYSTEM if a worker may not be signalled, because it runs as another user; the
+/// others were.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -182,14 +195,15 @@ pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> p
     }
 }
 
-/// Sends a signal to one worker at once, and to the next ones `interval` seconds apart during
-/// later calls of pf_next. It replaces one that is still under way.
+/// Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during
+/// later calls of pf_next, pf_start and pf_wait_all_children. Workers that are forked later
+/// are not sent it. It replaces one that is still under way.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, or an interval that is negative
-/// or no number, PF_ERR_WRONG_PROCESS.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist, or
+/// `interval` is negative or not a number.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.

@@ -17,20 +17,21 @@ use crate::os::{clock, sleep, stdio};
 use pf_result::{PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
-/// them. Returns in the manager, PF_OK, with the signal in pf_signal_received and the
-/// workers signalled as pf_trap_signal said; call it again to go on with a new generation.
+/// them. Returns PF_OK in the manager, with the signal in pf_signal_received and the workers
+/// signalled as pf_trap_signal said; call it again to go on with a new generation.
 ///
-/// Each worker runs `worker` and exits with what that returns, by exit(3). Without a
-/// function, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
+/// Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
+/// `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 ///
-/// stdio is flushed before each fork, so that nothing is printed twice: all streams, and where the
-/// process has other threads stdout and stderr, as long as no thread holds them.
+/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
+/// where the process has other threads stdout and stderr, as long as no thread holds them.
+/// SIGCHLD is watched as by pf_watch_children.
 ///
-/// Manager.
+/// Called by: manager.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of a pf_start or
-/// after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a
+/// hook of a pf_start or after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `worker` may be called with
@@ -179,17 +180,17 @@ unsafe fn hooks(pf: *mut pf_t) -> Hooks {
     hooks
 }
 
-/// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that WAIT
-/// asks for, of `timeout` seconds in all at most (negative: for ever). When the time is over it is
-/// a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread
-/// blocks them.
+/// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that
+/// WAIT asks for (poll(2)), of `timeout` seconds in all at most (negative: for ever). When
+/// the time is over it is a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the
+/// sleep even if the thread blocks them.
 ///
 /// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
 ///
-/// Manager.
+/// Called by: manager.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a time-out that is no number, those of pf_watch_children, those of
+/// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, those of pf_watch_children, those of
 /// pf_next.
 ///
 /// # Safety
@@ -249,9 +250,10 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
     }
 }
 
-/// Ends a worker with exit(code). It does not return, unless the call fails.
+/// Ends a worker with exit(3) and `code` as its status. It does not return, unless the call
+/// fails.
 ///
-/// Worker.
+/// Called by: worker.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager.
@@ -279,15 +281,17 @@ pub unsafe extern "C" fn pf_finish(pf: *mut pf_t, code: i32) -> pf_result {
     result
 }
 
-/// Waits until every worker has exited, for `timeout` seconds at most (negative: for ever),
-/// reaps them, and sets `left` (null is allowed) to the number that is left. Nobody is
-/// signalled by this, but a staggered signal goes on.
+/// Waits until every worker has ended, for `timeout` seconds at most (negative: for ever),
+/// reaps them, and sets `left` (null is allowed) to the number that is left: 0, unless the
+/// time is over. Nobody is signalled by this, but a staggered signal goes on. Trapped signals
+/// wait meanwhile, for pf_show_next_signal or the next run.
 ///
-/// Manager, its hooks on_child_reap and after_fork.
+/// Called by: manager, hook. Of the hooks only from on_child_reap and after_fork.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_INVALID_ARGUMENT for a time-out that
-/// is no number.
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in the
+/// hook before_fork, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, PF_ERR_SYSTEM if
+/// SIGCHLD cannot be watched.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `left` is null or can be

@@ -6,10 +6,10 @@ use super::signals::check_signal_to_send;
 use crate::machine::Statuses;
 use crate::os::{clock, kill};
 
-/// The number of workers: those alive, and the one whose reap is being reported. In a worker,
+/// The number of workers: those alive, and the one whose end is being reported. In a worker,
 /// as many as there were when it was forked. 0 for a null handle.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn pf_num_workers(pf: *const pf_t) -> usize {
 /// The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
 /// of them, whatever comes and goes meanwhile.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -40,14 +40,14 @@ pub unsafe extern "C" fn pf_next_worker(pf: *const pf_t, pid: i32) -> i32 {
     }
 }
 
-/// Whether the pid is a worker's; if so, `generation` (null is allowed) is set to the
+/// Returns whether `pid` is a worker's; if so, `generation` (null is allowed) is set to the
 /// generation that it was forked in.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
-/// `pf` is null or a live handle that no other thread uses now; `generation` is null or
-/// can be written to.
+/// `pf` is null or a live handle that no other thread uses now; `generation` is null or can
+/// be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_worker_generation(
     pf: *const pf_t,
@@ -68,10 +68,10 @@ pub unsafe extern "C" fn pf_worker_generation(
     }
 }
 
-/// In the manager the current generation: 0 before the first start, one more with each. In
-/// a worker the generation that it was forked in.
+/// In the manager the current generation: 0 before the first run, one more with each. In a
+/// worker the generation that it was forked in. 0 for a null handle.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn pf_generation(pf: *const pf_t) -> u64 {
 /// In a worker its index: the lowest number from 0 that no other worker had when it was
 /// forked. -1 in the manager, and for a null handle.
 ///
-/// Manager and workers.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -112,9 +112,13 @@ pub unsafe extern "C" fn pf_worker_index(pf: *const pf_t) -> i32 {
     }
 }
 
-/// Sets the current generation.
+/// Sets the current generation to `generation`; workers that are forked from now on belong to
+/// it.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -130,10 +134,10 @@ pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf
     }
 }
 
-/// The number of workers that were told to stop, are still there, and are idle by the
-/// scoreboard.
+/// The number of workers that were told to stop as one too many, are still there, and are
+/// idle by the scoreboard.
 ///
-/// Manager.
+/// Called by: manager, worker, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -153,14 +157,14 @@ pub unsafe extern "C" fn pf_num_stopping(pf: *const pf_t) -> usize {
     }
 }
 
-/// Sends a signal to as many workers as it takes for `surplus` to be on their way out: idle
-/// ones by the scoreboard, each only once ever. `told` (null is allowed) is set to the number
-/// of those that were sent it now.
+/// Sends `signal` to as many workers as it takes for `surplus` of them to be on their way
+/// out: idle ones by the scoreboard, of the oldest generation first, each only once ever.
+/// `told` (null is allowed) is set to the number of those that were sent it now.
 ///
-/// Manager, its hooks.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a signal that does not exist, PF_ERR_WRONG_PROCESS.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
@@ -191,13 +195,13 @@ pub unsafe extern "C" fn pf_stop_workers(
     }
 }
 
-/// Enters a process that the host forked by itself as a worker of `generation`. A worker that
-/// is there already only changes its generation.
+/// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
+/// worker that is there already only changes its generation.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_INVALID_ARGUMENT for a pid that is not positive, PF_ERR_WRONG_PROCESS.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `pid` is not positive.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -217,10 +221,14 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
     }
 }
 
-/// Tells that the host has reaped a worker by itself; it is not signalled any more, and leaves
-/// the pool as after a REAPED event.
+/// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
+/// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event.
+/// Nothing happens if there is no such worker.
 ///
-/// Manager.
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -237,10 +245,10 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
     }
 }
 
-/// Takes a worker out of the pool, alive or not; it is not counted or signalled any more, and
-/// when it exits it is reported as a foreign child. Returns whether there was one.
+/// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
+/// more, and when it exits it is reported as a foreign child. Returns whether there was one.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -255,10 +263,11 @@ pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
     }
 }
 
-/// Takes a worker whose REAPED event the host has handled out of the pool; otherwise the
-/// next pf_next does. A worker that is alive stays. Returns whether there was one.
+/// Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
+/// otherwise the next pf_next does. A worker that is alive stays. Returns whether there was
+/// one.
 ///
-/// Manager.
+/// Called by: manager, hook.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
