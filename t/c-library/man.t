@@ -333,6 +333,8 @@ my @BROKEN = (
         qr{include/prefork\.h line \d+: not understood: union pf_u}],
     ['a declaration without an end', 'include/prefork.h', sub { "$_[0]\nvoid pf_endless(\n" },
         qr{include/prefork\.h line \d+: a declaration without an end}],
+    ['an item without a list', 'man/prefork-workers.pod', sub { "$_[0]\n=item index\n" },
+        qr{script/man: man/prefork-workers\.pod: POD document had syntax errors}],
     ['a page without a name', 'man/prefork-pull.pod', sub { $_[0] =~ s/^prefork-pull - /pull - /mr },
         qr{man/prefork-pull\.pod does not begin with =head1 NAME}],
 );
