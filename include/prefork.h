@@ -7,11 +7,10 @@
 // - Time-outs and intervals are seconds; a negative time-out never passes.
 // - What a function writes for the caller is written only if it succeeds. Strings that are
 //   returned are the library's.
-// - "Called by:" says where a call is in place: in the manager (the process that called pf_new), in
-//   a worker (a process that was forked for a FORK event), in a hook (which runs in the manager), in a
-//   signal handler, in another thread than the one that uses the handle. In the wrong process a call
-//   that returns a pf_result returns PF_ERR_WRONG_PROCESS. PF_ERR_PANIC, which any of them may
-//   return, is not repeated.
+// - "Called by:" says where a call is in place: in the manager (the process that called
+//   pf_new), in a worker (a process that was forked for a FORK event), in a hook (which runs
+//   in the manager), in a signal handler, in another thread than the one that uses the handle.
+// - Functions that return a pf_result may all return PF_ERR_PANIC.
 
 #ifndef PREFORK_H
 #define PREFORK_H
