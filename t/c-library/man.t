@@ -18,7 +18,9 @@ use CProgram;
 use ProcessTest;
 
 # What script/man reads.
-my @SOURCES = ('script/man', 'include/prefork.h', 'Cargo.toml', 'Changes', glob('man/*.pod'), glob('examples/*.c'));
+my @SOURCES = (
+    qw(script/man include/prefork.h Cargo.toml Changes), glob('man/*.pod'), glob('examples/*.c'),
+);
 
 # What the short pieces of code leave to the reader.
 my $READERS_OWN = <<'C';
@@ -70,7 +72,9 @@ sub make_pages {
 # What a command has printed, both ways, and its raw status.
 sub output_of {
     my (@command) = @_;
-    my %env = (LC_ALL => 'C.UTF-8', MANWIDTH => 100, MAN_KEEP_FORMATTING => '', MANROFFOPT => '', MANOPT => '');
+    my %env = (
+        LC_ALL => 'C.UTF-8', MANWIDTH => 100, MAN_KEEP_FORMATTING => '', MANROFFOPT => '', MANOPT => '',
+    );
     my $run = start_program(undef, command => \@command, env => \%env, deadline => 60);
     $run->wait;
     return ($run->out, $run->err, $run->status);
@@ -119,7 +123,8 @@ is_deeply [grep { !$declared{$_} } sort keys %exported], [], '... all of which t
 subtest 'each declared name is described once' => sub {
     for my $name (@declared) {
         # A function has a heading with its parameters, a value of an enum is an item.
-        my @on = map { ($_) x (() = $pod{$_} =~ /^=(?:head2|item) (?:B<)?$name\b(?!\(3\))/gm) } sort keys %pod;
+        my $place = qr/^=(?:head2|item) (?:B<)?$name\b(?!\(3\))/m;
+        my @on    = map { ($_) x (() = $pod{$_} =~ /$place/g) } sort keys %pod;
         is scalar(@on), 1, $name or diag "on: @on";
     }
 };
@@ -174,13 +179,15 @@ subtest 'code in the pages' => sub {
                 $programs++;
                 for my $std (qw(-std=gnu99 -std=gnu17)) {
                     spew("$scratch/program.c", $block);
-                    ok eval { compile("$scratch/program.c", $std, @STRICT) }, "... and compiles with $std" or diag $@;
+                    ok eval { compile("$scratch/program.c", $std, @STRICT) }, "... and compiles with $std"
+                        or diag $@;
                 }
             }
             elsif ($block =~ /;$/m && $block !~ /\A#include/) {
                 $pieces++;
                 spew("$scratch/piece.c", "$READERS_OWN$block\nreturn 0;\n}\nint main(void) { return 0; }\n");
-                ok eval { compile("$scratch/piece.c", '-std=gnu99', @STRICT) }, '... and compiles, as a piece' or diag $@;
+                ok eval { compile("$scratch/piece.c", '-std=gnu99', @STRICT) }, '... and compiles, as a piece'
+                    or diag $@;
             }
         }
     }
@@ -231,7 +238,8 @@ subtest 'the program of prefork(3) works' => sub {
 subtest 'the program of prefork-hooks(3) works' => sub {
     my $manager = start_program_of('prefork-hooks');
     is $manager->wait, 0, 'it ends by itself';
-    cmp_ok scalar(() = $manager->out =~ /^worker \d+: process \d+, \d+\.\d\d s$/mg), '>=', 5, '... after five jobs';
+    my @jobs = $manager->out =~ /^worker \d+: process \d+, \d+\.\d\d s$/mg;
+    cmp_ok scalar(@jobs), '>=', 5, '... after five jobs';
     is_deeply [$manager->members], [], '... and leaves nobody behind';
 };
 
