@@ -329,7 +329,7 @@ pf_result pf_wake(pf_t *pf);
 // then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
 // STOPPED does not come, and pf_start is refused.
 //
-// Called by: manager. In its hooks too, but for those of pf_start.
+// Called by: manager.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
