@@ -271,6 +271,20 @@ subtest 'the same pages, whenever and wherever' => sub {
     is_deeply [grep { slurp("$made/$_") ne slurp("$again/$_") } @files], [], 'nothing differs';
 };
 
+subtest 'release and date' => sub {
+    my $tree   = copy_of_the_tree();
+    my $outdir = File::Temp->newdir;
+    spew("$tree/Cargo.toml", slurp('Cargo.toml') =~ s/^version = .*/version = "7.8.9"/mr);
+    for my $heading (['7.08 / 7.8.9', ''],
+        ['7.08 / 7.8.9  2031-12-24', '2031-12-24'], ['7.8.9 (2031-12-24)', '2031-12-24']) {
+        my ($line, $date) = @$heading;
+        spew("$tree/Changes", "7.08 / 7.8.8  2030-01-01\n$line\n    Older things.\n6.00 / 6.0.0  2029-01-01\n");
+        is make_pages($tree, $outdir)->status, 0, "Changes says '$line'";
+        like slurp("$outdir/man3/prefork.3"), qr/^\.TH "?prefork"? "?3"? "?\Q$date\E"? "libprefork 7\.8\.9"/m,
+            '... and so does the page';
+    }
+};
+
 # A check that cannot fail is none. Changes a file of the tree; script/man has to complain.
 sub refused {
     my ($file, $change, $complaint) = @_;
