@@ -165,7 +165,8 @@ const char *pf_error_message(const pf_t *pf);
 // Called by: manager.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM as pf_become_manager.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of pf_start,
+// PF_ERR_SYSTEM as pf_become_manager.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -600,7 +601,9 @@ pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard, uint32_t hint);
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
 
-// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one.
+// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one. A manager
+// frees its workers' slots by itself, unless its host decides (pf_demand), with the first
+// call after the worker's end was reported.
 //
 // Called by: manager, hook.
 //

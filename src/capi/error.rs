@@ -50,6 +50,13 @@ impl Failure {
         }
     }
 
+    pub(super) fn null(name: &str) -> Failure {
+        Failure {
+            code: PF_ERR_NULL,
+            message: format!("{name} is null"),
+        }
+    }
+
     pub(super) fn system(what: &str, why: impl std::fmt::Display) -> Failure {
         Failure {
             code: PF_ERR_SYSTEM,

@@ -150,6 +150,9 @@ impl Inner {
                 pipe.drain();
             }
         }
+        if let (Some(pid), Some(board)) = (self.reported.take(), self.board().0) {
+            board.0.clear(pid);
+        }
         self.take_arrivals();
         if self.traps.child_arrived() == Some(true)
             || std::mem::take(&mut self.may_have_missed_children)
@@ -169,7 +172,7 @@ impl Inner {
                 Step::Reap => match self.reap() {
                     Reaped::Child(child) => {
                         let exit = self.machine.exited(child.pid, child.status, now);
-                        return Ok(pf_event::reaped(&exit, child.rusage));
+                        return Ok(self.reaped_event(&exit, child.rusage));
                     }
                     Reaped::NoneExited => self.machine.none_exited(),
                     Reaped::NoChildren => self.machine.no_children(),
@@ -184,7 +187,7 @@ impl Inner {
                         ..pf_event::new(pf_event_type::PF_EVENT_FORK)
                     });
                 }
-                Step::Reaped(exit) => return Ok(pf_event::reaped(&exit, wait::no_rusage())),
+                Step::Reaped(exit) => return Ok(self.reaped_event(&exit, wait::no_rusage())),
                 Step::Wait { until, busy } => {
                     // A change of status after the bounds were set wakes, one before is seen now.
                     if let (Some(bounds), None) = (busy, armed) {
@@ -255,6 +258,15 @@ impl Inner {
         }
     }
 
+    /// The next call frees the slot of the worker: its host may want to see what it was doing. A
+    /// host that decides by itself does that too, and when it likes.
+    fn reaped_event(&mut self, exit: &Exit, rusage: libc::rusage) -> pf_event {
+        if exit.reason != Reason::Foreign && !matches!(self.machine.policy, Policy::Host) {
+            self.reported = Some(exit.pid);
+        }
+        pf_event::reaped(exit, rusage)
+    }
+
     fn reap(&self) -> Reaped {
         if self.reaps_foreign {
             return self.parent.reap(None);
@@ -322,7 +334,8 @@ const RECHECK_CHILDREN: f64 = 1.0;
 /// Called by: manager.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM as pf_become_manager.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of pf_start,
+/// PF_ERR_SYSTEM as pf_become_manager.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -336,6 +349,12 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             inner.become_manager(shared)?;
+            if inner.is_starting {
+                return Err(Failure {
+                    code: pf_result::PF_ERR_WRONG_STATE,
+                    message: "pf_start is running, and this is one of its hooks".into(),
+                });
+            }
             inner.take_arrivals();
             inner.machine.begin();
             inner.parent.forked(None);
@@ -461,15 +480,14 @@ pub unsafe extern "C" fn pf_drain(pf: *mut pf_t, timeout: f64) -> pf_result {
 /// written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_result {
-    // SAFETY: promised by our caller, for all uses.
-    let (Some(shared), Some(event)) =
-        (unsafe { (pf.as_ref().map(|pf| &pf.shared), event.as_mut()) })
-    else {
+    // SAFETY: promised by our caller, for both uses.
+    let Some(shared) = (unsafe { pf.as_ref() }).map(|pf| &pf.shared) else {
         return pf_result::PF_ERR_NULL;
     };
     // SAFETY: as above.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            let event = event.as_mut().ok_or_else(|| Failure::null("event"))?;
             *event = inner.next_event(shared)?;
             Ok(pf_result::PF_OK)
         })

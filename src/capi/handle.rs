@@ -51,6 +51,8 @@ pub(super) struct Inner {
     pub(super) parent: Parent,
     pub(super) reaps_foreign: bool,
     pub(super) is_starting: bool,
+    /// The worker whose end the host is dealing with.
+    pub(super) reported: Option<Pid>,
     pub(super) scoreboard: *mut pf_scoreboard_t,
     pub(super) hooks: Hooks,
     pub(super) poisoned: bool,
@@ -127,6 +129,8 @@ impl Inner {
         self.owner = this;
         self.parent = Parent::new();
         self.machine.disown();
+        self.is_starting = false;
+        self.reported = None;
         self.scoreboard = std::ptr::null_mut();
         let trapped: Vec<Signal> = self.traps.signals().collect();
         self.traps.remove();
@@ -210,6 +214,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 parent: Parent::new(),
                 reaps_foreign: true,
                 is_starting: false,
+                reported: None,
                 scoreboard: std::ptr::null_mut(),
                 hooks: Hooks::default(),
                 poisoned: false,

@@ -160,7 +160,9 @@ pub unsafe extern "C" fn pf_scoreboard_set_status(
     })
 }
 
-/// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one.
+/// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one. A manager
+/// frees its workers' slots by itself, unless its host decides (pf_demand), with the first
+/// call after the worker's end was reported.
 ///
 /// Called by: manager, hook.
 ///

@@ -14,7 +14,7 @@ use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::Policy;
 use crate::os::{clock, sleep, stdio};
-use pf_result::{PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
+use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
 /// them. Returns PF_OK in the manager, with the signal in pf_signal_received and the workers
@@ -44,11 +44,14 @@ pub unsafe extern "C" fn pf_start(
 ) -> pf_result {
     // SAFETY: promised by our caller; the same for every call below.
     unsafe {
-        let entered = set_starting(pf, true);
-        if entered != PF_OK {
-            return entered;
+        let mut result = may_start(pf);
+        if result == PF_OK {
+            result = pf_begin(pf);
         }
-        let mut result = pf_begin(pf);
+        if result != PF_OK {
+            return result;
+        }
+        set_starting(pf, true);
         while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
@@ -67,6 +70,7 @@ pub unsafe extern "C" fn pf_start(
                         libc::exit(worker(pf, data));
                     }
                     Forked::Manager => {}
+                    Forked::Failed(failure) => result = failure,
                 },
                 REAPED => report_exit(pf, &event),
                 STOPPED => break,
@@ -78,33 +82,36 @@ pub unsafe extern "C" fn pf_start(
     }
 }
 
-/// Notes that pf_start runs, or does no more; an error if it runs already.
-///
 /// # Safety
 /// As pf_start.
-unsafe fn set_starting(pf: *mut pf_t, starting: bool) -> pf_result {
+unsafe fn may_start(pf: *mut pf_t) -> pf_result {
     // SAFETY: promised by our caller.
     unsafe {
-        with(pf, AfterPanic::Serve, |inner| {
-            if starting && inner.machine.in_worker().is_some() {
+        with(pf, AfterPanic::Refuse, |inner| {
+            if inner.machine.in_worker().is_some() {
                 return Err(Failure::in_worker());
             }
-            if starting && inner.is_starting {
-                return Err(Failure {
-                    code: PF_ERR_WRONG_STATE,
-                    message: "pf_start is running already, and this is one of its hooks".into(),
-                });
-            }
-            if starting && matches!(inner.machine.policy, Policy::Host) {
+            if matches!(inner.machine.policy, Policy::Host) {
                 return Err(Failure {
                     code: PF_ERR_WRONG_STATE,
                     message: "this host decides by itself (pf_demand), which pf_start would do"
                         .into(),
                 });
             }
-            inner.is_starting = starting;
             Ok(PF_OK)
         })
+    }
+}
+
+/// # Safety
+/// As pf_start.
+unsafe fn set_starting(pf: *mut pf_t, starting: bool) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            inner.is_starting = starting;
+            Ok(PF_OK)
+        });
     }
 }
 
@@ -118,6 +125,7 @@ const TIMED_OUT: u32 = pf_event_type::PF_EVENT_TIMED_OUT as u32;
 enum Forked {
     Manager,
     Worker,
+    Failed(pf_result),
 }
 
 /// # Safety
@@ -131,6 +139,9 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
         let hooks = hooks(pf);
         if let Some(before_fork) = hooks.before_fork.call {
             before_fork(pf, hooks.before_fork.data);
+            if !is_asked_to_fork(pf) {
+                return Forked::Manager;
+            }
         }
         stdio::flush();
         let pid = libc::fork();
@@ -143,15 +154,32 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
             }
             return Forked::Manager;
         }
-        pf_forked(pf, pid);
+        let result = pf_forked(pf, pid);
         if pid == 0 {
+            if result != PF_OK {
+                libc::_exit(libc::EXIT_FAILURE);
+            }
             return Forked::Worker;
+        }
+        if result != PF_OK {
+            // It is in no table, so nobody else would ever stop it.
+            libc::kill(pid, libc::SIGKILL);
+            return Forked::Failed(result);
         }
         if let Some(after_fork) = hooks.after_fork.call {
             after_fork(pf, pid, hooks.after_fork.data);
         }
         Forked::Manager
     }
+}
+
+/// Whether FORK still waits for its answer: the hook may have given one.
+///
+/// # Safety
+/// As pf_start.
+unsafe fn is_asked_to_fork(pf: *mut pf_t) -> bool {
+    // SAFETY: promised by our caller.
+    unsafe { with(pf, AfterPanic::Serve, |inner| Ok(inner.machine.is_asked())) }
 }
 
 /// # Safety
@@ -201,7 +229,7 @@ pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_eve
     // SAFETY: promised by our caller; the same for every call below.
     unsafe {
         let Some(event) = event.as_mut() else {
-            return PF_ERR_NULL;
+            return with(pf, AfterPanic::Serve, |_| Err(Failure::null("event")));
         };
         let watched = pf_watch_children(pf);
         if watched != PF_OK {

@@ -296,6 +296,11 @@ impl Machine {
         }
     }
 
+    /// Whether a fork was asked for, and its outcome has not been reported.
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// The fork that was asked for has made a worker, and this is its parent.
     pub fn forked(&mut self, pid: Pid, now: Time) -> Result<u32, Misuse> {
         self.asked.take().ok_or(Misuse::NotAsked)?;
