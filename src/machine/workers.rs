@@ -147,6 +147,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pids_are_visited_in_rising_order() {
+        let mut workers = Workers::default();
+        for pid in [30, 4, 100] {
+            workers.insert(pid, 1, Time(0));
+        }
+        let visited = std::iter::successors(workers.next_pid(0), |&pid| workers.next_pid(pid));
+        assert_eq!(visited.collect::<Vec<_>>(), [4, 30, 100]);
+    }
+
+    #[test]
     fn the_lowest_free_index_is_given_first() {
         let mut workers = Workers::default();
         for pid in 100..105 {
