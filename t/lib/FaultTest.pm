@@ -26,7 +26,7 @@ sub figure {
 # Whether the module under test is 0.18: a case may have to ask other things of it.
 sub on_the_original {
     require Parallel::Prefork;
-    return !Parallel::Prefork::Core->can('version');
+    return !Parallel::Prefork::Core->can('library_version');
 }
 
 1;
