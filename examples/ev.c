@@ -128,7 +128,7 @@ static void turn(void)
             watch(&event);
             return;
         case PF_EVENT_STOPPED:
-            result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 10);
+            result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 5);
             break;
         case PF_EVENT_TIMED_OUT:
             pf_signal_all_children(pf, SIGKILL);

@@ -30,17 +30,18 @@ static void answer(int client, pf_t *pf)
     char in[8192] = "", body[100];
     struct pollfd more = { client, POLLIN, 0 };
     ssize_t n, size = 0;
+    bool is_good;
 
     alarm(20); /* a client or an answer that takes longer costs this worker; another replaces it */
     while (!strstr(in, "\r\n\r\n") && (n = read(client, in + size, sizeof in - 1 - size)) > 0)
         in[size += n] = '\0';
+    is_good = strstr(in, "\r\n\r\n") && strncmp(in, "GET ", 4) == 0;
     n = snprintf(body, sizeof body, "worker %d, pid %d, generation %llu\n",
         (int)pf_worker_index(pf), (int)getpid(), (unsigned long long)pf_generation(pf));
     dprintf(client, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-        "Connection: close\r\n\r\n%s", strstr(in, "\r\n\r\n") && strncmp(in, "GET ", 4) == 0
-        ? "200 OK" : "400 Bad Request", (int)n, body);
+        "Connection: close\r\n\r\n%s", is_good ? "200 OK" : "400 Bad Request", (int)n, body);
     shutdown(client, SHUT_WR); /* to close with input unread may destroy the answer on its way */
-    while (poll(&more, 1, 500) > 0 && read(client, in, sizeof in) > 0)
+    while (!is_good && poll(&more, 1, 500) > 0 && read(client, in, sizeof in) > 0)
         continue;
     close(client);
     alarm(0);
@@ -96,11 +97,10 @@ int main(int argc, char **argv)
             || getsockname(listener, (struct sockaddr *)&at, &length) || pipe(manager))
         err(1, "cannot listen on port %u", port);
     signal(SIGPIPE, SIG_IGN); /* a client may leave before its answer */
-    pf_set_max_workers(pf, 4);
-    pf_set_on_child_reap(pf, log_crash, NULL);
-    if (pf_trap_signal(pf, SIGHUP, SIGTERM, 0.1) || pf_trap_signal(pf, SIGTERM, SIGTERM, 0)
+    if (pf_set_max_workers(pf, 4) || pf_set_on_child_reap(pf, log_crash, NULL)
+            || pf_trap_signal(pf, SIGHUP, SIGTERM, 0.1) || pf_trap_signal(pf, SIGTERM, SIGTERM, 0)
             || pf_trap_signal(pf, SIGINT, SIGTERM, 0) || pf_trap_signal(pf, SIGQUIT, SIGKILL, 0))
-        errx(1, "pf_trap_signal: %s", pf_error_message(pf));
+        errx(1, "cannot set up: %s", pf_error_message(pf));
     printf("manager %d: http://127.0.0.1:%d/\n", (int)getpid(), ntohs(at.sin_port));
     do /* a server with a configuration reads it here */
         if (pf_start(pf, serve, NULL) != PF_OK)

@@ -126,7 +126,7 @@ int main(void)
             sleep_until(&event);
             break;
         case PF_EVENT_STOPPED: /* 7. The workers were sent TERM: go on with new ones, or wait */
-            result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 10);
+            result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 5);
             break;
         case PF_EVENT_TIMED_OUT: /* 8. Some have not finished */
             result = pf_signal_all_children(pf, SIGKILL);
