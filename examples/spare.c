@@ -8,7 +8,7 @@
  *     nc 127.0.0.1 7777  (in several other terminals)
  *
  * HUP brings new workers; TERM and INT stop. A connection lives as long as its client wants, or,
- * after TERM or INT, for 5 seconds.
+ * after TERM or INT, for 10 seconds.
  */
 
 #define _GNU_SOURCE /* ppoll, SOCK_NONBLOCK */
@@ -172,7 +172,7 @@ int main(int argc, char **argv)
             pf_scoreboard_clear(scoreboard, event.pid);
             break;
         case PF_EVENT_STOPPED:
-            result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 5);
+            result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 10);
             break;
         case PF_EVENT_TIMED_OUT:
             pf_signal_all_children(pf, SIGKILL);
