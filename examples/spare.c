@@ -168,9 +168,6 @@ int main(int argc, char **argv)
         case PF_EVENT_FORK:
             result = fork_worker(pf, scoreboard, listener);
             break;
-        case PF_EVENT_REAPED: /* its slot is for the next worker */
-            pf_scoreboard_clear(scoreboard, event.pid);
-            break;
         case PF_EVENT_STOPPED:
             result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 10);
             break;
@@ -181,7 +178,7 @@ int main(int argc, char **argv)
         case PF_EVENT_DRAINED:
             is_running = 0;
             break;
-        default: /* PF_EVENT_WAIT: 0.2 seconds are over */
+        default: /* REAPED, or WAIT: 0.2 seconds are over */
             break;
         }
         if (result != PF_OK)
