@@ -74,7 +74,7 @@ static int32_t serve(pf_t *pf, void *data)
 static void log_crash(pf_t *pf, const pf_event *child, void *data)
 {
     (void)pf, (void)data;
-    if (WIFSIGNALED(child->status) && WTERMSIG(child->status) != SIGTERM)
+    if (WIFSIGNALED(child->status) && WTERMSIG(child->status) != SIGTERM) /* it had not begun */
         warnx("worker %d, pid %d, was killed by signal %d", (int)child->index, (int)child->pid,
             WTERMSIG(child->status));
 }

@@ -168,6 +168,11 @@ int main(int argc, char **argv)
         case PF_EVENT_FORK:
             result = fork_worker(pf, scoreboard, listener);
             break;
+        case PF_EVENT_REAPED: /* its slot is free from the next call on */
+            /* One that TERM killed had not begun. */
+            if (WIFSIGNALED(event.status) && WTERMSIG(event.status) != SIGTERM)
+                warnx("pid %d was killed by signal %d", (int)event.pid, WTERMSIG(event.status));
+            break;
         case PF_EVENT_STOPPED:
             result = event.signal == SIGHUP ? pf_begin(pf) : pf_drain(pf, 10);
             break;
@@ -178,7 +183,7 @@ int main(int argc, char **argv)
         case PF_EVENT_DRAINED:
             is_running = 0;
             break;
-        default: /* REAPED, or WAIT: 0.2 seconds are over */
+        default: /* PF_EVENT_WAIT: 0.2 seconds are over */
             break;
         }
         if (result != PF_OK)

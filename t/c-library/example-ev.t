@@ -31,12 +31,13 @@ for my $generation (3 .. 12) {
         my $said = reply(connection($port));
         my ($told, $workers, $pids) = $said =~ /\Ageneration (\d+), (\d) workers:((?: \d+)*)\n\z/;
         $wrong{$said}++
-            if !defined $pids || $told != $generation || $workers > 3 || $workers != split ' ', $pids;
+            if !defined $pids || $told != $generation || $workers > 3
+            || $workers != split ' ', $pids;
     }
 }
 is_deeply \%wrong, {}, 'it tells while workers come and go, ten times over';
 stops($manager);
-is scalar(() = $manager->out =~ /exited with 0$/mg), 36, 'all but the killed one finished their work';
+is scalar(() = $manager->out =~ /exited with 0$/mg), 36, 'all others finished their work';
 
 my $waiting = start_program(undef, command => [$program]);
 my $pids    = manages($waiting);

@@ -1,4 +1,4 @@
-# examples/http.c: no request fails while its workers are replaced, and each way to stop it stops it.
+# examples/http.c: no request fails while its workers are replaced, and it stops as it is told to.
 
 use strict;
 use warnings;

@@ -14,7 +14,7 @@ my $program = example('pull');
 my $manager = start_program(undef, command => [$program]);
 manages($manager);
 stops($manager);
-is scalar(() = $manager->out =~ /exited with 0$/mg), 6, 'all but the killed one finished their work';
+is scalar(() = $manager->out =~ /exited with 0$/mg), 6, 'all others finished their work';
 
 my $waiting = start_program(undef, command => [$program]);
 my $pids   = manages($waiting);

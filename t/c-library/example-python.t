@@ -39,7 +39,7 @@ my $manager = start_program(undef, env => { %quiet, PYTHONUNBUFFERED => '' },
     command => ['python3', 'examples/workers.py', $library]);
 manages($manager);
 stops($manager);
-is scalar(() = $manager->out =~ /exited with 0$/mg), 6, 'all but the killed one finished their work';
+is scalar(() = $manager->out =~ /exited with 0$/mg), 6, 'all others finished their work';
 
 my $waiting = start_program(undef, command => ['python3', 'examples/workers.py'],
     env => { %quiet, PREFORK_LIBRARY => $library, PYTHONUNBUFFERED => 1 });

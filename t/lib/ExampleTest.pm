@@ -54,8 +54,8 @@ sub workers {
     return \%pid_of;
 }
 
-# The life of a manager of 3 workers that reports as examples/workers.c does: a worker is killed, HUP
-# comes; `stops` is the end of it. `$look->(GENERATION, pids)` is called when all workers are there.
+# The life of a manager of 3 workers that reports as examples/workers.c does: a worker is killed,
+# HUP comes; `stops` is the end of it. `$look->(GENERATION, pids)` is called when all are there.
 sub manages {
     my ($manager, $look) = @_;
     $look ||= sub { };
@@ -64,7 +64,8 @@ sub manages {
     $look->(1, values %$first);
 
     $manager->signal(KILL => $first->{1});
-    is $manager->line, "worker 1: pid $first->{1} was killed by signal 9", 'a killed worker is reaped';
+    is $manager->line, "worker 1: pid $first->{1} was killed by signal 9",
+        'a killed worker is reaped';
     my $line = $manager->line || '';
     like $line, qr/^worker 1: pid \d+, generation 1$/, 'and replaced under its index';
     ($first->{1}) = $line =~ /pid (\d+)/;
