@@ -688,7 +688,7 @@ int32_t pf_peek_signal(pf_t *pf);
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -700,7 +700,7 @@ pf_result pf_set_signal_received(pf_t *pf, int32_t value);
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
@@ -712,7 +712,7 @@ pf_result pf_take_signal(pf_t *pf, int32_t signal);
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
     if shared.is_worker.load(Ordering::SeqCst) {
         return pf_result::PF_ERR_WRONG_PROCESS;
     }
-    if !shared.arrivals.record(signal) {
+    if !is_signal(signal) || !shared.arrivals.record(signal) {
         return pf_result::PF_ERR_INVALID_ARGUMENT;
     }
     shared.end_wait();
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
 /// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_NULL.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -90,6 +90,7 @@ pub unsafe extern "C" fn pf_set_signal_received(pf: *mut pf_t, value: i32) -> pf
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.take_arrivals();
             inner.machine.signals.store(value);
             inner.machine.wake();
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn pf_set_signal_received(pf: *mut pf_t, value: i32) -> pf
 /// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_NULL.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -113,6 +114,7 @@ pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.take_arrivals();
             inner.machine.signals.take(signal);
             Ok(pf_result::PF_OK)
@@ -126,7 +128,7 @@ pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result
 /// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_NULL.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 ///
 /// # Safety
 /// `pf` is null or a live handle that no other thread uses now.
@@ -135,6 +137,7 @@ pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
             inner.take_arrivals();
             inner.machine.signals.drop_signal(signal);
             Ok(pf_result::PF_OK)

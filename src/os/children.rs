@@ -181,6 +181,8 @@ impl Drop for Parent {
 struct Home {
     process: Pid,
     family: Mutex<Family>,
+    /// The copy of the parent's, which cannot be freed without its lock; so it is kept.
+    _parents: *mut Home,
 }
 
 /// The family of this process. A fork copies the one of the parent, whose lock some thread may
@@ -203,6 +205,7 @@ fn family() -> MutexGuard<'static, Family> {
         let home = Box::into_raw(Box::new(Home {
             process: this_process(),
             family: Mutex::default(),
+            _parents: before,
         }));
         let stored = HOME.compare_exchange(before, home, Ordering::AcqRel, Ordering::Acquire);
         if stored.is_err() {

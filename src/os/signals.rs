@@ -1,9 +1,9 @@
 //! Signals as they arrive: the lock-free record of those that have, the self-pipe that ends
 //! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nix::errno::Errno;
@@ -217,7 +217,7 @@ impl Traps {
         &self,
         signal: Signal,
         pipe: &WakePipe,
-        record: impl Fn() + Send + Sync + 'static,
+        record: impl Fn() + Clone + Send + Sync + 'static,
     ) -> std::io::Result<SigId> {
         let (owner, write_fd) = (self.owner, pipe.write_fd());
         let action = move || {
@@ -227,11 +227,20 @@ impl Traps {
             }
         };
         let mut dispositions = dispositions();
-        let before = disposition(signal)?;
+        let before = dispositions.put_ours_before(signal)?;
         // SAFETY: the action reads and stores atomics and writes a byte, all async-signal-safe,
         // and the pipe is closed only after the action is unregistered (see `remove`).
-        let id = unsafe { low_level::register(signal, action) }?;
+        let id = match unsafe { low_level::register(signal, action.clone()) } {
+            Ok(id) => id,
+            Err(error) => {
+                dispositions.refused(signal, &before);
+                return Err(error);
+            }
+        };
         dispositions.installed(signal, before)?;
+        if PREVIOUS[slot_of(signal)].was_called.load(Ordering::SeqCst) {
+            action();
+        }
         Ok(id)
     }
 
@@ -286,6 +295,75 @@ impl Traps {
     }
 }
 
+/// The handler that the program had before ours, for each signal. signal-hook calls what it found
+/// when it first handled the signal, for ever; so that is `call_previous`, which calls what
+/// there was before the managers of today.
+static PREVIOUS: [Previous; SIGNALS] = [const { Previous::new() }; SIGNALS];
+
+struct Previous {
+    handler: AtomicPtr<libc::sigaction>,
+    /// The thread that is in it, for a handler that was put in place of ours, calls ours, and was
+    /// what another manager found.
+    caller: AtomicUsize,
+    /// A signal may arrive between `call_previous` and signal-hook.
+    was_called: AtomicBool,
+}
+
+impl Previous {
+    const fn new() -> Previous {
+        Previous {
+            handler: AtomicPtr::new(std::ptr::null_mut()),
+            caller: AtomicUsize::new(0),
+            was_called: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Where a signal is in the tables; those that do not exist share a place.
+fn slot_of(signal: Signal) -> usize {
+    usize::try_from(signal).map_or(0, |slot| if slot < SIGNALS { slot } else { 0 })
+}
+
+extern "C" fn call_previous(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    let previous = &PREVIOUS[slot_of(signal)];
+    previous.was_called.store(true, Ordering::SeqCst);
+    // SAFETY: what is stored there is never freed (`put_ours_before`).
+    let Some(handler) = (unsafe { previous.handler.load(Ordering::SeqCst).as_ref() }) else {
+        return;
+    };
+    let function = handler.sa_sigaction;
+    if function == libc::SIG_DFL || function == libc::SIG_IGN {
+        return;
+    }
+    // SAFETY: it cannot fail.
+    let this = unsafe { libc::pthread_self() } as usize;
+    let caller = previous
+        .caller
+        .compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst);
+    if caller == Err(this) {
+        return;
+    }
+    // SAFETY: it was in force for this signal in this process, with these flags, and is called as
+    // sigaction(2) says that it is to be called.
+    unsafe {
+        if handler.sa_flags & libc::SA_SIGINFO == 0 {
+            let function: extern "C" fn(libc::c_int) = std::mem::transmute(function);
+            function(signal);
+        } else {
+            let function: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                std::mem::transmute(function);
+            function(signal, info, context);
+        }
+    }
+    if caller.is_ok() {
+        previous.caller.store(0, Ordering::SeqCst);
+    }
+}
+
 /// What becomes of handlers in this process. signal-hook installs its own once for each signal
 /// and leaves it there for good; a worker resets it, and a manager that goes gives the program
 /// its own back, both of which signal-hook does not know.
@@ -295,6 +373,10 @@ struct Dispositions {
     traps: BTreeMap<Signal, (usize, libc::sigaction)>,
     /// signal-hook's handler, the same for all signals.
     hook: Option<libc::sigaction>,
+    /// The signals that signal-hook knows.
+    known: BTreeSet<Signal>,
+    /// The handlers that were found, each kind once.
+    found: Vec<&'static libc::sigaction>,
 }
 
 static DISPOSITIONS: Mutex<Option<Dispositions>> = Mutex::new(None);
@@ -314,6 +396,45 @@ fn dispositions_unless_locked() -> Option<DispositionsGuard> {
 struct DispositionsGuard(MutexGuard<'static, Option<Dispositions>>);
 
 impl DispositionsGuard {
+    /// Makes `call_previous` what signal-hook finds, and returns what the program had.
+    fn put_ours_before(&mut self, signal: Signal) -> std::io::Result<libc::sigaction> {
+        let before = disposition(signal)?;
+        let previous = &PREVIOUS[slot_of(signal)];
+        previous.was_called.store(false, Ordering::SeqCst);
+        if self.is_ours(signal) {
+            return Ok(before);
+        }
+        let state = self.0.get_or_insert_default();
+        let same = |found: &&&libc::sigaction| {
+            (found.sa_sigaction, found.sa_flags) == (before.sa_sigaction, before.sa_flags)
+        };
+        let handler = match state.found.iter().find(same) {
+            Some(handler) => handler,
+            None => {
+                // For good: a handler may be reading it at any time.
+                let handler: &libc::sigaction = Box::leak(Box::new(before));
+                state.found.push(handler);
+                handler
+            }
+        };
+        previous
+            .handler
+            .store(std::ptr::from_ref(handler).cast_mut(), Ordering::SeqCst);
+        if state.known.insert(signal) {
+            let mut ours = before;
+            ours.sa_sigaction = call_previous as *const () as libc::sighandler_t;
+            ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            set_disposition(signal, &ours);
+        }
+        Ok(before)
+    }
+
+    /// signal-hook does not handle the signal after all.
+    fn refused(&mut self, signal: Signal, before: &libc::sigaction) {
+        self.0.get_or_insert_default().known.remove(&signal);
+        set_disposition(signal, before);
+    }
+
     fn installed(&mut self, signal: Signal, before: libc::sigaction) -> std::io::Result<()> {
         let state = self.0.get_or_insert_default();
         let now = disposition(signal)?;
