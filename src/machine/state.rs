@@ -177,7 +177,7 @@ impl Machine {
     /// A run begins: a new generation, and whatever the program has read is settled.
     pub fn begin(&mut self) {
         self.signals.begin();
-        self.generation += 1;
+        self.generation = self.generation.wrapping_add(1);
         self.goal = Goal::Run;
         self.asked = None;
         // Children that ended while nobody asked may have left without a notice.

@@ -1,0 +1,389 @@
+/* Handlers and masks that the program has of its own: they come back, they are called, and they do not
+ * keep a manager from seeing its signals and its children. */
+
+#include "tap.h"
+
+static volatile sig_atomic_t calls, calls_of_other, sender;
+
+static void handler(int signal)
+{
+    (void)signal;
+    calls++;
+}
+
+static void other_handler(int signal)
+{
+    (void)signal;
+    calls_of_other++;
+}
+
+static void info_handler(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)context;
+    calls++;
+    sender = info->si_pid;
+}
+
+static struct sigaction action_of(void (*function)(int), int flags, int blocked)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = function;
+    action.sa_flags = flags;
+    sigemptyset(&action.sa_mask);
+    if (blocked)
+        sigaddset(&action.sa_mask, blocked);
+    return action;
+}
+
+static struct sigaction now_is(int signal)
+{
+    struct sigaction action;
+    sigaction(signal, NULL, &action);
+    return action;
+}
+
+static int same_action(struct sigaction one, struct sigaction other)
+{
+    /* The C library adds a flag of the kernel's. */
+    int flags = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_NODEFER | SA_ONSTACK | SA_RESETHAND | SA_RESTART
+        | SA_SIGINFO;
+    return one.sa_handler == other.sa_handler && (one.sa_flags & flags) == (other.sa_flags & flags)
+        && same_mask(&one.sa_mask, &other.sa_mask);
+}
+
+/* ---- given back */
+
+static void given_back(void)
+{
+    struct sigaction before[5];
+    const char *name[5] = { "a handler with flags and a mask", "one that takes siginfo", "SIG_IGN",
+        "SIG_DFL", "one that is called once" };
+    int i, signals[] = { SIGUSR1, SIGCHLD, SIGRTMIN + 3 };
+    size_t s;
+    before[0] = action_of(handler, SA_RESTART | SA_NODEFER | SA_ONSTACK, SIGUSR2);
+    before[1] = action_of(NULL, SA_SIGINFO, SIGHUP);
+    before[1].sa_sigaction = info_handler;
+    before[2] = action_of(SIG_IGN, 0, 0);
+    before[3] = action_of(SIG_DFL, 0, 0);
+    before[4] = action_of(handler, SA_RESETHAND, 0);
+    for (s = 0; s < sizeof signals / sizeof *signals; s++)
+        for (i = 0; i < 5; i++) {
+            pf_t *pf = pf_new();
+            sigaction(signals[s], &before[i], NULL);
+            if (signals[s] == SIGCHLD)
+                pf_watch_children(pf);
+            else
+                pf_trap_signal(pf, signals[s], 0, 0);
+            ok(!same_action(now_is(signals[s]), before[i]), "signal %d has another handler",
+                signals[s]);
+            pf_free(pf);
+            ok(same_action(now_is(signals[s]), before[i]), "and gets back %s", name[i]);
+            signal(signals[s], SIG_DFL);
+        }
+}
+
+/* Any order of two managers that trap the same signals. */
+static void two_managers(int first)
+{
+    struct sigaction usr1 = action_of(handler, SA_RESTART, SIGUSR2);
+    pf_t *pf[2];
+    pf_t *one, *other;
+    int ours;
+    sigaction(SIGUSR1, &usr1, NULL);
+    sigaction(SIGCHLD, &usr1, NULL);
+    pf[0] = pf_new();
+    pf_trap_signal(pf[0], SIGUSR1, 0, 0);
+    pf_watch_children(pf[0]);
+    pf[1] = pf_new();
+    pf_trap_signal(pf[1], SIGUSR1, 0, 0);
+    pf_trap_signal(pf[1], SIGUSR2, 0, 0);
+    pf_watch_children(pf[1]);
+    kill(getpid(), SIGUSR1);
+    ok(pf_signal_received(pf[0]) == SIGUSR1 && pf_signal_received(pf[1]) == SIGUSR1,
+        "two managers hear of a signal");
+    pf_set_signal_received(pf[0], 0);
+    pf_set_signal_received(pf[1], 0);
+    one = pf[first];
+    other = pf[!first];
+    pf_free(one);
+    ours = !same_action(now_is(SIGUSR1), usr1) && !same_action(now_is(SIGCHLD), usr1);
+    ok(ours, "when the %s of them goes the handler stays", first ? "second" : "first");
+    kill(getpid(), SIGUSR1);
+    is_int(pf_signal_received(other), SIGUSR1, "... and tells the other one");
+    is_int(now_is(SIGUSR2).sa_handler == SIG_DFL, first == 1, "what only one traps goes with that one");
+    pf_free(other);
+    ok(same_action(now_is(SIGUSR1), usr1) && same_action(now_is(SIGCHLD), usr1),
+        "then the program has its own back");
+    ok(now_is(SIGUSR2).sa_handler == SIG_DFL, "for each signal");
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+static void later_handler_stays(void)
+{
+    struct sigaction later = action_of(handler, SA_RESTART, SIGUSR2);
+    pf_t *pf = pf_new();
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    pf_watch_children(pf);
+    sigaction(SIGUSR1, &later, NULL);
+    sigaction(SIGCHLD, &later, NULL);
+    pf_free(pf);
+    ok(same_action(now_is(SIGUSR1), later) && same_action(now_is(SIGCHLD), later),
+        "a handler that the program has installed since is left there");
+    pf = pf_new();
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    calls = 0;
+    kill(getpid(), SIGUSR1);
+    is_int(pf_signal_received(pf), SIGUSR1, "the next manager traps all the same");
+    pf_free(pf);
+    ok(same_action(now_is(SIGUSR1), later), "... and gives that one back");
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+/* ---- called */
+
+static void called(void)
+{
+    pf_t *pf = pf_new();
+    struct sigaction action = action_of(handler, 0, 0);
+    sigaction(SIGUSR1, &action, NULL);
+    action = action_of(NULL, SA_SIGINFO, 0);
+    action.sa_sigaction = info_handler;
+    sigaction(SIGUSR2, &action, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    pf_trap_signal(pf, SIGUSR2, 0, 0);
+    calls = 0;
+    sender = 0;
+    kill(getpid(), SIGUSR1);
+    is_int(calls, 1, "the program's own handler is called too");
+    kill(getpid(), SIGUSR2);
+    ok(calls == 2 && sender == getpid(), "... with siginfo, where it takes that");
+    pf_free(pf);
+    calls = 0;
+    kill(getpid(), SIGUSR1);
+    is_int(calls, 1, "after pf_free it is the only one");
+
+    action = action_of(other_handler, 0, 0);
+    sigaction(SIGUSR1, &action, NULL);
+    pf = pf_new();
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    calls = calls_of_other = 0;
+    kill(getpid(), SIGUSR1);
+    is_int(calls_of_other, 1, "for the next manager it is the handler that there is then");
+    is_int(calls, 0, "... and not one of earlier days");
+    pf_free(pf);
+
+    signal(SIGUSR1, SIG_IGN);
+    pf = pf_new();
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    calls = calls_of_other = 0;
+    kill(getpid(), SIGUSR1);
+    is_int(pf_signal_received(pf), SIGUSR1, "a signal that the program ignores is trapped");
+    is_int(calls + calls_of_other, 0, "... and no handler of earlier days is called");
+    pf_free(pf);
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+}
+
+/* ---- SIGCHLD */
+
+static void stop(pf_t *pf, const pf_event *exit, void *data)
+{
+    *(pf_event *)data = *exit;
+    pf_signal(pf, SIGURG);
+}
+
+static int32_t exits_with_5(pf_t *pf, void *data)
+{
+    (void)pf;
+    (void)data;
+    return 5;
+}
+
+/* Whether a manager of one worker sees its end. */
+static int sees_children(pf_t *pf)
+{
+    pf_event exit;
+    memset(&exit, 0, sizeof exit);
+    pf_set_max_workers(pf, 1);
+    pf_set_err_respawn_interval(pf, 0);
+    pf_set_on_child_reap(pf, stop, &exit);
+    if (pf_start(pf, exits_with_5, NULL) != PF_OK)
+        return 0;
+    pf_set_on_child_reap(pf, NULL, NULL);
+    return pf_wait_all_children(pf, -1, NULL) == PF_OK && WIFEXITED(exit.status)
+        && WEXITSTATUS(exit.status) == 5;
+}
+
+static struct sigaction chained;
+
+static void chains(int signal)
+{
+    calls++;
+    chained.sa_handler(signal);
+}
+
+static void block_chld(pf_t *pf, int32_t pid, void *data)
+{
+    sigset_t set;
+    (void)pf;
+    (void)pid;
+    (void)data;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void ignore_chld(pf_t *pf, int32_t pid, void *data)
+{
+    (void)pf;
+    (void)pid;
+    (void)data;
+    signal(SIGCHLD, SIG_IGN);
+}
+
+static void sigchld(void)
+{
+    struct sigaction action = action_of(other_handler, 0, 0), mine;
+    pf_event exit;
+    sigset_t set;
+    pf_t *pf = pf_new();
+
+    sigaction(SIGCHLD, &action, NULL);
+    calls = calls_of_other = 0;
+    ok(sees_children(pf), "a program with a handler for SIGCHLD");
+    ok(calls_of_other >= 1, "... which is called");
+    is_int(calls, 0, "... and no other one");
+    pf_free(pf);
+
+    pf = pf_new();
+    pf_watch_children(pf);
+    mine = action_of(other_handler, SA_RESTART, 0);
+    sigaction(SIGCHLD, &mine, NULL);
+    calls_of_other = 0;
+    ok(sees_children(pf), "one that is installed later, and does not call ours");
+    ok(calls_of_other >= 1, "... which is called");
+    ok(same_action(now_is(SIGCHLD), mine), "... and stays");
+    pf_free(pf);
+
+    pf = pf_new();
+    pf_watch_children(pf);
+    sigaction(SIGCHLD, NULL, &chained);
+    mine = action_of(chains, 0, 0);
+    sigaction(SIGCHLD, &mine, NULL);
+    calls = 0;
+    ok(sees_children(pf) && calls >= 1, "one that is installed later, and calls ours");
+    pf_free(pf);
+    ok(same_action(now_is(SIGCHLD), mine), "... stays");
+    pf = pf_new();
+    calls = 0;
+    ok(sees_children(pf) && calls >= 1, "... and does not go round in circles with the next manager");
+    pf_free(pf);
+    signal(SIGCHLD, SIG_DFL);
+
+    signal(SIGCHLD, SIG_IGN);
+    pf = pf_new();
+    ok(sees_children(pf), "SIGCHLD ignored before: no status is lost");
+    pf_free(pf);
+    ok(now_is(SIGCHLD).sa_handler == SIG_IGN, "... and it is ignored again after");
+    signal(SIGCHLD, SIG_DFL);
+
+    action = action_of(handler, SA_NOCLDWAIT, 0);
+    sigaction(SIGCHLD, &action, NULL);
+    pf = pf_new();
+    ok(sees_children(pf), "a handler with SA_NOCLDWAIT: no status is lost");
+    pf_free(pf);
+    ok(same_action(now_is(SIGCHLD), action), "... and it is back again");
+    signal(SIGCHLD, SIG_DFL);
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    pf = pf_new();
+    ok(sees_children(pf), "SIGCHLD blocked");
+    pf_free(pf);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+
+    pf = pf_new();
+    pf_set_after_fork(pf, block_chld, NULL);
+    ok(sees_children(pf), "SIGCHLD blocked as it runs");
+    pf_free(pf);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+
+    pf = pf_new();
+    memset(&exit, 0, sizeof exit);
+    pf_set_max_workers(pf, 1);
+    pf_set_after_fork(pf, ignore_chld, NULL);
+    pf_set_on_child_reap(pf, stop, &exit);
+    is_int(pf_start(pf, exits_with_5, NULL), PF_OK, "SIGCHLD ignored as it runs");
+    ok(exit.reason == PF_REASON_STOLEN ? exit.status == -1 : WEXITSTATUS(exit.status) == 5,
+        "... the worker is reported, if without its status");
+    is_int(pf_wait_all_children(pf, -1, NULL), PF_OK, "... and waited for");
+    pf_free(pf);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+/* ---- blocked signals */
+
+static int32_t sends_term(pf_t *pf, void *data)
+{
+    sigset_t mask;
+    (void)pf;
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    CHECK(sigismember(&mask, SIGTERM));
+    UNTIL(is_asleep(*(pid_t *)data));
+    kill(*(pid_t *)data, SIGTERM);
+    return checks();
+}
+
+static void blocked(void)
+{
+    pf_t *pf;
+    sigset_t set, before, after;
+    size_t left;
+    pid_t self = getpid();
+    pf_event exit;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    pthread_sigmask(SIG_BLOCK, NULL, &before);
+    memset(&exit, 0, sizeof exit);
+    pf = pf_new();
+    pf_set_max_workers(pf, 1);
+    pf_trap_signal(pf, SIGTERM, 0, 0);
+    pf_set_on_child_reap(pf, stop, &exit);
+    pf_set_err_respawn_interval(pf, 3600);
+    do
+        pf_start(pf, sends_term, &self);
+    while (pf_signal_received(pf) != SIGTERM);
+    ok(1, "TERM, which the program blocks, ends pf_start");
+    pthread_sigmask(SIG_BLOCK, NULL, &after);
+    ok(same_mask(&before, &after), "... and stays blocked");
+    pf_wait_all_children(pf, -1, &left);
+    is_int(exit.status, 0, "... in the worker too");
+    pf_set_on_child_reap(pf, NULL, NULL);
+    pf_set_signal_received(pf, 0);
+    pf_drop_signal(pf, SIGURG);
+
+    kill(getpid(), SIGTERM);
+    is_int(pf_start(pf, until_killed, NULL), PF_OK, "one that waits since before the start");
+    is_int(pf_signal_received(pf), SIGTERM, "... ends it too");
+    finish(pf);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int main(void)
+{
+    begin();
+    given_back();
+    two_managers(0);
+    two_managers(1);
+    later_handler_stays();
+    called();
+    sigchld();
+    blocked();
+    return done();
+}

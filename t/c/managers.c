@@ -1,0 +1,298 @@
+/* Several managers in one process: each hears of its own workers, whoever reaps them. */
+
+#include "tap.h"
+
+/* ---- one after the other */
+
+static int32_t exits_with(pf_t *pf, void *data)
+{
+    (void)pf;
+    return *(int *)data;
+}
+
+static struct tally {
+    int reaped, status, foreign;
+} tally[3];
+
+static void count(pf_t *pf, const pf_event *exit, void *data)
+{
+    struct tally *mine = data;
+    (void)pf;
+    mine->reaped++;
+    mine->foreign += exit->reason == PF_REASON_FOREIGN || exit->reason == PF_REASON_STOLEN;
+    mine->status = WEXITSTATUS(exit->status);
+}
+
+static void in_turns(void)
+{
+    pf_t *pf[2];
+    int status[2] = { 11, 22 }, i, turn;
+    size_t left;
+    memset(tally, 0, sizeof tally);
+    for (i = 0; i < 2; i++) {
+        pf[i] = pf_new();
+        pf_set_on_child_reap(pf[i], count, &tally[i]);
+        pf_set_err_respawn_interval(pf[i], 3600);
+        pf_trap_signal(pf[i], SIGUSR1, 0, 0);
+    }
+    for (turn = 0; turn < 3; turn++) {
+        for (i = 0; i < 2; i++) {
+            pf_defer_spawn(pf[i], 0);
+            pf_set_signal_received(pf[i], 0);
+            fork_workers(pf[i], 2, exits_with, &status[i]);
+        }
+        for (i = 0; i < 2; i++)
+            pf_wait_all_children(pf[i], -1, &left);
+    }
+    is_int(tally[0].reaped, 6, "two managers in turns: the first has heard of all its workers");
+    is_int(tally[1].reaped, 6, "... so has the second");
+    ok(tally[0].status == 11 && tally[1].status == 22, "... with their statuses");
+    is_int(tally[0].foreign + tally[1].foreign, 0, "... and of nobody else's");
+
+    kill(getpid(), SIGUSR1);
+    ok(pf_start(pf[0], at_once, NULL) == PF_OK && pf_start(pf[1], at_once, NULL) == PF_OK,
+        "a signal that both trap ends both");
+    ok(pf_signal_received(pf[0]) == SIGUSR1 && pf_signal_received(pf[1]) == SIGUSR1,
+        "... which both tell");
+    pf_signal(pf[0], SIGUSR2);
+    is_int(pf_signal_received(pf[0]), SIGUSR2, "pf_signal is for one of them");
+    is_int(pf_peek_signal(pf[1]), SIGUSR1, "... and not for the other");
+    pf_free(pf[0]);
+    pf_free(pf[1]);
+}
+
+/* ---- at the same time, by the pull API */
+
+static pid_t fork_one(pf_t *pf, int status)
+{
+    pf_event event;
+    pid_t pid;
+    if (pf_wait(pf, -1, &event) != PF_OK || event.type != PF_EVENT_FORK)
+        return -1;
+    pid = fork();
+    pf_forked(pf, pid);
+    if (pid == 0) {
+        if (status < 0)
+            until_killed(pf, NULL);
+        _exit(status);
+    }
+    return pid;
+}
+
+/* Until it is a zombie, so that whoever looks next reaps it. */
+static void wait_for_end(pid_t pid)
+{
+    siginfo_t info;
+    waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
+}
+
+static void interleaved(void)
+{
+    pf_t *one = pf_new(), *other = pf_new();
+    pf_event event;
+    pid_t a, b, child;
+    pf_set_max_workers(one, 1);
+    pf_set_max_workers(other, 1);
+    pf_begin(one);
+    pf_begin(other);
+    a = fork_one(one, -1);
+    b = fork_one(other, 33);
+    wait_for_end(b);
+    is_int(pf_wait(one, 0.02, &event), PF_OK, "one manager looks");
+    is_int(event.type, PF_EVENT_WAIT, "... and tells nothing of a worker of the other");
+    is_int(pf_num_workers(other), 1, "which has it still");
+    is_int(pf_wait(other, -1, &event), PF_OK, "the other looks");
+    ok(event.type == PF_EVENT_REAPED && event.pid == b, "... and tells of it");
+    is_int(WEXITSTATUS(event.status), 33, "... with its status");
+    is_int(event.reason, PF_REASON_FAILED, "... as of its own");
+    is_int(event.index, 0, "... and its index");
+
+    pf_rest(other);
+    child = fork();
+    if (child == 0)
+        _exit(44);
+    wait_for_end(child);
+    pf_wait(other, -1, &event);
+    ok(event.pid == child && event.reason == PF_REASON_FOREIGN && WEXITSTATUS(event.status) == 44,
+        "a child of nobody's is told to the one that looks");
+
+    /* A worker that ends before its pid is told; the other manager reaps it meanwhile. */
+    pf_run(other);
+    pf_set_err_respawn_interval(other, 0);
+    pf_defer_spawn(other, 0);
+    pf_wait(other, -1, &event);
+    is_int(event.type, PF_EVENT_FORK, "a fork");
+    b = fork();
+    if (b == 0) {
+        pf_forked(other, 0);
+        _exit(55);
+    }
+    wait_for_end(b);
+    pf_look_for_children(one, true);
+    pf_wait(one, 0.02, &event);
+    is_int(event.type, PF_EVENT_WAIT, "one looks before the other has answered");
+    is_int(pf_forked(other, b), PF_OK, "... with a pid that was reaped");
+    pf_rest(other);
+    is_int(pf_wait(other, -1, &event), PF_OK, "who looks then");
+    ok(event.pid == b && WEXITSTATUS(event.status) == 55 && event.reason == PF_REASON_FAILED,
+        "... finds it, with its status");
+
+    /* The fork of one fails; a foreign child that the other has kept for it comes back. */
+    pf_run(other);
+    pf_defer_spawn(other, 0);
+    pf_wait(other, -1, &event);
+    child = fork();
+    if (child == 0)
+        _exit(66);
+    wait_for_end(child);
+    pf_wait(one, 0.02, &event);
+    is_int(event.type, PF_EVENT_WAIT, "a child that might be the other's worker is kept");
+    ok(!is_readable(event.fd), "... and one waits on");
+    pf_fork_failed(other, NULL);
+    ok(is_readable(event.fd), "... until the other's fork has failed");
+    pf_wait(one, -1, &event);
+    ok(event.pid == child && event.reason == PF_REASON_FOREIGN && WEXITSTATUS(event.status) == 66,
+        "... and told when it is none");
+    pf_rest(other);
+
+    /* One goes, with a worker alive. */
+    pf_free(one);
+    kill(a, SIGTERM);
+    pf_wait(other, -1, &event);
+    ok(event.pid == a && event.reason == PF_REASON_FOREIGN && WTERMSIG(event.status) == SIGTERM,
+        "the workers of a manager that is gone are foreign to the other");
+    pf_free(other);
+}
+
+/* ---- one inside the other */
+
+static pf_t *inner;
+
+static void wait_for_inner(pf_t *pf, const pf_event *exit, void *data)
+{
+    size_t left = 99;
+    count(pf, exit, data);
+    if (tally[0].reaped == 1) {
+        CHECK(pf_wait_all_children(inner, -1, &left) == PF_OK);
+        CHECK(left == 0);
+    }
+}
+
+static void nested(void)
+{
+    pf_t *outer = pf_new();
+    int status[2] = { 1, 2 };
+    size_t left = 99;
+    inner = pf_new();
+    memset(tally, 0, sizeof tally);
+    fork_workers(outer, 3, exits_with, &status[0]);
+    fork_workers(inner, 3, exits_with, &status[1]);
+    pf_set_on_child_reap(outer, wait_for_inner, &tally[0]);
+    pf_set_on_child_reap(inner, count, &tally[1]);
+    pf_wait_all_children(outer, -1, &left);
+    is_int(left, 0, "a hook of one manager waits for another one's workers");
+    ok(tally[1].reaped == 3 && tally[1].status == 2, "which has heard of all of them");
+    ok(tally[0].reaped == 3 && tally[0].status == 1, "so has the one whose hook it is");
+    is_int(tally[0].foreign + tally[1].foreign, 0, "nobody was taken for a stranger");
+    is_int(tap.checks_failed, 0, "and none failed inside");
+    pf_free(inner);
+    pf_free(outer);
+}
+
+/* ---- what is kept for one that does not want foreign children */
+
+static void without_foreign(void)
+{
+    pf_t *one = pf_new(), *other = pf_new();
+    pf_event event;
+    pid_t a, b, child;
+    int status;
+    pf_set_reap_foreign(one, false);
+    pf_set_reap_foreign(other, false);
+    pf_set_max_workers(one, 1);
+    pf_set_max_workers(other, 1);
+    pf_begin(one);
+    pf_begin(other);
+    a = fork_one(one, 5);
+    b = fork_one(other, 6);
+    pf_rest(one);
+    pf_rest(other);
+    child = fork();
+    if (child == 0)
+        _exit(7);
+    wait_for_end(a);
+    wait_for_end(b);
+    wait_for_end(child);
+    pf_wait(other, -1, &event);
+    ok(event.pid == b && WEXITSTATUS(event.status) == 6, "two managers that reap only their own");
+    pf_wait(one, -1, &event);
+    ok(event.pid == a && WEXITSTATUS(event.status) == 5, "... each");
+    pf_wait(one, 0.02, &event);
+    is_int(event.type, PF_EVENT_WAIT, "... and no other child");
+    ok(waitpid(child, &status, WNOHANG) == child && WEXITSTATUS(status) == 7,
+        "which the program has for itself");
+    pf_free(one);
+    pf_free(other);
+}
+
+/* ---- a worker that is handed over */
+
+static void handed_over(void)
+{
+    pf_t *one = pf_new(), *other = pf_new();
+    pf_event event;
+    pid_t pid;
+    pf_set_max_workers(one, 1);
+    pf_begin(one);
+    pid = fork_one(one, -1);
+    pf_rest(one);
+    ok(pf_forget_worker(one, pid), "one manager forgets a worker");
+    is_int(pf_adopt_worker(other, pid, 3), PF_OK, "and another adopts it");
+    kill(pid, SIGTERM);
+    wait_for_end(pid);
+    pf_wait(one, 0.02, &event);
+    is_int(event.type, PF_EVENT_WAIT, "which is nothing to the first any more");
+    pf_wait(other, -1, &event);
+    ok(event.pid == pid && event.generation == 3 && WTERMSIG(event.status) == SIGTERM,
+        "and reaped by its new one");
+    pf_free(one);
+    pf_free(other);
+}
+
+/* ---- many */
+
+static void many(void)
+{
+    enum { MANAGERS = 20 };
+    pf_t *pf[MANAGERS];
+    pf_event event;
+    int i, right = 0;
+    pid_t pid[MANAGERS];
+    for (i = 0; i < MANAGERS; i++) {
+        pf[i] = pf_new();
+        pf_set_max_workers(pf[i], 1);
+        pf_begin(pf[i]);
+    }
+    for (i = 0; i < MANAGERS; i++)
+        pid[i] = fork_one(pf[i], i);
+    for (i = MANAGERS; i-- > 0;) {
+        pf_rest(pf[i]);
+        pf_wait(pf[i], -1, &event);
+        right += event.type == PF_EVENT_REAPED && event.pid == pid[i] && WEXITSTATUS(event.status) == i;
+    }
+    is_int(right, MANAGERS, "of many managers each gets its own worker's status");
+    for (i = 0; i < MANAGERS; i++)
+        pf_free(pf[i]);
+}
+
+int main(void)
+{
+    begin();
+    in_turns();
+    interleaved();
+    nested();
+    without_foreign();
+    handed_over();
+    many();
+    return done();
+}

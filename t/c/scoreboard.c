@@ -1,0 +1,369 @@
+/* The scoreboard, in memory and in a file, alone and with a manager that keeps spare workers. */
+
+#include "tap.h"
+
+#include <sys/stat.h>
+
+static char *read_file(const char *path, char text[static 4096])
+{
+    FILE *file = fopen(path, "r");
+    size_t length;
+    if (!file)
+        abort();
+    length = fread(text, 1, 4095, file);
+    text[length] = '\0';
+    fclose(file);
+    return text;
+}
+
+/* The statuses of all slots as a string. */
+static char *statuses(pf_scoreboard_t *board, char text[static 64])
+{
+    size_t n = pf_scoreboard_statuses(board, (uint8_t *)text, 63);
+    text[n] = '\0';
+    return text;
+}
+
+/* ---- slots */
+
+static pf_scoreboard_t *board;
+
+static void claims(void *data)
+{
+    char text[64];
+    int hint = *(int *)data;
+    CHECK(pf_scoreboard_set_status(board, 'A') == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_claim(board, hint) == PF_OK);
+    CHECK(statuses(board, text)[hint] == '_');
+    CHECK(pf_scoreboard_claim(board, hint) == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_set_status(board, 'A' + hint) == PF_OK);
+    CHECK(statuses(board, text)[hint] == 'A' + hint);
+    pf_scoreboard_free(board);
+}
+
+static void claims_another(void *data)
+{
+    CHECK(pf_scoreboard_claim(board, *(int *)data) == PF_OK);
+    CHECK(pf_scoreboard_set_status(board, '*') == PF_OK);
+    pf_scoreboard_free(board);
+}
+
+static void finds_none(void *data)
+{
+    (void)data;
+    CHECK(pf_scoreboard_claim(board, 0) == PF_ERR_NO_SLOT);
+    CHECK(pf_scoreboard_claim(board, UINT32_MAX) == PF_ERR_NO_SLOT);
+    pf_scoreboard_free(board);
+}
+
+static void note_child(void *data)
+{
+    *(pid_t *)data = getpid();
+    CHECK(pf_scoreboard_claim(board, 0) == PF_OK);
+    CHECK(pf_scoreboard_set_status(board, 'x') == PF_OK);
+    pf_scoreboard_free(board);
+}
+
+static void slots(const char *path, const char *kind)
+{
+    char text[64];
+    int hint;
+    pid_t *pid = shared(sizeof *pid);
+
+    board = pf_scoreboard_new(path, 3);
+    ok(board != NULL, "a scoreboard %s", kind);
+    is_int(pf_scoreboard_len(board), 3, "of three slots");
+    is_str(statuses(board, text), "...", "that nobody has");
+    memset(text, '#', sizeof text);
+    is_int(pf_scoreboard_statuses(board, (uint8_t *)text, 1), 3, "a short array is told how many");
+    ok(text[0] == '.' && text[1] == '#', "... and filled only as far as it goes");
+    is_int(pf_scoreboard_statuses(board, NULL, 99), 3, "so is none at all");
+
+    hint = 2;
+    is_int(in_child(claims, &hint), 0, "a process claims the slot that it wants, and writes to it");
+    is_str(statuses(board, text), "..C", "which all see");
+    is_int(in_child(claims_another, &hint), 0, "the next process gets another one");
+    is_str(statuses(board, text), "*.C", "... the first that is free");
+    hint = 99;
+    is_int(in_child(claims_another, &hint), 0, "so does one that wants what is not there");
+    is_str(statuses(board, text), "**C", "... which fills it");
+    is_int(in_child(finds_none, NULL), 0, "then there is no slot");
+
+    is_int(pf_scoreboard_grow(board, 5), PF_OK, "pf_scoreboard_grow");
+    is_str(statuses(board, text), "**C..", "makes room and keeps what is there");
+    is_int(pf_scoreboard_grow(board, 2), PF_OK, "fewer slots");
+    is_int(pf_scoreboard_len(board), 5, "... take none away");
+    pf_scoreboard_free(board);
+
+    board = pf_scoreboard_new(NULL, 1);
+    is_int(in_child(note_child, pid), 0, "a process that goes without a word");
+    is_str(statuses(board, text), "x", "leaves its status");
+    ok(!pf_scoreboard_clear(board, getpid()), "pf_scoreboard_clear of a process that has no slot");
+    is_str(statuses(board, text), "x", "... clears none");
+    ok(pf_scoreboard_clear(board, *pid), "of that one");
+    is_str(statuses(board, text), ".", "... clears its");
+    ok(!pf_scoreboard_clear(board, *pid), "... once");
+    pf_scoreboard_free(board);
+    munmap(pid, sizeof *pid);
+}
+
+static void writes_its_line(void *data)
+{
+    *(pid_t *)data = getpid();
+    CHECK(pf_scoreboard_claim(board, 1) == PF_OK);
+    CHECK(pf_scoreboard_set_status(board, 'W') == PF_OK);
+    pf_scoreboard_free(board);
+}
+
+static void file(void)
+{
+    char path[256], text[4096], expected[4096];
+    struct stat stat_of;
+    pid_t *pid = shared(sizeof *pid);
+    unlink(temporary(path));
+    board = pf_scoreboard_new(path, 2);
+    ok(stat(path, &stat_of) == 0 && (stat_of.st_mode & 07777) == 0600 && stat_of.st_size == 32,
+        "the file has mode 0600 and 16 bytes a slot");
+    in_child(writes_its_line, pid);
+    snprintf(expected, sizeof expected, ".              \nW%-14d\n", (int)*pid);
+    is_str(read_file(path, text), expected, "it can be read while it is in use");
+    pf_scoreboard_grow(board, 3);
+    strcat(expected, ".              \n");
+    is_str(read_file(path, text), expected, "... and grows");
+    pf_scoreboard_free(board);
+    ok(access(path, F_OK) == 0, "it stays when the scoreboard goes");
+
+    errno = 0;
+    ok(pf_scoreboard_new(path, 2) == NULL, "a file that is there is not used");
+    is_int(errno, EEXIST, "... as errno tells");
+    is_str(read_file(path, text), expected, "... nor changed");
+    unlink(path);
+    errno = 0;
+    ok(pf_scoreboard_new("/nowhere/board", 2) == NULL, "a folder that is not there");
+    is_int(errno, ENOENT, "... errno tells too");
+    munmap(pid, sizeof *pid);
+}
+
+/* ---- spare workers */
+
+#define MOST 16
+
+static struct {
+    char status[MOST]; /* what each worker is to show; 0 for nothing yet */
+    int shown[MOST];
+} *orders;
+
+/* Shows what it is told to show. */
+static int32_t shows(pf_t *pf, void *data)
+{
+    int index = pf_worker_index(pf);
+    char status = '_', text[64];
+    (void)data;
+    CHECK(pf_scoreboard_claim(board, index) == PF_OK);
+    CHECK(statuses(board, text)[index] == '_');
+    if (checks())
+        return 99;
+    SET(orders->shown[index], '_');
+    while (1) {
+        char wanted = GET(orders->status[index]);
+        if (wanted && wanted != status) {
+            pf_scoreboard_set_status(board, status = wanted);
+            SET(orders->shown[index], status);
+        }
+        nap();
+    }
+    return 99;
+}
+
+static void forget_orders(const pf_event *exit)
+{
+    SET(orders->status[exit->index], 0);
+    SET(orders->shown[exit->index], 0);
+}
+
+static int stop_signal, stopped, forked;
+
+/* Goes on until nothing is to be done for now; each new worker has shown itself by then. */
+static void settle(pf_t *pf)
+{
+    pf_event event;
+    while (pf_wait(pf, 0, &event) == PF_OK && event.type != PF_EVENT_WAIT) {
+        if (event.type == PF_EVENT_FORK) {
+            pid_t pid = fork();
+            pf_forked(pf, pid);
+            if (pid == 0)
+                exit(shows(pf, NULL));
+            forked++;
+            UNTIL(GET(orders->shown[event.index]));
+        } else if (event.type == PF_EVENT_REAPED) {
+            stopped += event.reason == PF_REASON_STOPPED && WTERMSIG(event.status) == stop_signal;
+            forget_orders(&event);
+        }
+    }
+}
+
+/* The event that a sleeping manager is woken to. */
+static pf_event woken(pf_t *pf)
+{
+    pf_event event;
+    memset(&event, 0, sizeof event);
+    pf_wait(pf, -1, &event);
+    return event;
+}
+
+static void show(int index, char status)
+{
+    SET(orders->status[index], status);
+}
+
+static void spare_workers(const char *path, int signal, const char *kind)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    char text[64];
+    pid_t pid;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(path, MOST);
+    stop_signal = signal;
+    stopped = forked = 0;
+    pf_set_max_workers(pf, 5);
+    is_int(pf_set_spare_workers(pf, 2, 3, signal), PF_OK, "two to three spare workers, %s", kind);
+    is_int(pf_set_scoreboard(pf, board), PF_OK, "... and their scoreboard");
+    pf_begin(pf);
+    settle(pf);
+    is_int(pf_num_workers(pf), 2, "a pool begins with the least");
+    is_str(statuses(board, text), "__..............", "... that are idle");
+
+    show(0, 'A');
+    event = woken(pf);
+    ok(event.type == PF_EVENT_FORK && event.index == 2, "a worker that gets busy wakes the manager");
+    pid = fork();
+    pf_forked(pf, pid);
+    if (pid == 0)
+        exit(shows(pf, NULL));
+    UNTIL(GET(orders->shown[2]));
+    show(1, 'B');
+    UNTIL(GET(orders->shown[1]) == 'B');
+    settle(pf);
+    is_int(pf_num_workers(pf), 4, "there are two idle ones beside two busy ones");
+    show(2, 'C');
+    show(3, 'D');
+    UNTIL(GET(orders->shown[2]) == 'C' && GET(orders->shown[3]) == 'D');
+    settle(pf);
+    show(4, 'E');
+    UNTIL(GET(orders->shown[4]) == 'E');
+    settle(pf);
+    is_int(pf_num_workers(pf), 5, "but never more workers than there may be");
+
+    show(0, '_');
+    show(1, '_');
+    show(2, '_');
+    UNTIL(GET(orders->shown[0]) == '_' && GET(orders->shown[1]) == '_' && GET(orders->shown[2]) == '_');
+    settle(pf);
+    is_int(stopped, 0, "three idle ones are not too many");
+    show(3, '_');
+    event = woken(pf);
+    ok(event.type == PF_EVENT_REAPED && event.reason == PF_REASON_STOPPED
+            && WTERMSIG(event.status) == stop_signal,
+        "the fourth wakes the manager, and one is stopped, by the signal for that");
+    is_int(event.index, 3, "... not the youngest, which is busy");
+    is_int(statuses(board, text)[3], '_', "... which has its slot for the host to look at");
+    forget_orders(&event);
+    settle(pf);
+    is_int(pf_num_workers(pf), 4, "one only");
+    is_int(statuses(board, text)[3], '.', "... whose slot is free");
+
+    is_int(pf_set_spare_workers(pf, 4, 9, signal), PF_OK, "other numbers, as it runs");
+    settle(pf);
+    is_int(pf_num_workers(pf), 5, "are kept");
+    is_int(pf_set_max_workers(pf, 7), PF_OK, "so is another number in all");
+    show(0, 'E');
+    UNTIL(GET(orders->shown[0]) == 'E');
+    settle(pf);
+    is_int(pf_num_workers(pf), 6, "... with four idle ones");
+
+    is_int(pf_set_spare_workers(pf, 0, 0, signal), PF_OK, "0 spare workers");
+    settle(pf);
+    is_int(pf_num_workers(pf), 7, "is a pool of a fixed number");
+    is_int(pf_set_scoreboard(pf, NULL), PF_OK, "the scoreboard is taken out");
+    show(1, 'F');
+    UNTIL(GET(orders->shown[1]) == 'F');
+    ok(pf_wait(pf, 0.02, &event) == PF_OK && event.type == PF_EVENT_WAIT, "... and wakes nobody");
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(orders, sizeof *orders);
+    if (path)
+        unlink(path);
+}
+
+/* ---- pf_scoreboard_watch, for a host that decides by itself */
+
+static void watch(void)
+{
+    pf_t *pf = pf_new();
+    char text[64];
+    pf_event event;
+    pid_t pid;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 1);
+    is_int(pf_set_scoreboard(pf, board), PF_OK, "a scoreboard that is watched");
+    pf_begin(pf);
+    pf_demand(pf, 1);
+    pf_next(pf, &event);
+    pid = fork();
+    pf_forked(pf, pid);
+    if (pid == 0)
+        exit(shows(pf, NULL));
+    UNTIL(GET(orders->shown[0]));
+    ok(pf_scoreboard_watch(board, 0, 0), "pf_scoreboard_watch: no busy worker, and that is exact");
+    do
+        pf_next(pf, &event);
+    while (event.type != PF_EVENT_WAIT);
+    ok(event.type == PF_EVENT_WAIT && event.timeout != 0, "nothing to do");
+    show(0, 'A');
+    UNTIL(GET(orders->shown[0]) == 'A');
+    pf_next(pf, &event);
+    ok(event.type == PF_EVENT_WAIT && event.timeout >= 0 && event.timeout <= 0,
+        "a busy one wakes the manager");
+    ok(pf_scoreboard_watch(board, 1, 1), "again, with one busy worker");
+    pf_next(pf, &event);
+    ok(event.type == PF_EVENT_WAIT && event.timeout != 0, "nothing to do");
+    show(0, '_');
+    UNTIL(GET(orders->shown[0]) == '_');
+    pf_next(pf, &event);
+    ok(event.type == PF_EVENT_WAIT && event.timeout >= 0 && event.timeout <= 0,
+        "an idle one wakes it too");
+    pf_scoreboard_watch(board, 0, 0);
+    is_int(pf_set_scoreboard(pf, NULL), PF_OK, "the scoreboard is taken out");
+    pf_next(pf, &event);
+    show(0, 'A');
+    UNTIL(GET(orders->shown[0]) == 'A');
+    ok(!is_readable(event.fd), "... and wakes nobody any more");
+    pf_set_scoreboard(pf, board);
+    pf_rest(pf);
+    kill(pid, SIGKILL);
+    pf_wait(pf, -1, &event);
+    pf_next(pf, &event);
+    ok(pf_num_workers(pf) == 0 && statuses(board, text)[0] == 'A',
+        "the slot of a worker that is gone is the host's, who decides");
+    ok(pf_scoreboard_clear(board, pid), "... and who frees it");
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(orders, sizeof *orders);
+}
+
+int main(void)
+{
+    char path[256];
+    begin();
+    slots(NULL, "in memory");
+    unlink(temporary(path));
+    slots(path, "in a file");
+    unlink(path);
+    file();
+    spare_workers(NULL, SIGUSR2, "scoreboard in memory");
+    unlink(temporary(path));
+    spare_workers(path, SIGKILL, "scoreboard in a file");
+    watch();
+    return done();
+}

@@ -1,0 +1,57 @@
+package CTests;
+
+# Runs the tests that are written in C (t/c), which speak TAP, and makes their results this test's.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Temp ();
+use Test::More;
+
+use ProcessTest;
+
+our @EXPORT = qw(c_tests start_c_test relay_c_test);
+
+sub c_tests {
+    my @sources = sort glob 't/c/*.c';
+    return @sources;
+}
+
+# start_c_test(deadline => SECONDS, command => [...], env => {...}): the program, as start_program
+# gives it.
+sub start_c_test {
+    my %opt = @_;
+    # Each of its processes ends by itself before the whole is killed.
+    my $deadline = int($opt{deadline} * 0.9);
+    return start_program(undef, %opt, env => { PF_TEST_DEADLINE => $deadline, %{ $opt{env} || {} } });
+}
+
+# relay_c_test(NAME, RUN): reads what it prints until it ends, each of its tests as one of a subtest of
+# that name.
+sub relay_c_test {
+    my ($name, $run) = @_;
+    subtest $name => sub {
+        my ($seen, $planned) = (0);
+        while (defined(my $line = $run->line)) {
+            if ($line =~ /^(not )?ok \d+ - (.*)/) {
+                my ($failed, $what) = ($1, $2);
+                $seen++;
+                if ($what =~ s/ # SKIP (.*)//) { Test::More->builder->skip("$what: $1") }
+                else                           { ok !$failed, $what }
+            }
+            elsif ($line =~ /^1\.\.(\d+)$/) { $planned = $1 }
+            elsif ($line =~ /^#/)           { note $line }
+            else                            { fail "not TAP: $line" }
+        }
+        is $seen, $planned, 'it has run to its end';
+        done_testing;
+    };
+    $run->wait;
+    is $run->status, 0, "$name ends well";
+    diag $run->err if $run->status || $run->err ne '';
+    ok eventually(sub { !$run->members }), '... and leaves nobody behind';
+    return;
+}
+
+1;
