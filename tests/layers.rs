@@ -70,6 +70,50 @@ fn the_system_layer_does_not_know_the_abi() {
 }
 
 #[test]
+fn only_what_talks_to_the_system_or_to_c_is_unsafe() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let unsafe_in = |dir: &str| offences(dir, &["unsafe"]).len();
+    assert!(
+        unsafe_in("os") > 10 && unsafe_in("capi") > 30,
+        "the scan sees what there is"
+    );
+    let mut layers: Vec<_> = fs::read_dir(&sources)
+        .expect("src can be listed")
+        .map(|entry| entry.expect("src can be listed").file_name())
+        .collect();
+    layers.sort();
+    assert_eq!(
+        layers,
+        ["capi", "lib.rs", "machine", "os"],
+        "a new layer is to be looked at here"
+    );
+    let found: Vec<_> = offences("machine", &["unsafe"])
+        .into_iter()
+        .filter(|line| !line.ends_with("#![forbid(unsafe_code)]"))
+        .collect();
+    assert_none(&found);
+    // Nobody turns off what asks for the reason of each block.
+    for dir in ["os", "capi"] {
+        assert_none(&offences(
+            dir,
+            &["undocumented_unsafe_blocks", "unsafe_op_in_unsafe_fn"],
+        ));
+    }
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("Cargo.toml");
+    for lint in [
+        "undocumented_unsafe_blocks",
+        "unsafe_op_in_unsafe_fn",
+        "missing_safety_doc",
+    ] {
+        assert!(
+            manifest.contains(&format!("\n{lint} = \"deny\"\n")),
+            "{lint} is denied in Cargo.toml"
+        );
+    }
+}
+
+#[test]
 fn only_the_abi_exports() {
     assert_none(&offences("machine", &["no_mangle", "extern \"C\""]));
     let exports = offences("capi", &["no_mangle"]);

@@ -524,6 +524,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             if pid == 0 {
                 inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
+                inner.drop_pipe(shared);
                 for signal in inner.traps.signals() {
                     signals::reset_to_default(signal);
                 }

@@ -2,6 +2,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_void};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(super) struct Inner {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) arrivals_seen: u64,
     pub(super) pipe: Option<WakePipe>,
+    /// What workers keep of it, if there is a scoreboard.
+    pub(super) workers_end: Option<OwnedFd>,
     pub(super) pipe_may_be_full: bool,
     pub(super) may_have_missed_children: bool,
     pub(super) traps: Traps,
@@ -135,8 +138,8 @@ impl Inner {
         let trapped: Vec<Signal> = self.traps.signals().collect();
         self.traps.remove();
         self.traps = Traps::default();
-        self.pipe = None;
-        shared.wake_fd.store(-1, Ordering::SeqCst);
+        self.drop_pipe(shared);
+        self.workers_end = None;
         for signal in trapped {
             self.trap(shared, signal)?;
         }
@@ -155,6 +158,12 @@ impl Inner {
             self.traps.trap(signal, &shared.arrivals, pipe)
         };
         trapped.map_err(|error| Failure::system("sigaction", error))
+    }
+
+    /// A process that is not the manager any more has no use for its pipe, and could harm it.
+    pub(super) fn drop_pipe(&mut self, shared: &Shared) {
+        self.pipe = None;
+        shared.wake_fd.store(-1, Ordering::SeqCst);
     }
 
     /// The pipe that ends a wait, made when it is first needed.
@@ -206,6 +215,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 arrivals,
                 arrivals_seen: 0,
                 pipe: None,
+                workers_end: None,
                 pipe_may_be_full: false,
                 may_have_missed_children: false,
                 traps: Traps::default(),

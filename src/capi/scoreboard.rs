@@ -1,10 +1,11 @@
 //! The scoreboard as an object of its own: a program may use one without a manager.
 
 use std::ffi::{CStr, OsStr, c_char};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::error::{AfterPanic, Fallback, guard, pf_result, with};
+use super::error::{AfterPanic, Failure, Fallback, guard, pf_result, with};
 use super::handle::{pf_t, this_process};
 use crate::os::shm::{ClaimError, Scoreboard};
 
@@ -245,14 +246,22 @@ pub unsafe extern "C" fn pf_set_scoreboard(
         with(pf, AfterPanic::Refuse, |inner| {
             inner.become_manager(shared)?;
             if let Some(board) = scoreboard.as_mut() {
-                let wake_fd = inner.wake_pipe(shared)?.write_fd();
-                board.0.set_wake_fd(Some(wake_fd));
+                if inner.workers_end.is_none() {
+                    let end = inner.wake_pipe(shared)?.end_for_workers();
+                    inner.workers_end = Some(end.map_err(|errno| Failure::errno("pipe2", errno))?);
+                }
+                board
+                    .0
+                    .set_wake_fd(inner.workers_end.as_ref().map(AsRawFd::as_raw_fd));
             }
             if let Some(old) = inner.scoreboard.as_mut() {
                 if inner.scoreboard != scoreboard {
                     old.0.disarm();
                     old.0.set_wake_fd(None);
                 }
+            }
+            if scoreboard.is_null() {
+                inner.workers_end = None;
             }
             inner.scoreboard = scoreboard;
             Ok(pf_result::PF_OK)

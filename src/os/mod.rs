@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod clock;
+pub mod descriptor;
 pub mod kill;
 pub mod shm;
 pub mod signals;

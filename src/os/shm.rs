@@ -1,20 +1,25 @@
 //! The scoreboard: one 16-byte slot a worker, in memory that all of them share.
 //!
-//! A slot is text, so that a scoreboard file can be read with cat(1) while the server runs:
-//! the status character, the pid in 14 columns, a newline. A worker writes its own slot
-//! and no other, the status with one atomic store; nobody takes a lock. A number of busy
+//! A slot is text: the status character, the pid in 14 columns, a newline. A worker writes its
+//! own slot and no other, the status with one atomic store; nobody takes a lock. A scoreboard
+//! file is a copy that can be read with cat(1) while the server runs. It is written and not
+//! mapped: whoever shortens a mapped file ends the processes that look at it. A number of busy
 //! workers is kept beside the slots, so that the worker whose change of state makes the
 //! pool want attention knows it, and wakes the manager.
+//!
+//! A worker may be in the hands of somebody else. So the manager takes nothing from here as a
+//! size, an index or a pid to signal, and no number found here makes it fail.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
 
-use super::signals::WakeEnd;
+use super::descriptor::{Inherited, above_stdio};
+use super::signals::wake;
 use crate::machine::{Pid, Statuses};
 
 /// The status of a slot that no worker has.
@@ -46,10 +51,21 @@ struct Header {
 pub struct Scoreboard {
     header: Mapping,
     slots: Mapping,
-    file: Option<File>,
-    wake_end: Option<WakeEnd>,
-    mine: Option<u32>,
+    /// How many the owner has made; the number in the header is for its workers.
+    made: u32,
+    /// The process that made them.
+    owner: Pid,
+    copy: Option<Copy>,
+    wake_end: Option<Inherited>,
+    mine: Option<Mine>,
     drift: i32,
+}
+
+/// The slot of this process.
+#[derive(Clone, Copy, Debug)]
+struct Mine {
+    slot: u32,
+    pid: Pid,
 }
 
 /// Why a slot could not be claimed.
@@ -65,21 +81,14 @@ impl Scoreboard {
     /// Makes a scoreboard with room for `slots` workers: in a new file, which must not be
     /// there yet, or in memory.
     pub fn new(path: Option<&Path>, slots: u32) -> io::Result<Scoreboard> {
-        let file = path
-            .map(|path| {
-                OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-                    .open(path)
-            })
-            .transpose()?;
+        let header = Mapping::new(size_of::<Header>())?;
+        let memory = Mapping::new(MAX_SLOTS as usize * SLOT_SIZE)?;
         let mut scoreboard = Scoreboard {
-            header: Mapping::new(size_of::<Header>(), None)?,
-            slots: Mapping::new(MAX_SLOTS as usize * SLOT_SIZE, file.as_ref())?,
-            file,
+            header,
+            slots: memory,
+            made: 0,
+            owner: this_process(),
+            copy: path.map(Copy::new).transpose()?,
             wake_end: None,
             mine: None,
             drift: 0,
@@ -97,7 +106,7 @@ impl Scoreboard {
 
     /// Makes room for `slots` workers in all; it never shrinks.
     pub fn grow(&mut self, slots: u32) -> io::Result<()> {
-        let have = self.header().slots.load(SeqCst);
+        let have = self.made;
         if slots <= have {
             return Ok(());
         }
@@ -107,24 +116,28 @@ impl Scoreboard {
                 format!("a scoreboard has room for {MAX_SLOTS} workers at most, not {slots}"),
             ));
         }
-        if let Some(file) = &self.file {
-            // The pages behind the end of a file must not be touched: lengthen it first.
-            let empty = EMPTY_SLOT.repeat((slots - have) as usize);
-            file.write_all_at(&empty, u64::from(have) * SLOT_SIZE as u64)?;
-        } else {
-            for slot in have..slots {
-                for (byte, &empty) in self.bytes(slot).iter().zip(&EMPTY_SLOT) {
-                    byte.store(empty, SeqCst);
-                }
+        if let Some(copy) = &self.copy {
+            copy.lengthen(have, slots)?;
+        }
+        for slot in have..slots {
+            for (byte, &empty) in self.bytes(slot).iter().zip(&EMPTY_SLOT) {
+                byte.store(empty, SeqCst);
             }
         }
+        self.made = slots;
+        self.owner = this_process();
         self.header().slots.store(slots, SeqCst);
         Ok(())
     }
 
     /// How many slots there are.
     pub fn len(&self) -> u32 {
-        self.header().slots.load(SeqCst)
+        if self.owner == this_process() {
+            self.made
+        } else {
+            // The manager may have made more since it forked us.
+            self.header().slots.load(SeqCst).clamp(self.made, MAX_SLOTS)
+        }
     }
 
     /// Whether there is no slot at all.
@@ -134,7 +147,7 @@ impl Scoreboard {
 
     /// Says where a worker writes to wake the manager.
     pub fn set_wake_fd(&mut self, wake_fd: Option<RawFd>) {
-        self.wake_end = wake_fd.and_then(WakeEnd::new);
+        self.wake_end = wake_fd.and_then(Inherited::new);
     }
 
     /// This process becomes the owner of a slot, which is idle from now on: of `hint` if
@@ -162,17 +175,21 @@ impl Scoreboard {
             None => return Err(ClaimError::Full),
         };
         self.write_pid(mine, pid);
-        self.mine = Some(mine);
+        self.mine = Some(Mine { slot: mine, pid });
+        self.show(STATUS_IDLE);
         Ok(mine)
     }
 
     /// Sets the status of this process; false if it owns no slot.
     pub fn set_status(&self, status: u8) -> bool {
-        let Some(slot) = self.mine else {
+        let Some(mine) = self.mine else {
             return false;
         };
-        let old = self.bytes(slot)[0].swap(status, SeqCst);
-        self.count(is_busy(old), is_busy(status));
+        let old = self.bytes(mine.slot)[0].swap(status, SeqCst);
+        self.show(status);
+        if self.count(is_busy(old), is_busy(status)) {
+            self.wake();
+        }
         true
     }
 
@@ -188,10 +205,15 @@ impl Scoreboard {
         let Some(slot) = (0..self.len()).find(owned) else {
             return false;
         };
+        // First, as the slot is another worker's from the swap on.
+        if let Some(copy) = &self.copy {
+            copy.write(slot, &EMPTY_SLOT);
+        }
         for byte in &self.bytes(slot)[1..=PID_COLUMNS] {
             byte.store(b' ', SeqCst);
         }
         let old = self.bytes(slot)[0].swap(STATUS_NEXIST, SeqCst);
+        // The manager is at work, and sets the bounds again before it sleeps.
         self.count(is_busy(old), false);
         true
     }
@@ -207,14 +229,15 @@ impl Scoreboard {
     ///
     /// Look at the statuses after this call: a change is seen there, or it wakes.
     pub fn arm(&mut self, low: i32, high: i32) -> bool {
+        self.owner = this_process();
         self.header().low.store(low, SeqCst);
         self.header().high.store(high, SeqCst);
         self.header().woken.store(0, SeqCst);
-        let seen = (0..self.len())
+        let seen = (0..self.made)
             .filter(|&slot| is_busy(self.status(slot)))
             .count();
         let seen = i32::try_from(seen).unwrap_or(i32::MAX);
-        let drift = seen - self.header().busy.load(SeqCst);
+        let drift = seen.wrapping_sub(self.header().busy.load(SeqCst));
         if drift != 0 && drift == self.drift {
             self.header().busy.fetch_add(drift, SeqCst);
             self.drift = 0;
@@ -235,19 +258,34 @@ impl Scoreboard {
         self.header().high.store(i32::MAX, SeqCst);
     }
 
-    fn count(&self, was_busy: bool, is_busy: bool) {
+    /// Returns whether the number of busy workers is outside of the bounds now.
+    fn count(&self, was_busy: bool, is_busy: bool) -> bool {
         if was_busy == is_busy {
-            return;
+            return false;
         }
         let change = if is_busy { 1 } else { -1 };
         let header = self.header();
-        let busy = header.busy.fetch_add(change, SeqCst) + change;
-        if busy < header.low.load(SeqCst) || busy > header.high.load(SeqCst) {
-            if let Some(wake_end) = self.wake_end {
-                if header.woken.swap(1, SeqCst) == 0 {
-                    wake_end.wake();
+        let busy = header.busy.fetch_add(change, SeqCst).wrapping_add(change);
+        busy < header.low.load(SeqCst) || busy > header.high.load(SeqCst)
+    }
+
+    fn wake(&self) {
+        if let Some(wake_end) = self.wake_end {
+            if self.header().woken.swap(1, SeqCst) == 0 {
+                if let Some(fd) = wake_end.get() {
+                    wake(fd);
                 }
             }
+        }
+    }
+
+    /// Brings the copy up to date with the status of this process.
+    fn show(&self, status: u8) {
+        if let (Some(copy), Some(mine)) = (&self.copy, self.mine) {
+            let mut text = EMPTY_SLOT;
+            text[0] = status;
+            text[1..=PID_COLUMNS].copy_from_slice(&pid_text(mine.pid));
+            copy.write(mine.slot, &text);
         }
     }
 
@@ -266,8 +304,7 @@ impl Scoreboard {
     fn bytes(&self, slot: u32) -> &[AtomicU8; SLOT_SIZE] {
         assert!(slot < MAX_SLOTS, "slot {slot} is outside of the scoreboard");
         // SAFETY: the slot lies inside the mapping (see the assertion), which lives as long as
-        // self; AtomicU8 has the layout of a byte, and all access is through it. The pages
-        // of a file are touched only for slots that `grow` has written before.
+        // self; AtomicU8 has the layout of a byte, and all access is through it.
         unsafe {
             self.slots
                 .start
@@ -280,7 +317,7 @@ impl Scoreboard {
 
 impl Statuses for Scoreboard {
     fn is_busy(&self, index: u32) -> bool {
-        index < self.len() && is_busy(self.status(index))
+        index < self.made && is_busy(self.status(index))
     }
 }
 
@@ -296,6 +333,49 @@ fn pid_text(pid: Pid) -> [u8; PID_COLUMNS] {
     text
 }
 
+fn this_process() -> Pid {
+    nix::unistd::getpid().as_raw()
+}
+
+/// The scoreboard file. What is wrong with it is no reason to stop: it is there to be looked at.
+struct Copy {
+    file: File,
+    descriptor: Option<Inherited>,
+}
+
+impl Copy {
+    fn new(path: &Path) -> io::Result<Copy> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(path)?;
+        let file = File::from(above_stdio(OwnedFd::from(file))?);
+        // A umask may have taken the owner's bits.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        let descriptor = Inherited::new(file.as_raw_fd());
+        Ok(Copy { file, descriptor })
+    }
+
+    fn lengthen(&self, have: u32, slots: u32) -> io::Result<()> {
+        let empty = EMPTY_SLOT.repeat((slots - have) as usize);
+        self.file.write_all_at(&empty, offset(have))
+    }
+
+    fn write(&self, slot: u32, text: &[u8; SLOT_SIZE]) {
+        if self.descriptor.and_then(Inherited::get).is_some() {
+            // A disk that is full, or gone, has no room for what we have to say.
+            let _ = self.file.write_at(text, offset(slot));
+        }
+    }
+}
+
+fn offset(slot: u32) -> u64 {
+    u64::from(slot) * SLOT_SIZE as u64
+}
+
 /// Shared memory, as long as this lives.
 struct Mapping {
     start: NonNull<u8>,
@@ -307,17 +387,11 @@ struct Mapping {
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    fn new(len: usize, file: Option<&File>) -> io::Result<Mapping> {
+    fn new(len: usize) -> io::Result<Mapping> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let (flags, fd) = match file {
-            Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
-            None => (
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-            ),
-        };
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: without an address of ours, mmap(2) gives us fresh address space or fails.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -407,6 +481,30 @@ mod tests {
         assert!(!board.arm(0, 1));
         assert!(board.arm(0, 1));
         assert_eq!(board.header().busy.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn numbers_that_a_worker_has_spoilt_do_no_harm() {
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        board.claim(0, 4711).unwrap();
+        for number in [i32::MIN, -1, i32::MAX] {
+            let header = board.header();
+            header.slots.store(u32::MAX, SeqCst);
+            header.busy.store(number, SeqCst);
+            assert_eq!(board.len(), 2);
+            board.set_status(b'A');
+            board.set_status(STATUS_IDLE);
+            board.arm(0, 1);
+            assert!(!board.clear(12));
+            assert!(!board.is_busy(2));
+        }
+        board.grow(3).unwrap();
+        assert_eq!(board.len(), 3);
+        board.owner = 1;
+        board.header().slots.store(u32::MAX, SeqCst);
+        assert_eq!(board.len(), MAX_SLOTS, "as a worker sees it");
+        board.header().slots.store(0, SeqCst);
+        assert_eq!(board.len(), 3);
     }
 
     #[test]

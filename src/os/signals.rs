@@ -2,16 +2,18 @@
 //! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 use signal_hook::SigId;
 use signal_hook::low_level;
 
+use super::descriptor::above_stdio;
 use crate::machine::Signal;
 
 /// One more than the highest signal number on any system that this builds on.
@@ -96,58 +98,34 @@ impl WakePipe {
         self.write.as_raw_fd()
     }
 
-    /// Empties the pipe. What the bytes meant is recorded elsewhere.
+    /// The write end, for workers: with status flags of its own, if the system can. A worker that
+    /// makes what it shares with the manager block could hold up the manager itself.
+    pub fn end_for_workers(&self) -> Result<OwnedFd, Errno> {
+        let name = format!("/proc/self/fd/{}", self.write_fd());
+        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let end = open(name.as_str(), flags, Mode::empty())
+            .or_else(|_| self.write.try_clone().map_err(errno_of))?;
+        above_stdio(end)
+    }
+
+    /// Empties the pipe, but for what is written faster than it can be read. What the bytes
+    /// meant is recorded elsewhere.
     pub fn drain(&self) {
-        let mut bytes = [0_u8; 256];
-        while let Ok(n) = nix::unistd::read(self.read.as_fd(), &mut bytes) {
-            if n < bytes.len() {
-                return;
+        let mut bytes = [0_u8; 4096];
+        for _ in 0..DRAIN_AT_MOST / bytes.len() {
+            match nix::unistd::read(self.read.as_fd(), &mut bytes) {
+                Ok(n) if n == bytes.len() => {}
+                _ => return,
             }
         }
     }
 }
 
-/// The same under a number above 2. Where a program runs with stdin, stdout or stderr closed, the
-/// pipe would become that, and what is printed would go into it.
-fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > libc::STDERR_FILENO {
-        return Ok(fd);
-    }
-    let above = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
-    // SAFETY: fcntl(2) has just opened it, and nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(above) })
-}
+/// What a pipe holds, on Linux.
+const DRAIN_AT_MOST: usize = 65_536;
 
-/// The write end of a wake pipe, as a worker inherits it. A worker may close what it does not
-/// know, and open something else under the same number.
-#[derive(Clone, Copy, Debug)]
-pub struct WakeEnd {
-    fd: RawFd,
-    device: libc::dev_t,
-    inode: libc::ino_t,
-}
-
-impl WakeEnd {
-    /// What the descriptor is now; none if it is closed.
-    pub fn new(fd: RawFd) -> Option<WakeEnd> {
-        // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to a live stat.
-        let result = unsafe { libc::fstat(fd, &raw mut stat) };
-        (result == 0).then_some(WakeEnd {
-            fd,
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        })
-    }
-
-    /// Wakes, unless the descriptor has become something else.
-    pub fn wake(self) {
-        let is_same = |now: WakeEnd| (now.device, now.inode) == (self.device, self.inode);
-        if WakeEnd::new(self.fd).is_some_and(is_same) {
-            wake(self.fd);
-        }
-    }
+fn errno_of(error: std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
@@ -557,6 +535,8 @@ pub fn is_signal(signal: Signal) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nix::fcntl::{FcntlArg, fcntl};
+
     use super::*;
 
     #[test]
@@ -589,6 +569,19 @@ mod tests {
         }
         pipe.drain();
         pipe.drain();
+    }
+
+    #[test]
+    fn the_end_for_workers_has_flags_of_its_own() {
+        let pipe = WakePipe::new().unwrap();
+        let end = pipe.end_for_workers().unwrap();
+        wake(end.as_raw_fd());
+        let mut byte = [0];
+        assert_eq!(nix::unistd::read(pipe.read.as_fd(), &mut byte), Ok(1));
+        let flags = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+        fcntl(&end, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        assert!(!flags(&end).unwrap().contains(OFlag::O_NONBLOCK));
+        assert!(flags(&pipe.write).unwrap().contains(OFlag::O_NONBLOCK));
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! Descriptors that workers inherit, and that the programs around us do not know of.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
+/// The same under a number above 2. Where a program runs with stdin, stdout or stderr closed, a
+/// descriptor of ours would become that, and what is printed would go into it.
+pub fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    let above = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
+    // SAFETY: fcntl(2) has just opened it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(above) })
+}
+
+/// A descriptor as a worker inherits it. A worker may close what it does not know, and open
+/// something else under the same number.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited {
+    fd: RawFd,
+    device: libc::dev_t,
+    inode: libc::ino_t,
+}
+
+impl Inherited {
+    /// What the descriptor is now; none if it is closed.
+    pub fn new(fd: RawFd) -> Option<Inherited> {
+        // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is to a live stat.
+        let result = unsafe { libc::fstat(fd, &raw mut stat) };
+        (result == 0).then_some(Inherited {
+            fd,
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+
+    /// The descriptor, unless it is closed or has become something else.
+    pub fn get(self) -> Option<RawFd> {
+        let is_same = |now: Inherited| (now.device, now.inode) == (self.device, self.inode);
+        Inherited::new(self.fd)
+            .is_some_and(is_same)
+            .then_some(self.fd)
+    }
+}
