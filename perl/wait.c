@@ -80,11 +80,25 @@ on_sigchld(int signal)
     PERL_UNUSED_VAR(signal);
 }
 
+/* What the program had for SIGCHLD. */
+typedef struct {
+    struct sigaction action;
+    bool is_blocked;
+} sigchld_t;
+
+/* An immediate handler that leaves the sleep by longjmp leaves its mask in force, too. */
 static void
 restore_sigchld(pTHX_ void *saved)
 {
+    const sigchld_t *sigchld = (const sigchld_t *)saved;
     PERL_UNUSED_CONTEXT;
-    sigaction(SIGCHLD, (struct sigaction *)saved, NULL);
+    sigaction(SIGCHLD, &sigchld->action, NULL);
+    if (sigchld->is_blocked) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGCHLD);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+    }
 }
 
 /* Sleeps until a signal, the descriptor or the time-out, with the program's own mask in
@@ -126,7 +140,8 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     double max_wait)
 {
     const bool running = is_running(aTHX_ object);
-    struct sigaction sigchld;
+    sigchld_t sigchld;
+    const struct sigaction *action = &sigchld.action;
     sigset_t mask;
     bool is_ignored;
     bool has_handler;
@@ -137,10 +152,11 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
 
     ENTER;
     block_signals(&mask);
-    sigaction(SIGCHLD, NULL, &sigchld);
-    is_ignored = !(sigchld.sa_flags & SA_SIGINFO) && sigchld.sa_handler == SIG_IGN;
-    has_handler = !is_ignored && !sigismember(&mask, SIGCHLD)
-        && ((sigchld.sa_flags & SA_SIGINFO) || sigchld.sa_handler != SIG_DFL);
+    sigaction(SIGCHLD, NULL, &sigchld.action);
+    sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
+    is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
+    has_handler = !is_ignored && !sigchld.is_blocked
+        && ((action->sa_flags & SA_SIGINFO) || action->sa_handler != SIG_DFL);
     if (!has_handler && blocking) {
         /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left it
          * to the default, which discards it. */
@@ -157,7 +173,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     if (blocking && !host->timed_out)
         pf_children_changed(host->pf);
     if (blocking || !has_handler)
-        pf_look_for_children(host->pf, is_ignored || (sigchld.sa_flags & SA_NOCLDWAIT));
+        pf_look_for_children(host->pf, is_ignored || (action->sa_flags & SA_NOCLDWAIT));
     for (;;) {
         sigset_t mask_asleep = mask;
         double timeout;
