@@ -230,6 +230,42 @@ sub asleep {
     return defined $line && $line =~ /\A\d+ \(.*\) S /s;
 }
 
+# The next line of STDOUT if there is one within so many seconds, otherwise undef.
+sub line_within {
+    my ($self, $seconds) = @_;
+    my $end = time + $seconds;
+    while ($self->{unread} !~ /\n/) {
+        my ($left, $ready) = ($end - time, '');
+        vec($ready, fileno $self->{out_read}, 1) = 1;
+        return undef if select($ready, undef, undef, $left > 0 ? $left : 0) <= 0;
+        sysread $self->{out_read}, my $more, 65536 or last;
+        $self->{out}    .= $more;
+        $self->{unread} .= $more;
+    }
+    return $self->line;
+}
+
+# Whether the process (the program's own) sleeps for so many seconds without being woken once: it
+# is not that a busy machine lets it wait.
+sub sleeps_on {
+    my ($self, $seconds, $pid) = @_;
+    $pid ||= $self->{pid};
+    my $wakings = _wakings($pid);
+    return 0 if !defined $wakings;
+    sleep $seconds;
+    my $after = _wakings($pid);
+    return defined $after && $after == $wakings;
+}
+
+# How often a process that sleeps now has gone to sleep; undef if it does not sleep.
+sub _wakings {
+    my $pid = shift;
+    open my $fh, '<', "/proc/$pid/status" or return undef;
+    my $status = do { local $/; <$fh> };
+    return undef if !defined $status || $status !~ /^State:\s+S/m;
+    return $status =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : undef;
+}
+
 # CPU seconds (user and system) that the program itself has used by now.
 sub cpu {
     my $self = shift;
