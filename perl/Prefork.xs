@@ -15,6 +15,17 @@ signal_to_send(pTHX_ SV *signal)
     return number;
 }
 
+/* Lets the program see a value in signal_received, where signals are blocked: that and what the core
+ * takes for shown have to change at once. No code of the program's runs here. */
+static void
+show(pTHX_ SV *object, SV *value)
+{
+    SV *seen = *hv_fetchs((HV *)SvRV(object), "signal_received", 1);
+    if (SvROK(seen))
+        sv_2mortal(SvREFCNT_inc(SvRV(seen)));
+    sv_setsv_nomg(seen, value);
+}
+
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
 
 PROTOTYPES: DISABLE
@@ -295,6 +306,19 @@ signal_trapped(host_t *host, SV *name)
             RETVAL = TRUE;
     OUTPUT: RETVAL
 
+# The program sees a signal that has arrived, if no other one has come that it is to see instead.
+void
+show_signal(host_t *host, SV *value)
+    INIT:
+        SV *object = ST(0);
+        int number = 0;
+        bool is_signal = signal_number(aTHX_ value, &number) && pf_worker_index(host->pf) < 0;
+    CODE:
+        CALL(
+            if (!is_signal || pf_peek_signal(host->pf) == number)
+                show(aTHX_ object, value);
+        );
+
 # A subclass does not let this signal through.
 void
 signal_dropped(host_t *host, SV *value)
@@ -304,20 +328,32 @@ signal_dropped(host_t *host, SV *value)
         if (signal_number(aTHX_ value, &number) && number > 0)
             CALL(pf_drop_signal(host->pf, number));
 
-void
+# What the program reads: no other signal can come between that and its being read.
+SV *
 signal_read(host_t *host)
+    INIT:
+        SV *object = ST(0);
     CODE:
-        CALL(pf_signal_received(host->pf));
+        RETVAL = newSV(0);
+        CALL(
+            pf_signal_received(host->pf);
+            sv_setsv_nomg(RETVAL, member(aTHX_ object, "signal_received"));
+        );
+    OUTPUT: RETVAL
 
-# The program has stored a value in signal_received; what is no signal is -1 to the core.
+# The program stores a value in signal_received; what is no signal is -1 to the core.
 void
 signal_stored(host_t *host, SV *value)
     INIT:
+        SV *object = ST(0);
         int number = 0;
     CODE:
         if (SvTRUE(value) && !(signal_number(aTHX_ value, &number) && number > 0))
             number = -1;
-        CALL(pf_set_signal_received(host->pf, number));
+        CALL(
+            pf_set_signal_received(host->pf, number);
+            show(aTHX_ object, value);
+        );
 
 # The host acts on what signal_received holds.
 void
@@ -332,20 +368,18 @@ signal_taken(host_t *host, SV *value)
             pf_rest(host->pf);
         );
 
-# The name of the signal that the program is to see now that it has read the one before; undef
-# when nothing changes.
-SV *
-next_signal_to_show(host_t *host)
+# A signal that has waited behind another becomes visible, when that was read or cleared.
+void
+show_next_signal(host_t *host)
     INIT:
-        int before;
-        int shown;
+        SV *object = ST(0);
     CODE:
         CALL(
-            before = pf_peek_signal(host->pf);
-            shown = pf_show_next_signal(host->pf);
+            const int before = pf_peek_signal(host->pf);
+            const int shown = pf_show_next_signal(host->pf);
+            if (shown > 0 && shown != before)
+                show(aTHX_ object, sv_2mortal(newSVpv(PL_sig_name[shown], 0)));
         );
-        RETVAL = shown > 0 && shown != before ? newSVpv(PL_sig_name[shown], 0) : &PL_sv_undef;
-    OUTPUT: RETVAL
 
 void
 set_scoreboard(host_t *host, SV *scoreboard)

@@ -254,6 +254,85 @@ $pm->wait_all_children;
 print "@codes\n";
 PERL
 
+# Signals that come in the smallest moments there are: while the module has called its core, and has
+# not gone on. For that, its function is called by one that sends the signal before it returns.
+my $then_send = <<'PERL';
+sub then_send {
+    my ($function, @signals) = @_;
+    no strict 'refs';
+    no warnings 'redefine';
+    my $name = "Parallel::Prefork::Core::$function";
+    my $real = \&$name;
+    *$name = sub {
+        my @returned = $real->(@_);
+        if (my $signal = shift @signals) { kill $signal => $$ }
+        return wantarray ? @returned : $returned[0];
+    };
+}
+PERL
+
+prints('a signal that comes while the program reads the one before', "read HUP\nstart on TERM\n", $then_send . <<'PERL');
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
+$pm->after_fork(sub { kill HUP => $$ });
+$pm->start(sub { sleep 60 });
+then_send(signal_read => 'TERM');
+print 'read ', $pm->signal_received, "\n";
+$pm->start(sub { sleep 60 });
+print 'start on ', $pm->signal_received, "\n";
+$pm->wait_all_children;
+PERL
+
+prints('a signal that comes while the program clears the one before', "start on TERM\n", $then_send . <<'PERL');
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL' });
+$pm->after_fork(sub { then_send(signal_stored => 'TERM'); $pm->signal_received('') });
+$pm->start(sub { sleep 60 });
+print 'start on ', $pm->signal_received, "\n";
+$pm->wait_all_children;
+PERL
+
+prints('a signal that comes while another one arrives', "read HUP\nstart on TERM\n", $then_send . <<'PERL');
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
+then_send(signal_trapped => 'HUP');
+kill TERM => $$;
+print 'read ', $pm->signal_received, "\n";
+$pm->start(sub { sleep 60 });
+print 'start on ', $pm->signal_received, "\n";
+PERL
+
+prints('a signal that comes while another one becomes visible', "HUP\nUSR1\nstart on TERM\n", $then_send . <<'PERL');
+my $pm = Parallel::Prefork->new(
+    max_workers  => 1,
+    trap_signals => { TERM => 'KILL', HUP => undef, USR1 => undef },
+    after_fork   => sub { kill HUP => $$; kill TERM => $$ },
+);
+$pm->start(sub { sleep 60 });
+print $pm->signal_received, "\n";
+then_send(show_next_signal => 'USR1');
+$pm->wait_all_children(0.01);
+print $pm->signal_received, "\n";
+$pm->start(sub { sleep 60 });
+print 'start on ', $pm->signal_received, "\n";
+$pm->wait_all_children;
+PERL
+
+prints('a signal that comes while start looks, and one behind it', "start on TERM\nstart on HUP\n", <<'PERL');
+{   package Looks; our @ISA = ('Parallel::Prefork');
+    my $sent = 0;
+    sub signal_received {
+        my $self   = shift;
+        my $signal = $self->SUPER::signal_received(@_);
+        kill TERM => $$ if !@_ && $self->num_workers == 1 && !$sent++;
+        return $signal;
+    }
+    sub _decide_action { kill HUP => $$ if $sent; return $_[0]->SUPER::_decide_action } }
+my $pm = Looks->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
+for (1, 2) {
+    $pm->start(sub { sleep 60 });
+    print 'start on ', $pm->signal_received, "\n";
+}
+$pm->wait_all_children;
+PERL
+
 for my $way ('last', 'die "no fork\n"', 'exit 0') {
     my $run = run(<<"PERL", deadline => $DEADLINE);
 use strict; use warnings; use POSIX ();

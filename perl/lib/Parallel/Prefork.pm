@@ -96,7 +96,7 @@ sub start {
     _check_code('the argument of start', $code);
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
-    _show_next_signal($self);
+    Parallel::Prefork::Core::show_next_signal($self);
     local $self->{_goal} = _RUN;
 
     until (_signal_to_act_on($self)) {
@@ -240,7 +240,7 @@ sub wait_all_children {
     return $self->num_workers if $timeout && !($timeout > 0);
     my $until = $timeout ? Parallel::Prefork::Core::now() + $timeout : 9**9**9;
     local $self->{_goal} = $until;
-    _show_next_signal($self);
+    Parallel::Prefork::Core::show_next_signal($self);
 
     while ($self->num_workers) {
         if (my ($pid, $status) = $self->_wait(1)) {
@@ -257,18 +257,16 @@ sub wait_all_children {
 sub signal_received {
     my $self = shift;
     if (!@_) {
-        Parallel::Prefork::Core::signal_read($self) if !$looking;
-        return $self->{signal_received};
+        return $looking ? $self->{signal_received} : Parallel::Prefork::Core::signal_read($self);
     }
     my $value = @_ == 1 ? $_[0] : [@_];
     if ($arriving ne '' && defined $value && $value eq $arriving) {
         $let_by = 1;
-        $self->{signal_received} = $value if $shown;
+        Parallel::Prefork::Core::show_signal($self, $value) if $shown;
     }
     else {
         Parallel::Prefork::Core::signal_stored($self, $value);
-        $self->{signal_received} = $value;
-        _show_next_signal($self) if !$value;
+        Parallel::Prefork::Core::show_next_signal($self) if !$value;
     }
     return $value;
 }
@@ -277,11 +275,13 @@ sub signal_received {
 sub _signal_to_act_on {
     my $self = shift;
     local $looking = 1;
+    my $seen = $self->{signal_received};
     Parallel::Prefork::Core::look($self);
     my $signal = $self->signal_received;
-    # A subclass may hide what is there; then it is not to hide what comes after it.
-    Parallel::Prefork::Core::signal_dropped($self, $self->{signal_received})
-        if !$signal && $self->{signal_received};
+    # A subclass may hide what is there; then it is not to hide what comes after it. What comes in
+    # this moment is not hidden yet.
+    Parallel::Prefork::Core::signal_dropped($self, $seen)
+        if !$signal && $seen && $self->{signal_received};
     return $signal;
 }
 
@@ -291,14 +291,6 @@ sub _trapped {
     local ($arriving, $shown, $let_by) = ($signal, $is_shown, 0);
     $self->signal_received($signal);
     Parallel::Prefork::Core::signal_dropped($self, $signal) if !$let_by;
-    return;
-}
-
-# A signal that has waited behind another becomes visible, when that was read or cleared.
-sub _show_next_signal {
-    my $self = shift;
-    my $next = Parallel::Prefork::Core::next_signal_to_show($self);
-    $self->{signal_received} = $next if defined $next;
     return;
 }
 
