@@ -64,12 +64,15 @@ static void close_ours(pf_t *pf, int32_t pid, void *data)
     close(told[1]);
 }
 
-static int acted_on(pf_t *pf, int *sent)
+/* Runs the pool, and returns whether TERM ended it. */
+static int stopped(pf_t *pf, int *sent)
 {
+    int signal;
     if (pf_start(pf, work, sent) != PF_OK)
         exit(1);
-    printf(pf_signal_received(pf) == SIGHUP ? "HUP " : "TERM ");
-    return pf_peek_signal(pf) == SIGTERM;
+    signal = pf_signal_received(pf);
+    printf(signal == SIGHUP ? "HUP " : "TERM ");
+    return signal == SIGTERM;
 }
 
 static void manage(int sent)
@@ -88,13 +91,13 @@ static void manage(int sent)
     pf_set_after_fork(pf, close_ours, NULL);
     pf_trap_signal(pf, SIGHUP, SIGUSR1, 0);
     pf_trap_signal(pf, SIGTERM, SIGUSR2, 0);
-    while (!acted_on(pf, &sent))
+    while (!stopped(pf, &sent))
         hups++;
     while (read(sent, &byte, 1) != 0)
         ;
     if (hups == 0) {
         pf_set_max_workers(pf, 2);
-        acted_on(pf, &sent);
+        stopped(pf, &sent);
     }
     while (signals < 2 && read(told[0], &byte, 1) == 1) {
         signals += byte == '\n';
