@@ -35,7 +35,8 @@ sub run {
 #
 # Starts a Perl program with the same @INC as the test. Its STDOUT is read with
 # `line`; its STDERR is there to read with `err` at any time. With `command => [...]`
-# instead of SOURCE (pass undef), any other command.
+# instead of SOURCE (pass undef), any other command. With `under => [...]`, run by that one, as
+# env(1) runs a command.
 sub start_program {
     my ($source, %opt) = @_;
     my $dir = File::Temp->newdir('prefork-test-XXXXXX', TMPDIR => 1);
@@ -47,6 +48,7 @@ sub start_program {
         my @inc = map { '-I' . File::Spec->rel2abs($_) } grep { !ref } @INC;
         ($^X, @inc, @{ $opt{switches} || [] }, $file, @{ $opt{args} || [] });
     };
+    unshift @command, @{ $opt{under} || [] };
     my $self = bless {
         dir      => $dir,
         err_file => "$dir/err",

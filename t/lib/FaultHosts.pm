@@ -1,0 +1,49 @@
+package FaultHosts;
+
+# The two managers of the fault suite, one in Perl (t/faults/host.pl) and one in C (host.c), which
+# take the same arguments and print the same lines.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+
+use CProgram;
+use FaultTest;
+use ProcessTest;
+
+our @EXPORT = qw(hosts start_host lines);
+
+# 0.18 has no C host.
+sub hosts { return on_the_original() ? ('Perl') : ('Perl', 'C') }
+
+my %loaded;
+
+# start_host('Perl' or 'C', [name => value, ...], options of start_program)
+sub start_host {
+    my ($host, $arguments, %opt) = @_;
+    my (@name, %value);
+    for (my $i = 0; $i < @$arguments; $i += 2) {
+        push @name, $arguments->[$i] if !exists $value{ $arguments->[$i] };
+        $value{ $arguments->[$i] } = $arguments->[ $i + 1 ];
+    }
+    my @argument = map { "$_=$value{$_}" } @name;
+    if ($host eq 'C') {
+        $loaded{C} ||= compile('t/faults/host.c', qw(-std=gnu99 -Wall -Wextra -Werror -pedantic));
+        return start_program(undef, %opt, command => [$loaded{C}, @argument]);
+    }
+    $loaded{Perl} ||= do {
+        open my $file, '<', 't/faults/host.pl' or die "cannot read t/faults/host.pl: $!\n";
+        local $/;
+        readline $file;
+    };
+    return start_program($loaded{Perl}, %opt, args => \@argument);
+}
+
+# What stood after this word in the lines that a host has printed so far.
+sub lines {
+    my ($program, $word) = @_;
+    return $program->out =~ /^\Q$word\E ?(.*)\n/mg;
+}
+
+1;
