@@ -25,7 +25,7 @@ sub judge {
     ok eventually(sub { $first = first_process($p) }), "$name: is started" or return;
     my (%code, %status, @workers);
     while (keys %status < $ORPHANS && defined(my $line = $p->line)) {
-        push @workers, $1 if $line =~ /^worker (\d+)$/;
+        push @workers, $1 if $line =~ /^worker (\d+) /;
         $code{$1} = $2 if $line =~ /^orphan (\d+) (\d+)$/;
         $status{$1}{$2}++ if $line =~ /^reaped (\d+) (-?\d+)$/;
     }
@@ -48,7 +48,7 @@ sub judge {
     my $ended = join ' ', $p->out =~ /^(stopped|left .*)$/mg;
     is $ended, 'stopped left 0', "$name: TERM ends it, with no worker left" or diag $p->err;
     is_deeply [$p->out =~ /^lost .*/mg], [], "$name: the children of workers are theirs";
-    my $forked = () = $p->out =~ /^worker \d+$/mg;
+    my $forked = () = $p->out =~ /^worker \d+ /mg;
     is $forked, $WORKERS, "$name: no worker was replaced";
     is $p->status, 0, "$name: it ends well";
     figure("PID 1, $name: $ORPHANS orphans" => @right . " reaped once with their status, $alive of "

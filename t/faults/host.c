@@ -162,7 +162,7 @@ static void after_fork(pf_t *pf, int32_t pid, void *data)
     (void)pf;
     (void)data;
     forks++;
-    say("worker %d\n", (int)pid);
+    say("worker %d %.6f\n", (int)pid, now());
     stop_in("after_fork");
 }
 
@@ -223,6 +223,11 @@ int main(int argc, char **argv)
     if (is("stop", "new"))
         raise(SIGTERM);
     set_sigchld("after");
+    if (number("user", 0) > 0) {
+        const uid_t user = (uid_t)number("user", 0);
+        if (setgid(user) != 0 || setuid(user) != 0)
+            return 97;
+    }
     do
         result = pf_start(pf, work, NULL);
     while (result == PF_OK && pf_signal_received(pf) == SIGHUP);

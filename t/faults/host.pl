@@ -80,7 +80,8 @@ sub work {
     POSIX::_exit(0);
 }
 
-my $calls = 0;
+my $calls    = 0;
+my $failures = 0;
 
 sub stop_in {
     my $hook = shift;
@@ -110,7 +111,8 @@ $SIG{__WARN__} = sub {
     my ($message) = @_;
     return print STDERR $message if $message !~ /^fork failed:/;
     stop_in('on_fork_failure');
-    say_line("failed $message" =~ s/ at \S+ line \d+\.?\n//r);
+    # 0.18 warns each time, and may try without a pause.
+    say_line("failed $message" =~ s/ at \S+ line \d+\.?\n//r) if ++$failures <= 100;
 };
 
 set_sigchld('before');
@@ -129,7 +131,7 @@ my $pm = Parallel::Prefork->new(
     },
     after_fork => sub {
         $forks++;
-        say_line("worker $_[1]");
+        say_line("worker $_[1] " . now());
         stop_in('after_fork');
     },
     on_child_reap => sub {
@@ -139,6 +141,9 @@ my $pm = Parallel::Prefork->new(
 );
 kill TERM => $$ if is(stop => 'new');
 set_sigchld('after');
+if (my $user = number('user')) {
+    POSIX::setgid($user) && POSIX::setuid($user) or die "cannot become user $user: $!\n";
+}
 while ($pm->signal_received ne 'TERM') {
     $pm->start(\&work);
 }

@@ -12,7 +12,7 @@ use CProgram;
 use FaultTest;
 use ProcessTest;
 
-our @EXPORT = qw(hosts start_host lines);
+our @EXPORT = qw(hosts start_host lines has_lines);
 
 # 0.18 has no C host.
 sub hosts { return on_the_original() ? ('Perl') : ('Perl', 'C') }
@@ -40,10 +40,24 @@ sub start_host {
     return start_program($loaded{Perl}, %opt, args => \@argument);
 }
 
-# What stood after this word in the lines that a host has printed so far.
+# What stood after this word in the lines that a host has printed so far; in scalar context how many
+# those were.
 sub lines {
     my ($program, $word) = @_;
-    return $program->out =~ /^\Q$word\E ?(.*)\n/mg;
+    my @found = $program->out =~ /^\Q$word\E ?(.*)\n/mg;
+    return @found;
+}
+
+# Reads on until a host has printed so many such lines; false if it ends, or is ended, before.
+sub has_lines {
+    my ($program, $word, $count) = @_;
+    my $found = lines($program, $word);
+    while ($found < $count) {
+        my $line = $program->line;
+        return 0 if !defined $line;
+        $found++ if $line =~ /^\Q$word\E(?: |\z)/;
+    }
+    return 1;
 }
 
 1;
