@@ -12,7 +12,6 @@ use Test::More;
 use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 
 use lib 't/lib';
-use CProgram;
 use FaultHosts;
 use FaultTest;
 use ProcessTest;
@@ -26,19 +25,8 @@ my $KILLED   = 3;
 my @INTERVALS = (0, 1);
 my %NUMBER    = (EAGAIN => EAGAIN, ENOMEM => ENOMEM);
 
-my $library = compile('t/faults/fork-fails.c', qw(-std=gnu99 -Wall -Wextra -Werror -shared -fPIC));
 my $dir     = File::Temp->newdir('prefork-fork-XXXXXX', TMPDIR => 1);
 my $files   = 0;
-
-sub failing {
-    my ($error, $every, $file) = @_;
-    return (
-        LD_PRELOAD       => $library,
-        FORK_FAILS_WHILE => $file,
-        FORK_FAILS_WITH  => $NUMBER{$error},
-        FORK_FAILS_EVERY => $every,
-    );
-}
 
 sub make_file { open my $file, '>', $_[0] or die "cannot write $_[0]: $!"; close $file; return }
 
@@ -56,7 +44,7 @@ for my $host (hosts()) {
                 program  => start_host($host, [workers => $WORKERS, err => $interval],
                     # There 0.18 never comes back, and the others wait for it.
                     deadline => on_the_original() && !$interval ? $SPAN + 8 : $DEADLINE,
-                    env      => { failing($error, 1, $file) }),
+                    env      => { failing_forks($NUMBER{$error}, 1, $file) }),
                 break    => sub { make_file($file) },
                 mend     => sub { unlink $file },
             };
@@ -126,7 +114,7 @@ for my $host (hosts()) {
         push @flaky, [
             "$host, $error 1 in $EVERY",
             start_host($host, [workers => $WORKERS, exits => $FORKS, code => 0, err => 0, life => 0.01],
-                deadline => $DEADLINE, env => { failing($error, $EVERY, $file) }),
+                deadline => $DEADLINE, env => { failing_forks($NUMBER{$error}, $EVERY, $file) }),
         ];
     }
 }

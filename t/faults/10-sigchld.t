@@ -58,6 +58,8 @@ for my $host (hosts()) {
     }
 }
 
+my %sum;
+
 # As many at a time as the machine can bear without each waiting for all the others.
 while (my @group = splice @cases, 0, 16) {
     for my $case (@group) {
@@ -97,11 +99,22 @@ while (my @group = splice @cases, 0, 16) {
         $case->{lost} = delete $status{-1} || 0;
         ok !$case->{lost} || $case->{may_be_lost}, "$name: with the status" or diag "$case->{lost} lost";
         is_deeply [grep { $_ != $CODE << 8 && $_ != 0 } keys %status], [], "$name: no wrong one";
-        figure("$case->{name}: $EXITS exits" => $case->{is_up}
-            ? sprintf '%d noticed, %d without a status, then %.2f %% CPU', keys(%times) - $case->{workers},
-                $case->{lost}, 100 * (defined $case->{share} ? $case->{share} : 9)
-            : 'it hung or spun');
+        my $sum = $sum{ $case->{args}[0] } ||= { ways => 0, exits => 0, noticed => 0, lost => 0, most => 0 };
+        $sum->{ways}++;
+        $sum->{exits} += $EXITS;
+        if (!$case->{is_up}) {
+            figure("$name: $EXITS exits" => 'it hung or spun');
+            next;
+        }
+        $sum->{noticed} += keys(%times) - $case->{workers};
+        $sum->{lost}    += $case->{lost};
+        $sum->{most} = $case->{share} if defined $case->{share} && $case->{share} > $sum->{most};
     }
+}
+for my $host (hosts()) {
+    my $sum = $sum{$host};
+    figure("SIGCHLD in $sum->{ways} ways, $host: $sum->{exits} exits" => sprintf
+        '%d noticed, %d of them without a status, then %.2f %% CPU at most', @$sum{qw(noticed lost)}, 100 * $sum->{most});
 }
 
 done_testing;

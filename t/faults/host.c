@@ -146,8 +146,10 @@ static int32_t work(pf_t *pf, void *data)
 static void stop_in(const char *hook)
 {
     static int calls;
-    if (is("stop", hook) && ++calls == (int)number("nth", 1))
-        raise(SIGTERM);
+    if (!is("stop", hook) || ++calls != (int)number("nth", 1))
+        return;
+    say("told %.6f\n", now());
+    raise(SIGTERM);
 }
 
 static void before_fork(pf_t *pf, void *data)
@@ -220,8 +222,7 @@ int main(int argc, char **argv)
     pf_set_after_fork(pf, after_fork, NULL);
     pf_set_on_child_reap(pf, on_child_reap, NULL);
     pf_set_on_fork_failure(pf, on_fork_failure, NULL);
-    if (is("stop", "new"))
-        raise(SIGTERM);
+    stop_in("new");
     set_sigchld("after");
     if (number("user", 0) > 0) {
         const uid_t user = (uid_t)number("user", 0);

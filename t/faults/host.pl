@@ -85,7 +85,10 @@ my $failures = 0;
 
 sub stop_in {
     my $hook = shift;
-    kill TERM => $$ if is(stop => $hook) && ++$calls == number('nth', 1);
+    return if !is(stop => $hook) || ++$calls != number('nth', 1);
+    say_line('told ' . now());
+    kill TERM => $$;
+    return;
 }
 
 # What the program does with SIGCHLD, before or after it has made its manager.
@@ -139,7 +142,7 @@ my $pm = Parallel::Prefork->new(
         stop_in('on_child_reap');
     },
 );
-kill TERM => $$ if is(stop => 'new');
+stop_in('new');
 set_sigchld('after');
 if (my $user = number('user')) {
     POSIX::setgid($user) && POSIX::setuid($user) or die "cannot become user $user: $!\n";

@@ -12,7 +12,7 @@ use CProgram;
 use FaultTest;
 use ProcessTest;
 
-our @EXPORT = qw(hosts start_host lines has_lines);
+our @EXPORT = qw(hosts start_host lines has_lines failing_forks);
 
 # 0.18 has no C host.
 sub hosts { return on_the_original() ? ('Perl') : ('Perl', 'C') }
@@ -58,6 +58,21 @@ sub has_lines {
         $found++ if $line =~ /^\Q$word\E(?: |\z)/;
     }
     return 1;
+}
+
+my $fork_fails;
+
+# failing_forks(ERROR NUMBER, EVERY, FILE): the environment in which, as long as the file is there, each
+# so many-th fork(2) fails with that error.
+sub failing_forks {
+    my ($error, $every, $file) = @_;
+    $fork_fails ||= compile('t/faults/fork-fails.c', qw(-std=gnu99 -Wall -Wextra -Werror -shared -fPIC));
+    return (
+        LD_PRELOAD       => $fork_fails,
+        FORK_FAILS_WHILE => $file,
+        FORK_FAILS_WITH  => $error,
+        FORK_FAILS_EVERY => $every,
+    );
 }
 
 1;
