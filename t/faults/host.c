@@ -115,7 +115,7 @@ static int32_t work(pf_t *pf, void *data)
         nap(number("life", 0) * rand() / RAND_MAX);
         _exit((int)number("code", 0));
     }
-    if (is("worker", "ignores"))
+    if (is("worker", "ignores") && forks < (int)number("stubborn", 1000))
         signal(SIGTERM, SIG_IGN);
     else
         signal(SIGTERM, on_term);

@@ -57,7 +57,7 @@ sub work {
         nap(number('life') * rand);
         POSIX::_exit(number('code'));
     }
-    $SIG{TERM} = is(worker => 'ignores') ? 'IGNORE' : sub { $told = 1 };
+    $SIG{TERM} = is(worker => 'ignores') && $forks < number('stubborn', 1000) ? 'IGNORE' : sub { $told = 1 };
     for (my $i = $index; $i < number('orphans') && !$told; $i += $workers) {
         leave_orphan($i % 200 + 1, 0.02 * rand, 1);
     }
@@ -147,9 +147,7 @@ set_sigchld('after');
 if (my $user = number('user')) {
     POSIX::setgid($user) && POSIX::setuid($user) or die "cannot become user $user: $!\n";
 }
-while ($pm->signal_received ne 'TERM') {
-    $pm->start(\&work);
-}
+do { $pm->start(\&work) } until $pm->signal_received eq 'TERM';
 say_line('stopped');
 if ($option{wait}) {
     my $before = now();
