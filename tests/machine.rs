@@ -368,6 +368,34 @@ fn a_number_that_the_system_gave_out_again_tells_of_a_stolen_worker() {
 }
 
 #[test]
+fn what_the_host_says_of_a_stolen_worker_is_not_about_its_namesake() {
+    let namesake_is_there = |host_says: fn(&mut Machine)| {
+        let mut driver = started(3);
+        driver.exit(102, 0);
+        driver.next_pid = 101;
+        let stolen = driver.run();
+        assert!(matches!(stolen, Step::Reaped(Exit { pid: 101, .. })));
+        host_says(&mut driver.machine);
+        driver.wait();
+        let workers = driver.machine.workers();
+        workers.len() == 3 && workers.get(101).is_some_and(|worker| !worker.exited)
+    };
+    assert!(namesake_is_there(|machine| {
+        machine.reaped_by_host(101, -1);
+        assert!(machine.release(101).is_none());
+    }));
+    assert!(namesake_is_there(|machine| {
+        assert!(machine.forgotten_by_host(101));
+    }));
+    assert!(!namesake_is_there(|machine| {
+        machine.forgotten_by_host(101);
+        machine.forgotten_by_host(101);
+    }));
+    // Another status is news of the one that is there.
+    assert!(!namesake_is_there(|machine| machine.reaped_by_host(101, 0)));
+}
+
+#[test]
 fn a_number_that_the_host_has_seen_the_end_of_is_free() {
     let mut driver = started(2);
     driver.exit(101, 0);

@@ -119,6 +119,14 @@ impl Inner {
         Ok(())
     }
 
+    /// Nothing is kept any more for a process that is no worker of ours now.
+    pub(super) fn let_go_of(&self, pid: i32) {
+        let worker = self.machine.workers().get(pid);
+        if worker.is_none_or(|worker| worker.exited) {
+            self.parent.forget(pid);
+        }
+    }
+
     /// Makes this process the manager: of its own pool or, after a fork of the host's own, of
     /// an empty one. What its parent has is left to the parent, the pipe and the scoreboard too.
     pub(super) fn become_manager(&mut self, shared: &Shared) -> Result<(), Failure> {

@@ -239,7 +239,7 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
         with(pf, AfterPanic::Serve, |inner| {
             inner.manager_only()?;
             inner.machine.reaped_by_host(pid, status);
-            inner.parent.forget(pid);
+            inner.let_go_of(pid);
             Ok(pf_result::PF_OK)
         })
     }
@@ -257,8 +257,9 @@ pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
-            inner.parent.forget(pid);
-            Ok(inner.machine.forget(pid).is_some())
+            let had = inner.machine.forgotten_by_host(pid);
+            inner.let_go_of(pid);
+            Ok(had)
         })
     }
 }

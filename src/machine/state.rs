@@ -139,6 +139,7 @@ pub struct Machine {
     stopped_by: Option<Signal>,
     lost: VecDeque<Exit>,
     reported: Vec<(Pid, u64)>,
+    namesake: Option<Pid>,
     children_changed: bool,
     audit_at: Option<Time>,
     audited_at: Option<Time>,
@@ -165,6 +166,7 @@ impl Default for Machine {
             stopped_by: None,
             lost: VecDeque::new(),
             reported: Vec::new(),
+            namesake: None,
             children_changed: true,
             audit_at: None,
             audited_at: None,
@@ -259,6 +261,7 @@ impl Machine {
         self.staggered = None;
         self.asked = None;
         self.reported.clear();
+        self.namesake = None;
         self.stopped_by = None;
     }
 
@@ -276,6 +279,9 @@ impl Machine {
 
     /// The host has reaped a worker by itself.
     pub fn reaped_by_host(&mut self, pid: Pid, status: i32) {
+        if self.namesake == Some(pid) && status == -1 {
+            return;
+        }
         if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
             self.mark_exited(pid, status, false);
         }
@@ -285,6 +291,15 @@ impl Machine {
     pub fn forget(&mut self, pid: Pid) -> Option<Worker> {
         self.woken = true;
         self.workers.remove(pid)
+    }
+
+    /// The host does not want to know of a worker any more. Returns whether there was one.
+    pub fn forgotten_by_host(&mut self, pid: Pid) -> bool {
+        if self.namesake == Some(pid) {
+            self.namesake = None;
+            return true;
+        }
+        self.forget(pid).is_some()
     }
 
     /// Takes a worker out of the table if its reap has been reported.
@@ -501,9 +516,13 @@ impl Machine {
                 self.pacing
                     .defer_at_least(now, self.pacing.err_respawn_interval);
             }
-            let reported = self.workers.get(exit.pid);
-            self.reported
-                .extend(reported.map(|worker| (worker.pid, worker.serial)));
+            match self.workers.get(exit.pid) {
+                // A new worker has the number already: what the host says of it until the next
+                // step is about the one that is gone.
+                Some(worker) if !worker.exited => self.namesake = Some(exit.pid),
+                Some(worker) => self.reported.push((worker.pid, worker.serial)),
+                None => {}
+            }
             return Ok(Step::Reaped(exit));
         }
         if self.children_changed {
@@ -582,6 +601,7 @@ impl Machine {
 
     /// The workers that have been reported leave the table: the host has moved on.
     fn settle(&mut self) {
+        self.namesake = None;
         for (pid, serial) in self.reported.drain(..) {
             let same = |worker: &Worker| worker.serial == serial && worker.exited;
             if self.workers.get(pid).is_some_and(same) {
