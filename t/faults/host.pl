@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Errno ();
 use Parallel::Prefork;
 use POSIX qw(SIGCHLD);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
@@ -20,9 +21,15 @@ sub is {
     return defined $option{$name} && $option{$name} eq $value;
 }
 
-sub say_line { syswrite STDOUT, "@_\n" }
-sub nap      { select undef, undef, undef, $_[0] }
-sub now      { return sprintf '%.6f', clock_gettime(CLOCK_MONOTONIC) }
+sub nap { select undef, undef, undef, $_[0] }
+sub now { return sprintf '%.6f', clock_gettime(CLOCK_MONOTONIC) }
+
+sub say_line {
+    my $line = "@_\n";
+    # A pipe that is full lets signals interrupt this.
+    1 until defined syswrite STDOUT, $line or !$!{EINTR};
+    return;
+}
 
 # A process whose parent is gone: the pid; it ends after so many seconds.
 sub leave_orphan {
