@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
 use lib 't/lib';
 use FaultHosts;
@@ -54,11 +54,15 @@ for my $round (1 .. $ROUNDS) {
         $p->signal('TERM');
         has_lines($p, stopped => 1);
     }
-    for (1 .. 300) {
-        for my $running (grep { $_->[3] } @running) {
+    # As long as it waits; or long enough to see that signals make it wait longer.
+    my $end = time + $TIMEOUT + $PROMISED + 1;
+    while (time < $end) {
+        my @waiting = grep { $_->[3] && !lines($_->[4], 'timed') } @running or last;
+        for my $running (@waiting) {
             my ($meanwhile, $p) = @$running[3, 4];
             # Those that are gone have left their numbers to others.
             $meanwhile->($p, grep { is_child($p, $_) } lines($p, 'up'));
+            $p->line if $p->is_readable;
         }
         sleep 0.005;
     }

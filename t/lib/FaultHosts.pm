@@ -12,7 +12,7 @@ use CProgram;
 use FaultTest;
 use ProcessTest;
 
-our @EXPORT = qw(hosts start_host lines has_lines failing_forks);
+our @EXPORT = qw(hosts start_host lines has_lines unmatched failing_forks);
 
 # 0.18 has no C host.
 sub hosts { return on_the_original() ? ('Perl') : ('Perl', 'C') }
@@ -58,6 +58,18 @@ sub has_lines {
         $found++ if $line =~ /^\Q$word\E(?: |\z)/;
     }
     return 1;
+}
+
+# How many workers were not reported exactly once: of each number as many ends as beginnings, since
+# the system gives numbers out again.
+sub unmatched {
+    my $program = shift;
+    my %count;
+    $count{ (split / /)[0] }++ for lines($program, 'worker');
+    $count{ (split / /)[0] }-- for lines($program, 'reaped');
+    my $unmatched = 0;
+    $unmatched += abs for values %count;
+    return $unmatched;
 }
 
 my $fork_fails;

@@ -145,6 +145,15 @@ sub line {
     return $1;
 }
 
+# Whether there is something to read now, so that `line` returns before long.
+sub is_readable {
+    my $self = shift;
+    return 1 if $self->{unread} =~ /\n/;
+    my $ready = '';
+    vec($ready, fileno $self->{out_read}, 1) = 1;
+    return select($ready, undef, undef, 0) > 0;
+}
+
 # Reads lines until one matches, and returns it; undef when none did.
 sub line_like {
     my ($self, $pattern) = @_;
