@@ -181,7 +181,9 @@ fn every_fork_needs_its_answer() {
     let mut driver = Driver::new(1);
     driver.machine.begin();
     assert_eq!(driver.machine.forked(7, driver.now), Err(Misuse::NotAsked));
+    assert!(!driver.machine.is_asked());
     assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
+    assert!(driver.machine.is_asked());
     assert_eq!(
         driver.machine.next(driver.now, &NoStatuses),
         Err(Misuse::Unanswered)

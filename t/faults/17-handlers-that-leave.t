@@ -5,7 +5,7 @@
 # loop of fork and wait under such a handler at 1 kHz ends by SIGSEGV or in malloc within
 # seconds. Handlers that only count, it stands. So signals that die or exit strike as the
 # program enters or leaves a system call around which signals are blocked, waited for or
-# sent, and processes are forked (t/c/aim.c raises them there); those of a real timer at 1 kHz
+# sent, and processes are forked (t/faults/aim.c raises them there); those of a real timer at 1 kHz
 # count. What dies in the middle of the closure of a trapped signal keeps that signal from being
 # seen, by perl's rules, so handlers of the program spare it.
 
@@ -27,7 +27,7 @@ my $ticks  = scale(full => 10_000, quick => 1_000);
 
 my $dir = File::Temp->newdir;
 my $aim = "$dir/aim.so";
-system(split(' ', $Config{cc}), qw(-shared -fPIC -O1 -o), $aim, 't/c/aim.c', '-ldl') == 0
+system(split(' ', $Config{cc}), qw(-shared -fPIC -O1 -o), $aim, 't/faults/aim.c', '-ldl') == 0
     or plan skip_all => 'the C compiler cannot make a library to preload';
 
 my $pool = <<'PERL';
