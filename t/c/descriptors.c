@@ -160,10 +160,12 @@ static void none_left(void)
     leave(2);
     is_int(pf_trap_signal(pf, SIGUSR1, 0, 0), PF_OK, "a manager needs two");
     is_int(pf_watch_children(pf), PF_OK, "... and no more");
-    is_int(pf_set_scoreboard(pf, board), PF_OK, "... for all that it does");
+    is_int(pf_set_scoreboard(pf, board), PF_ERR_SYSTEM, "... until it has a scoreboard");
+    leave(1);
+    is_int(pf_set_scoreboard(pf, board), PF_OK, "... which takes a third, for the workers");
     fork_workers(pf, 2, until_killed, NULL);
     leave_enough();
-    is_int(count_open(), before + 2, "it has two");
+    is_int(count_open(), before + 3, "it has three");
     finish(pf);
     is_int(count_open(), before, "and gives them back");
     pf_scoreboard_free(board);

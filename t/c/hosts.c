@@ -240,7 +240,7 @@ static void exec_d(void)
     is_int(descriptors_of(stat_of.st_ino), 1, "a scoreboard has a descriptor");
     fstat(event.fd, &stat_of);
     snprintf(inodes.pipe, sizeof inodes.pipe, "%ju", (uintmax_t)stat_of.st_ino);
-    is_int(descriptors_of(stat_of.st_ino), 2, "a manager has two");
+    is_int(descriptors_of(stat_of.st_ino), 3, "a manager with a scoreboard has three");
     pf_set_max_workers(pf, 1);
     pf_set_on_child_reap(pf, stop_when_reaped, NULL);
     pf_start(pf, execs, NULL);
