@@ -180,7 +180,7 @@ impl Inner {
                 Step::Audit => self.audit(now),
                 Step::Fork { index, generation } => {
                     self.parent.will_fork();
-                    self.mask = signals::block(self.traps.signals());
+                    self.mask = signals::block(signals::trapped_here());
                     return Ok(pf_event {
                         index,
                         generation,
@@ -525,7 +525,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
                 inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
                 inner.drop_pipe(shared);
-                for signal in inner.traps.signals() {
+                for signal in signals::trapped_here() {
                     signals::reset_to_default(signal);
                 }
             } else {

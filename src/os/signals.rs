@@ -216,7 +216,7 @@ impl Traps {
             }
         };
         dispositions.installed(signal, before)?;
-        if PREVIOUS[slot_of(signal)].was_called.load(Ordering::SeqCst) {
+        if KNOWN[slot_of(signal)].was_called.load(Ordering::SeqCst) {
             action();
         }
         Ok(id)
@@ -273,12 +273,15 @@ impl Traps {
     }
 }
 
-/// The handler that the program had before ours, for each signal. signal-hook calls what it found
+/// What is known of each signal, for handlers and new workers, which can take no lock: whether it is
+/// trapped, and the handler that the program had before ours. signal-hook calls what it found
 /// when it first handled the signal, for ever; so that is `call_previous`, which calls what
 /// there was before the managers of today.
-static PREVIOUS: [Previous; SIGNALS] = [const { Previous::new() }; SIGNALS];
+static KNOWN: [Known; SIGNALS] = [const { Known::new() }; SIGNALS];
 
-struct Previous {
+struct Known {
+    /// A manager of this process traps the signal.
+    is_trapped: AtomicBool,
     handler: AtomicPtr<libc::sigaction>,
     /// The thread that is in it, for a handler that was put in place of ours, calls ours, and was
     /// what another manager found.
@@ -287,14 +290,23 @@ struct Previous {
     was_called: AtomicBool,
 }
 
-impl Previous {
-    const fn new() -> Previous {
-        Previous {
+impl Known {
+    const fn new() -> Known {
+        Known {
+            is_trapped: AtomicBool::new(false),
             handler: AtomicPtr::new(std::ptr::null_mut()),
             caller: AtomicUsize::new(0),
             was_called: AtomicBool::new(false),
         }
     }
+}
+
+/// The signals that some manager of this process traps, SIGCHLD included. Async-signal-safe.
+pub fn trapped_here() -> impl Iterator<Item = Signal> {
+    (0_i32..)
+        .zip(&KNOWN)
+        .filter(|(_, known)| known.is_trapped.load(Ordering::SeqCst))
+        .map(|(signal, _)| signal)
 }
 
 /// Where a signal is in the tables; those that do not exist share a place.
@@ -307,10 +319,10 @@ extern "C" fn call_previous(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    let previous = &PREVIOUS[slot_of(signal)];
-    previous.was_called.store(true, Ordering::SeqCst);
+    let known = &KNOWN[slot_of(signal)];
+    known.was_called.store(true, Ordering::SeqCst);
     // SAFETY: what is stored there is never freed (`put_ours_before`).
-    let Some(handler) = (unsafe { previous.handler.load(Ordering::SeqCst).as_ref() }) else {
+    let Some(handler) = (unsafe { known.handler.load(Ordering::SeqCst).as_ref() }) else {
         return;
     };
     let function = handler.sa_sigaction;
@@ -319,7 +331,7 @@ extern "C" fn call_previous(
     }
     // SAFETY: it cannot fail.
     let this = unsafe { libc::pthread_self() } as usize;
-    let caller = previous
+    let caller = known
         .caller
         .compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst);
     if caller == Err(this) {
@@ -338,7 +350,7 @@ extern "C" fn call_previous(
         }
     }
     if caller.is_ok() {
-        previous.caller.store(0, Ordering::SeqCst);
+        known.caller.store(0, Ordering::SeqCst);
     }
 }
 
@@ -377,8 +389,8 @@ impl DispositionsGuard {
     /// Makes `call_previous` what signal-hook finds, and returns what the program had.
     fn put_ours_before(&mut self, signal: Signal) -> std::io::Result<libc::sigaction> {
         let before = disposition(signal)?;
-        let previous = &PREVIOUS[slot_of(signal)];
-        previous.was_called.store(false, Ordering::SeqCst);
+        let known = &KNOWN[slot_of(signal)];
+        known.was_called.store(false, Ordering::SeqCst);
         if self.is_ours(signal) {
             return Ok(before);
         }
@@ -395,7 +407,7 @@ impl DispositionsGuard {
                 handler
             }
         };
-        previous
+        known
             .handler
             .store(std::ptr::from_ref(handler).cast_mut(), Ordering::SeqCst);
         if state.known.insert(signal) {
@@ -422,6 +434,9 @@ impl DispositionsGuard {
         }
         let (traps, _) = state.traps.entry(signal).or_insert((0, before));
         *traps += 1;
+        KNOWN[slot_of(signal)]
+            .is_trapped
+            .store(true, Ordering::SeqCst);
         Ok(())
     }
 
@@ -436,6 +451,9 @@ impl DispositionsGuard {
         }
         let before = *before;
         state.traps.remove(&signal);
+        KNOWN[slot_of(signal)]
+            .is_trapped
+            .store(false, Ordering::SeqCst);
         // Not if the program has installed another one since.
         if self.is_ours(signal) {
             set_disposition(signal, &before);

@@ -285,6 +285,20 @@ static void many(void)
         pf_free(pf[i]);
 }
 
+/* What one manager traps is no trap in the workers of another. */
+static void signals_of_others(void)
+{
+    pf_t *a = pf_new(), *b = pf_new();
+    size_t left = 99;
+    is_int(pf_trap_signal(a, SIGHUP, SIGTERM, 0), PF_OK, "one manager traps HUP");
+    fork_workers(b, 1, until_killed, NULL);
+    is_int(pf_signal_all_children(b, SIGHUP), PF_OK, "a worker of another one is sent HUP");
+    is_int(pf_wait_all_children(b, 20, &left), PF_OK, "... and is waited for");
+    is_int(left, 0, "it has ended by that");
+    pf_free(b);
+    pf_free(a);
+}
+
 int main(void)
 {
     begin();
@@ -294,5 +308,6 @@ int main(void)
     without_foreign();
     handed_over();
     many();
+    signals_of_others();
     return done();
 }
