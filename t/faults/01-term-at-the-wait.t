@@ -126,7 +126,8 @@ for (@hosts) {
     my ($call, $start) = @$_;
     my $manager = $start->();
     my ($trials, $hangs) = shoot($manager);
-    figure("TERM at the moment of waiting, $call, $trials times", "$hangs hung");
+    figure("TERM at the moment of waiting, $call, $TRIALS times",
+        "$hangs hung" . ($trials < $TRIALS ? " of $trials, then given up" : ''));
     is $hangs, 0, "$call: TERM always ends it";
     next if $trials < $TRIALS;
     is $manager->wait, 0, "$call: all $TRIALS trials ended well" or diag $manager->err;

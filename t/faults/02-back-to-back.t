@@ -132,8 +132,9 @@ for (@hosts) {
     my $good    = sum(map { $seen->{$_} } grep { $_ =~ $both } keys %$seen);
     my $trials  = sum(values %$seen);
     my $hung    = $seen->{hung} || 0;
-    figure("TERM and HUP back to back, $call, $trials times",
-        "$hung times TERM was lost, " . ($trials - $good - $hung) . ' times HUP');
+    figure("TERM and HUP back to back, $call, $TRIALS times",
+        "TERM lost $hung times, HUP " . ($trials - $good - $hung)
+            . ($trials < $TRIALS ? " times of $trials, then given up" : ' times'));
     is $good, $TRIALS, "$call: TERM ends it and HUP is acted on, each once"
         or diag explain $seen, $program->err;
 }

@@ -57,9 +57,10 @@ for my $host (FaultPool->hosts) {
         push @wrong, $wrong if defined $wrong;
         last if !$pool->is_alive || @wrong >= 10;
     }
-    my ($reloads, $alive) = ($pool->{acted}{HUP} - ($climbed - @wrong), $pool->is_alive ? 'alive' : 'dead');
-    figure("ladder of $STEPS HUPs 0 to 24 ms apart, $WORKERS workers, $host host, $climbed times",
-        "manager $alive, $reloads reloads, then " . ($climbed - @wrong) . ' clean ones');
+    my $clean = $climbed - @wrong;
+    figure("ladder of $STEPS HUPs 0 to 24 ms apart, $WORKERS workers, $host host, $LADDERS times",
+        'manager ' . ($pool->is_alive ? 'alive' : 'dead')
+            . ", $pool->{acted}{HUP} reloads, after $clean of $climbed ladders all well");
     is_deeply \@wrong, [], "$host: after each of $climbed ladders all is well";
     # A worker that is forked just when HUP comes sees it there, and exits with 0.
     is_deeply [grep { $_ != 15 && $_ != 0 } keys %{ $pool->{status} }], [],

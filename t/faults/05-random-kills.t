@@ -51,9 +51,10 @@ for my $host (FaultPool->hosts) {
 
     my ($grown, $opened) = ($pool->memory - $memory, $pool->descriptors - $descriptors);
     my ($zombies, $alive) = $pool->children;
-    figure(sprintf('%d of %d workers killed at %.0f a second, %s host', $kills, $WORKERS, $rate, $host),
-        "$pool->{forks} forks, $pool->{reaps} calls of on_child_reap, $alive workers, $zombies zombies; "
-            . sprintf('memory %+d kB, descriptors %+d', $grown, $opened));
+    figure("$KILLS random SIGKILLs, $WORKERS workers, $host host",
+        sprintf('%.0f a second: %d forks, %d calls of on_child_reap, %d workers, %d zombies; '
+                . 'memory %+d kB, descriptors %+d',
+            $rate, $pool->{forks}, $pool->{reaps}, $alive, $zombies, $grown, $opened));
     ok $is_whole, "$host: the pool is whole";
     is $pool->{reaps}, $kills, "$host: each death is reported";
     is $pool->{forks} - $pool->{reaps}, $alive, "$host: as many reports as forks, but for those alive";
