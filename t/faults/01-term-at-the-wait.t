@@ -11,17 +11,21 @@ use CProgram;
 use FaultTest;
 use ProcessTest;
 
-my $TRIALS = scale(full => 20_000, quick => 3_000);
+my $TRIALS = scale(full => 20_000, quick => 1_000);
 
-# The manager, before it looks for signals, and the one who shoots each take up to so many seconds,
-# at random, so that TERM comes from well before the sleep to well after its begin.
-my $SPREAD = 0.0002;
+# The manager is busy for so many seconds before it goes on to its sleep, so that there is time to aim.
+my $HEAD_START = 0.0003;
+
+# Each shot is aimed by the one before: earlier if that has met the manager asleep, otherwise later. So
+# they gather around the moment at which the sleep begins.
+my $STEP    = 0.000005;
+my $SCATTER = 0.00003;
 
 # A manager without timers that sleeps for longer is lost.
 my $HANG = 1;
 
 # More hangs than this show nothing new, and each takes its time.
-my $ENOUGH = 50;
+my $ENOUGH = 25;
 
 # The only worker stays; nothing but TERM ends a trial. "aim" is said before the loop's first look
 # at what has come: nothing is done between that and the sleep but what the module does.
@@ -32,13 +36,20 @@ use Parallel::Prefork;
 use Time::HiRes qw(time);
 our @ISA = 'Parallel::Prefork';
 
-my ($call, $trials, $spread) = @ARGV;
-my $is_aimed = 1;
+my ($call, $trials, $head_start) = @ARGV;
+our ($is_aimed, $sleeps_before) = (1, 0);
+
+sub sleeps {
+    open my $status, '<', '/proc/self/status' or return 0;
+    my ($sleeps) = map { /^voluntary_ctxt_switches:\s+(\d+)/ ? $1 : () } <$status>;
+    return $sleeps;
+}
 
 sub aim {
     return if $is_aimed++;
+    $sleeps_before = sleeps();
     print "aim\n";
-    my $until = time + rand $spread;
+    my $until = time + $head_start;
     1 while time < $until;
     return;
 }
@@ -69,7 +80,7 @@ if ($call eq 'wait_all_children') {
     $SIG{TERM} = sub { die "TERM\n" };
 }
 for (1 .. $trials) {
-    $is_aimed = 0;
+    $Pool::is_aimed = 0;
     if ($call eq 'wait_all_children') {
         eval { $pm->wait_all_children; 1 } and exit 1;
         $@ eq "TERM\n" or die $@;
@@ -78,7 +89,7 @@ for (1 .. $trials) {
         $pm->start($work);
         $pm->signal_received eq 'TERM' or exit 1;
     }
-    print "back\n";
+    print 'back ', Pool::sleeps() > $Pool::sleeps_before ? 1 : 0, "\n";
 }
 $pm->signal_all_children('KILL');
 $pm->wait_all_children;
@@ -87,11 +98,11 @@ PERL
 # Returns the number of trials, and how many of them hung.
 sub shoot {
     my $manager = shift;
-    my ($trials, $hangs) = (0, 0);
+    my ($trials, $hangs, $delay) = (0, 0, $HEAD_START);
     while ($trials < $TRIALS && $hangs < $ENOUGH) {
         my $line = $manager->line;
         last if !defined $line || $line ne 'aim';
-        my $until = time + rand $SPREAD;
+        my $until = time + $delay + rand $SCATTER;
         1 while time < $until;
         $manager->signal('TERM');
         $trials++;
@@ -105,7 +116,9 @@ sub shoot {
             $line = $manager->line_within($HANG);
             last if !defined $line && !kill 0 => $manager->pid;
         }
-        last if !defined $line || $line ne 'back';
+        last if !defined $line || $line !~ /^back ([01])$/;
+        $delay += $1 ? -$STEP : $STEP;
+        $delay = 0 if $delay < 0;
         $hangs += $is_lost;
     }
     return ($trials, $hangs);
@@ -113,12 +126,12 @@ sub shoot {
 
 my @hosts = map {
     my $call = $_;
-    ["$call" => sub { start_program($perl, args => [$call, $TRIALS, $SPREAD], deadline => 400) }]
+    ["$call" => sub { start_program($perl, args => [$call, $TRIALS, $HEAD_START], deadline => 400) }]
 } 'start', 'start, timed', 'wait_all_children';
 if (!on_the_original()) {
     my $c = compile('t/faults/01-term-at-the-wait.c', qw(-std=gnu99 -Wall -Wextra -Werror));
     push @hosts, ['pf_start' => sub {
-        start_program(undef, command => [$c, $TRIALS, $SPREAD], deadline => 400);
+        start_program(undef, command => [$c, $TRIALS, $HEAD_START], deadline => 400);
     }];
 }
 

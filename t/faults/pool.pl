@@ -23,10 +23,11 @@ my $pm = Parallel::Prefork->new({
     on_child_reap => sub { my (undef, $pid, $status) = @_; print "reaped $pid $status\n" },
 });
 
-until ($pm->signal_received eq 'TERM') {
+# What the program has read is its own, so each signal is read once, and then dealt with.
+while (1) {
     $pm->start(sub { select undef, undef, undef, 60 while 1 });
     my $signal = $pm->signal_received;
-    next if $signal eq 'TERM';
+    last if $signal eq 'TERM';
     sysseek $config, $place{$signal}, 0;
     sysread $config, my $value, 8;
     print "acted $signal ", $value || 0, "\n";
