@@ -37,6 +37,8 @@ static int own_children(int code)
     pid = fork();
     if (pid == 0)
         _exit(code);
+    /* So that it has ended before anybody waits for it. */
+    usleep(2000);
     if (waitpid(pid, &status, 0) != pid || status != code << 8)
         wrong++;
     return wrong;
