@@ -20,8 +20,9 @@ static int workers_ended;
 static int wrong_statuses;
 static volatile int thread_is_done;
 
-/* Whether each way to have a child has given the status that it ended with. */
-static int own_children(int code)
+/* How many of the ways to have a child have not given the status that it ended with. One child has
+ * ended for so many microseconds before anybody waits for it. */
+static int own_children(int code, useconds_t unwaited)
 {
     char command[40];
     FILE *output;
@@ -37,8 +38,7 @@ static int own_children(int code)
     pid = fork();
     if (pid == 0)
         _exit(code);
-    /* So that it has ended before anybody waits for it. */
-    usleep(2000);
+    usleep(unwaited);
     if (waitpid(pid, &status, 0) != pid || status != code << 8)
         wrong++;
     return wrong;
@@ -48,7 +48,7 @@ static void *thread(void *data)
 {
     (void)data;
     for (; in_thread < rounds; in_thread++)
-        wrong_in_thread += own_children(1 + in_thread % 200);
+        wrong_in_thread += own_children(1 + in_thread % 200, 20000);
     thread_is_done = 1;
     return NULL;
 }
@@ -68,9 +68,10 @@ static void on_child_reap(pf_t *pf, const pf_event *exit, void *data)
         if (exit->status != (int32_t)(1 + exit->index) << 8)
             wrong_statuses++;
     }
-    if (in_hook < rounds)
-        wrong_in_hook += own_children(1 + in_hook++ % 200);
-    else if (thread_is_done)
+    /* In between the manager reaps whoever has ended, and the thread's must not be among them. */
+    if (in_hook < rounds && workers_ended % 8 == 0)
+        wrong_in_hook += own_children(1 + in_hook++ % 200, 1000);
+    else if (in_hook >= rounds && thread_is_done)
         pf_signal(pf, SIGTERM);
 }
 
