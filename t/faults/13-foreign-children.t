@@ -193,13 +193,14 @@ sub pool_is_intact {
 {
     my $said  = said($waited);
     my @wrong = grep { /^not so/ } split /\n/, $waited->out;
-    is $said->{done}, $TIMES, 'the program had children of its own';
+    # The handler may come in between the look at the number and its increase.
+    cmp_ok $said->{done} || 0, '>=', $TIMES, 'the program had children of its own';
     is_deeply \@wrong, [], 'whoever waits for a child gets its status';
     pool_is_intact('beside children that are waited for', $waited, $said);
     my $count = 0;
     $count += /^not so: (\d+)/ ? $1 : 0 for @wrong;
     figure("system, backticks, pipes, waitpid, double fork in hooks and handlers" => defined $said->{done}
-        ? $said->{done} - $count . " of $TIMES got their status; $said->{reaped} of $said->{forked} workers reaped"
+        ? $said->{done} - $count . " of $said->{done} got their status; $said->{reaped} of $said->{forked} workers reaped"
         : 'it hung or died');
 }
 {

@@ -189,18 +189,19 @@ my $strangers = in_stranger_parent(sub {
 my ($rounds, $taken, $minus_1, $victim, $victim_serial) = (0, 0, 0, 0);
 my $by_worker = $ARGV[1];
 my $manager = in_manager(sub {
-    my $want = 0;
-    my $busy = 0;
+    my ($want, $aimed, $busy) = (0, 0, 0);
     close $orders;
     $SIG{USR1} = 'IGNORE';
     $pm = Parallel::Prefork->new(
         max_workers          => 6,
         err_respawn_interval => 0,
         trap_signals         => { TERM => 'KILL', HUP => ['USR1', 0.002], USR2 => 'USR1' },
-        before_fork          => sub { $serial++; next_pid($want) if $want },
+        before_fork          => sub { $serial++; $aimed = $want; next_pid($aimed) if $aimed },
         after_fork           => sub {
             note_fork($_[1]);
-            $taken++ if $want && $_[1] == $want;
+            # The handler below may want a number when it is too late for this fork.
+            return if !$aimed;
+            $taken++ if $_[1] == $aimed;
             $want = 0;
         },
         on_child_reap => sub {
@@ -216,7 +217,8 @@ my $manager = in_manager(sub {
         return if $busy || $victim || $pm->num_workers < 6;
         $busy = 1;
         return $pm->signal_received('TERM') if $rounds++ == $times;
-        my @pids = sort keys %{ $pm->{worker_pids} };
+        # Without those whose end is being reported.
+        my @pids = grep { @{ $serial_of{$_} || [] } } sort keys %{ $pm->{worker_pids} };
         $victim        = $pids[ rand @pids ];
         $victim_serial = $serial_of{$victim}[0];
         kill KILL => $victim;

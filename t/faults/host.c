@@ -210,6 +210,7 @@ int main(int argc, char **argv)
     size_t left = 0;
     (void)argc;
     arguments = argv + 1;
+    say("begun\n");
     set_sigchld("before");
     pf = pf_new();
     pf_set_max_workers(pf, (uint32_t)number("workers", 1));

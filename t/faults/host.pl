@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+BEGIN { syswrite STDOUT, "begun\n" }
 use Errno ();
 use Parallel::Prefork;
 use POSIX qw(SIGCHLD);
