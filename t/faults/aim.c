@@ -4,10 +4,13 @@
  *
  * syscall(-4711, ODDS, SIGNAL, OTHER) aims: at each of these moments, one time in ODDS, SIGNAL
  * is raised in this process, and before it, one time in four, OTHER; ODDS of 0 ends that.
+ * syscall(-4714, SIGNAL): that signal, which the program blocks, is let in at these moments, and
+ * during the calls.
  * syscall(-4712) gives how often OTHER was raised, syscall(-4713) how often SIGNAL was. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +23,7 @@
 
 static long odds;
 static int first, second;
+static int let_in;
 static pid_t target;
 static long raised[2];
 static unsigned long long state = 88172645463325252ULL;
@@ -69,14 +73,43 @@ static void here(void)
     }
 }
 
+/* Not where every signal is blocked: there the program can stand none. */
+static int opened(void)
+{
+    sigset_t set;
+    REAL(pthread_sigmask);
+    if (!let_in || getpid() != target || is_blocked(SIGXCPU))
+        return 0;
+    sigemptyset(&set);
+    sigaddset(&set, let_in);
+    real(SIG_UNBLOCK, &set, NULL);
+    return 1;
+}
+
+static void closed(int was_opened)
+{
+    sigset_t set;
+    REAL(pthread_sigmask);
+    if (!was_opened)
+        return;
+    sigemptyset(&set);
+    sigaddset(&set, let_in);
+    real(SIG_BLOCK, &set, NULL);
+}
+
 #define AIMED(type, name, params, args) \
     type name params \
     { \
         type result; \
+        int is_open, error; \
         REAL(name); \
         here(); \
+        is_open = opened(); \
         result = real args; \
+        error = errno; \
+        closed(is_open); \
         here(); \
+        errno = error; \
         return result; \
     }
 
@@ -95,14 +128,25 @@ static int is_perl(void *caller)
         if (is_perl(__builtin_return_address(0))) \
             return real(how, set, old); \
         here(); \
+        closed(opened()); \
         result = real(how, set, old); \
+        closed(opened()); \
         here(); \
         return result; \
     }
 
 AIMED_MASK(pthread_sigmask)
 AIMED_MASK(sigprocmask)
-AIMED(int, ppoll, (struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *m), (fds, n, t, m))
+static sigset_t during(const sigset_t *mask)
+{
+    sigset_t opened = *mask;
+    if (let_in && getpid() == target)
+        sigdelset(&opened, let_in);
+    return opened;
+}
+
+AIMED(int, ppoll, (struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *m),
+    (fds, n, t, m ? (const sigset_t[]){ during(m) } : NULL))
 AIMED(pid_t, fork, (void), ())
 AIMED(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options))
 AIMED(pid_t, wait4, (pid_t pid, int *status, int options, struct rusage *used), (pid, status, options, used))
@@ -124,6 +168,11 @@ long syscall(long number, ...)
         second = (int)a[2];
         target = getpid();
         odds = a[0];
+        return 0;
+    }
+    if (number == -4714) {
+        target = getpid();
+        let_in = (int)a[0];
         return 0;
     }
     if (number == -4712)
