@@ -129,7 +129,7 @@ for my $class ('Parallel::Prefork', $original ? () : 'Parallel::Prefork::SpareWo
 # The same of a host in C, whose library installs the handlers.
 SKIP: {
     skip 'the original has no C hosts', 1 if $original;
-    my $host = compile('t/c/like-a-child.c');
+    my $host = compile('t/faults/16-like-a-plain-child.c');
     my $p = start_program(undef, command => [$host], deadline => 30);
     is $p->wait, 0, 'a C host gets to its end' or diag $p->err;
     is $p->out, "the same\n", 'a C host: a worker is like a plain child';
