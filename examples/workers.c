@@ -1,15 +1,14 @@
 /* A prefork manager in C: keeps 3 workers, replaces one that is killed, reloads on HUP, and
  * stops on TERM or INT when its workers have finished.
  *
- *     cc -o workers examples/workers.c -Iinclude -Ltarget/release -lprefork
+ *     cc -o workers workers.c $(pkg-config --cflags --libs prefork)
  */
 
+#include <prefork.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "prefork.h"
 
 static volatile sig_atomic_t term_received;
 

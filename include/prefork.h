@@ -66,13 +66,15 @@ typedef enum {
   PF_EVENT_TIMED_OUT = 6,
 } pf_event_type;
 
-// Why a child is reported.
+// Why a child is reported, by what the pool makes of it; how it ended is the status.
 typedef enum {
-  // A worker has ended; its status is zero, or it is of an earlier generation.
+  // A worker has ended; its status is zero, or it is of an earlier generation, whatever its
+  // status is.
   PF_REASON_ENDED = 0,
-  // A worker of the current generation has ended with a status that is not zero.
+  // A worker of the current generation has ended with a status that is not zero, be it by a
+  // signal that the manager sent.
   PF_REASON_FAILED = 1,
-  // A worker that was told to stop as one too many has ended.
+  // A worker that was told to stop as one too many has ended, whatever its status is.
   PF_REASON_STOPPED = 2,
   // The worker's status went to somebody else, and is given as -1.
   PF_REASON_STOLEN = 3,
@@ -108,7 +110,7 @@ typedef struct {
   int32_t fd;
   // DRAINED, TIMED_OUT: workers that are left.
   uint32_t workers;
-  // REAPED: what the child has used.
+  // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
   // Room for what later versions tell.
   uint64_t reserved[8];
@@ -241,9 +243,9 @@ pf_result pf_drain(pf_t *pf, double timeout);
 pf_result pf_next(pf_t *pf, pf_event *event);
 
 // Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
-// the worker. The worker gets the default action of every signal that pf_trap_signal trapped
-// and of a watched SIGCHLD (sigaction(2)), and both get back the signal mask that they had
-// before the event. In the worker it is async-signal-safe.
+// the worker. The worker gets the default action of every signal that a manager of this
+// process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
+// the signal mask that they had before the event. In the worker it is async-signal-safe.
 //
 // Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 //
@@ -449,12 +451,12 @@ pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
 pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t stop_signal);
 
 // Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
-// the process group that the worker leads), all at once or, with an `interval` above 0, one
-// worker every so many seconds during later calls. Works from the moment of the call, by
-// sigaction(2) with SA_RESTART; workers get the signal's default action. A second call for
-// the same signal replaces what is sent.
+// the process group that the worker leads, nobody if it leads none), all at once or, with an
+// `interval` above 0, one worker every so many seconds during later calls. Works from the
+// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
+// get the signal's default action. A second call for the same signal replaces what is sent.
 //
-// Not for a host that owns its handlers and calls pf_signal: never both for one signal.
+// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 //
 // Called by: manager, hook.
 //
@@ -648,7 +650,8 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard, int32_t low, int32_t high)
 // live scoreboard.
 pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
 
-// Tells that `signal` has arrived, where the host owns the handler; it counts as trapped. A
+// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
+// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
 // wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
 // have not been acted on are one. It keeps errno(3).
 //
@@ -731,7 +734,8 @@ int32_t pf_show_next_signal(pf_t *pf);
 
 // Sends `signal` to each worker at once (kill(2)), in the order in which their pids sort as
 // strings; a negative one goes to the process groups that they lead, 0 only checks. Nobody
-// but children of this process that have not been reaped is signalled.
+// but children of this process that have not been reaped is signalled. It is no error if a
+// worker is gone, or leads no process group.
 //
 // Called by: manager, hook.
 //

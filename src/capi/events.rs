@@ -30,15 +30,17 @@ pub enum pf_event_type {
     PF_EVENT_TIMED_OUT = 6,
 }
 
-/// Why a child is reported.
+/// Why a child is reported, by what the pool makes of it; how it ended is the status.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum pf_reason {
-    /// A worker has ended; its status is zero, or it is of an earlier generation.
+    /// A worker has ended; its status is zero, or it is of an earlier generation, whatever its
+    /// status is.
     PF_REASON_ENDED = 0,
-    /// A worker of the current generation has ended with a status that is not zero.
+    /// A worker of the current generation has ended with a status that is not zero, be it by a
+    /// signal that the manager sent.
     PF_REASON_FAILED = 1,
-    /// A worker that was told to stop as one too many has ended.
+    /// A worker that was told to stop as one too many has ended, whatever its status is.
     PF_REASON_STOPPED = 2,
     /// The worker's status went to somebody else, and is given as -1.
     PF_REASON_STOLEN = 3,
@@ -70,7 +72,7 @@ pub struct pf_event {
     pub fd: i32,
     /// DRAINED, TIMED_OUT: workers that are left.
     pub workers: u32,
-    /// REAPED: what the child has used.
+    /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,
     /// Room for what later versions tell.
     pub reserved: [u64; 8],
@@ -495,9 +497,9 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
 }
 
 /// Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
-/// the worker. The worker gets the default action of every signal that pf_trap_signal trapped
-/// and of a watched SIGCHLD (sigaction(2)), and both get back the signal mask that they had
-/// before the event. In the worker it is async-signal-safe.
+/// the worker. The worker gets the default action of every signal that a manager of this
+/// process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
+/// the signal mask that they had before the event. In the worker it is async-signal-safe.
 ///
 /// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 ///

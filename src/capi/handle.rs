@@ -411,12 +411,12 @@ pub unsafe extern "C" fn pf_set_spare_workers(
 }
 
 /// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
-/// the process group that the worker leads), all at once or, with an `interval` above 0, one
-/// worker every so many seconds during later calls. Works from the moment of the call, by
-/// sigaction(2) with SA_RESTART; workers get the signal's default action. A second call for
-/// the same signal replaces what is sent.
+/// the process group that the worker leads, nobody if it leads none), all at once or, with an
+/// `interval` above 0, one worker every so many seconds during later calls. Works from the
+/// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
+/// get the signal's default action. A second call for the same signal replaces what is sent.
 ///
-/// Not for a host that owns its handlers and calls pf_signal: never both for one signal.
+/// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 ///
 /// Called by: manager, hook.
 ///

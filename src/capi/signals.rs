@@ -8,7 +8,8 @@ use crate::machine::{Action, Signal};
 use crate::os::signals::is_signal;
 use crate::os::{clock, kill};
 
-/// Tells that `signal` has arrived, where the host owns the handler; it counts as trapped. A
+/// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
+/// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
 /// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
 /// have not been acted on are one. It keeps errno(3).
 ///
@@ -168,7 +169,8 @@ pub unsafe extern "C" fn pf_show_next_signal(pf: *mut pf_t) -> i32 {
 
 /// Sends `signal` to each worker at once (kill(2)), in the order in which their pids sort as
 /// strings; a negative one goes to the process groups that they lead, 0 only checks. Nobody
-/// but children of this process that have not been reaped is signalled.
+/// but children of this process that have not been reaped is signalled. It is no error if a
+/// worker is gone, or leads no process group.
 ///
 /// Called by: manager, hook.
 ///
