@@ -11,7 +11,7 @@ use CProgram;
 use ExampleTest;
 use ProcessTest;
 
-need('python3', run(undef, command => [qw(python3 -c), 'import ctypes'])->status == 0);
+need('python3', has_python());
 my $library = library();
 my %quiet   = (PYTHONDONTWRITEBYTECODE => 1);
 

@@ -13,16 +13,14 @@ use Test::More;
 use CProgram;
 use ProcessTest;
 
-our @EXPORT = qw(need has_header example manages stops refuses_ports connection reply);
+our @EXPORT = qw(need has_header has_python example manages stops refuses_ports connection reply);
 
 # need(NAME, whether it is there): without it the test is skipped, aloud; not on CI, where
 # script/test has installed it.
 sub need {
     my ($what, $is_there) = @_;
     return if $is_there;
-    if (($ENV{CI} || '') eq 'true') {
-        BAIL_OUT("$what is missing");
-    }
+    die "$what is missing\n" if ($ENV{CI} || '') eq 'true';
     plan skip_all => "$what is missing";
     return;
 }
@@ -34,6 +32,8 @@ sub has_header {
     print {$compiler} "#include <$header>\n";
     return close $compiler;
 }
+
+sub has_python { return run(undef, command => [qw(python3 -c), 'import ctypes'])->status == 0 }
 
 # example(NAME, library...): compiles examples/NAME.c; the path of the program.
 sub example {
