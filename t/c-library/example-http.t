@@ -60,14 +60,16 @@ sub busy {
     } keys %{ $server->children };
 }
 
-# A connection whose request is half sent, and has been accepted; then the workers with such.
+# A connection whose request is half sent, and has been accepted; there are so many others. Then
+# the workers that have such.
 sub held {
-    my ($server, $port) = @_;
-    my $busy       = busy($server);
+    my ($server, $port, $others) = @_;
+    # Whoever answered last may be about to close.
+    eventually { busy($server) == $others } 30;
     my $connection = connection($port);
     print {$connection} "GET / HTTP/1.1\r\nHost: ";
     $connection->flush;
-    ok eventually(sub { busy($server) > $busy }, 30), 'a worker has half of a request';
+    ok eventually(sub { busy($server) == $others + 1 }, 30), 'a worker has half of a request';
     return ($connection, busy($server));
 }
 
@@ -171,7 +173,7 @@ my ($last) = (worker_of(request($port, "GET / HTTP/1.0\r\n\r\n")))[2];
 is $last, 1 + $RELOADS, 'the generation is that of the last reload';
 
 # TERM arrives while each worker has a request, and more requests wait in the listener's queue.
-my @held = map { (held($server, $port))[0] } 1 .. 4;
+my @held = map { (held($server, $port, $_))[0] } 0 .. 3;
 my @old  = busy($server);
 my @waiting = map {
     my $connection = connection($port);
@@ -190,7 +192,7 @@ is_deeply [grep { exists $answered{$_} } 'nobody', @old], [],
     'the workers that are told to stop take no other; new ones do';
 
 # As a terminal's Ctrl-C, which goes to all processes.
-my ($connection, $worker) = held($server, $port);
+my ($connection, $worker) = held($server, $port, 0);
 kill INT => -$server->pid;
 ok eventually(sub { keys %{ $server->children } == 1 }, 30), 'INT: the idle workers leave';
 $server->signal('HUP');
@@ -203,7 +205,7 @@ unlike $server->err, qr/pid (?!$victim)/, 'none of the others was killed';
 
 for my $signals (['TERM', 'TERM'], ['QUIT']) {
     my ($server, $port) = serve();
-    my ($connection, $worker) = held($server, $port);
+    my ($connection, $worker) = held($server, $port, 0);
     my ($first, $second) = @$signals;
     $server->signal($first);
     if ($second) {
