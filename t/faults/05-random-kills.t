@@ -38,7 +38,7 @@ sub kill_at_random {
 # One that was killed may live for a moment longer.
 sub is_over {
     my ($pool, $kills) = @_;
-    return $pool->until_true(60, sub { $pool->{reaps} >= $kills }) && $pool->settle(60);
+    return $pool->until_true(30, sub { $pool->{reaps} >= $kills }) && $pool->settle(30);
 }
 
 for my $host (FaultPool->hosts) {

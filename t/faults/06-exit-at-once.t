@@ -12,7 +12,8 @@ use CProgram;
 use FaultTest;
 use ProcessTest;
 
-my $WORKERS = scale(full => 5_000, quick => 400);
+my $WORKERS  = scale(full => 5_000, quick => 400);
+my $DEADLINE = scale(full => 280, quick => 60);
 
 # The workers wait for the end of a pipe that all of them read. Worker n then exits with n, or is
 # killed.
@@ -52,10 +53,10 @@ print 'left ', $pm->wait_all_children, "\n";
 PERL
 
 my %start = (
-    Perl => sub { start_program($perl, args => [@_], deadline => 280, switches => ['-MPOSIX']) },
+    Perl => sub { start_program($perl, args => [@_], deadline => $DEADLINE, switches => ['-MPOSIX']) },
     C    => sub {
         my $c = compile('t/faults/06-exit-at-once.c', qw(-std=gnu99 -Wall -Wextra -Werror));
-        start_program(undef, command => [$c, @_], deadline => 280);
+        start_program(undef, command => [$c, @_], deadline => $DEADLINE);
     },
 );
 

@@ -163,6 +163,9 @@ for my $host (@hosts) {
     is_deeply [sort @{ $reaped{$host} || [] }], [sort map { "$_ 9" } @{ $killed{$host} }],
         "$host: nobody else has ended";
     hear($host, reaped => $WORKERS);
+    my $last = @{ $reaped{$host} };
+    is_deeply [grep { !/ 15$/ } @{ $reaped{$host} }[$last - $WORKERS .. $last - 1]], [],
+        "$host: ... until the program has told them to";
     is $managers{$host}->wait, 0, "$host: it ends well" or diag $managers{$host}->err;
     my $others = @{ $reaped{$host} } - 3 - $WORKERS;
     figure("manager stopped for $STOP s and continued, 4 times, $host host",
