@@ -32,7 +32,9 @@ sub judge {
     is keys %code, $ORPHANS, "$name: there were $ORPHANS orphans";
     my @right = grep { $status{$_} && keys %{ $status{$_} } == 1 && ($status{$_}{ $code{$_} << 8 } || 0) == 1 }
         keys %code;
-    is @right, $ORPHANS, "$name: each was reaped once, with its own status";
+    is @right, $ORPHANS, "$name: each was reaped once, with its own status"
+        or diag join "\n", map { "$_ ended " . join(' ', %{ $status{$_} }) . ', not ' . ($code{$_} || 'an orphan') }
+        grep { !$code{$_} || !$status{$_}{ $code{$_} << 8 } } keys %status;
     is_deeply [grep { exists $status{$_} } @workers], [], "$name: no worker was taken for an orphan";
     my $zombies = sub { scalar grep { $_ eq 'Z' } values %{ $p->children($first) } };
     my $children = sub { scalar keys %{ $p->children($first) } };

@@ -44,12 +44,16 @@ sub note_fork {
 sub note_exit {
     my ($pid, $status) = @_;
     my $child = shift @{ $children{$pid} || [] };
-    if (!$child) { $count{wrong}++; return '' }
+    if (!$child) { $count{wrong}++; print STDERR "$pid ended with $status, and is nobody's\n"; return '' }
     my ($kind, $expected) = @$child;
+    $child->[2] = 'reported';
     $count{ $kind eq 'own' ? 'told' : 'reaped' }++;
     $count{lost}++ if $status == -1;
-    # KILL is ours.
-    $count{wrong}++ if $status != $expected && $status != -1 && $status != 9;
+    # KILL is ours; a worker that is forked when start has been told to end does not begin.
+    if ($status != $expected && $status != -1 && $status != 9 && ($status != 0 || !$pm->{signal_received})) {
+        $count{wrong}++;
+        print STDERR "$kind $pid ended with $status, not $expected\n";
+    }
     return $kind;
 }
 
@@ -147,21 +151,22 @@ PERL
 
 # The program reaps whoever has ended, workers as well.
 my $stealing = start_program($prelude . <<'PERL', args => [$STEALS], deadline => on_the_original() ? 15 : $DEADLINE);
-my ($stolen, $gone, @killed) = (0, 0);
+my ($stolen, @killed) = (0);
 $pm = Parallel::Prefork->new(
     max_workers          => 8,
     err_respawn_interval => 0,
     after_fork           => sub { note_fork($_[1], 'forked', 9) },
-    on_child_reap        => sub { note_exit(@_[1, 2]); $gone++ },
+    on_child_reap        => sub { note_exit(@_[1, 2]) },
 );
 my $rounds = 0;
 $SIG{ALRM} = sub {
     # The pool is full, so that what was stolen before has been replaced.
-    return if $pm->num_workers < 8 || $gone < @killed;
+    return if $pm->num_workers < 8 || grep { !$_->[2] } @killed;
     return $pm->signal_received('enough') if $rounds++ == $times;
-    @killed = (sort keys %{ $pm->{worker_pids} })[0 .. 3];
-    $gone = 0;
-    kill KILL => @killed;
+    # Without those whose end is being reported.
+    my @pids = (grep { @{ $children{$_} || [] } } sort keys %{ $pm->{worker_pids} })[0 .. 3];
+    @killed = map { $children{$_}[0] } @pids;
+    kill KILL => @pids;
     nap(0.01);
     $stolen++ while waitpid(-1, WNOHANG) > 0;
 };
@@ -184,7 +189,7 @@ sub said {
 sub pool_is_intact {
     my ($name, $p, $said) = @_;
     is $said->{reaped}, $said->{forked}, "$name: all workers are reaped";
-    is $said->{wrong}, 0, "$name: each once, and with its own status";
+    is $said->{wrong}, 0, "$name: each once, and with its own status" or diag $p->err;
     is $said->{left}, 0, "$name: none is left";
     is $p->status, 0, "$name: it ends well" or diag $p->err;
     return;

@@ -214,15 +214,18 @@ my $manager = in_manager(sub {
         },
     );
     $SIG{ALRM} = sub {
-        return if $busy || $victim || $pm->num_workers < 6;
+        # While the end of a worker is reported it still counts, but its number may be wanted already.
+        return if $busy || $victim || $want || $pm->num_workers < 6;
         $busy = 1;
-        return $pm->signal_received('TERM') if $rounds++ == $times;
+        return $pm->signal_received('TERM') if $rounds == $times;
         # Without those whose end is being reported.
         my @pids = grep { @{ $serial_of{$_} || [] } } sort keys %{ $pm->{worker_pids} };
         $victim        = $pids[ rand @pids ];
         $victim_serial = $serial_of{$victim}[0];
         kill KILL => $victim;
-        waitpid $victim, 0;
+        # It may have been reaped already, and is about to be reported.
+        if (waitpid($victim, 0) != $victim) { $victim = $busy = 0; return }
+        $rounds++;
         if ($by_worker) {
             # The next fork is to replace this one.
             my ($other) = grep { $_ != $victim } @pids;
@@ -242,7 +245,6 @@ my $manager = in_manager(sub {
     while ($pm->signal_received ne 'TERM') {
         $pm->start(sub { close $order; nap(60) while 1 });
     }
-    $rounds--;
     my $full = $pm->num_workers;
     finish_up();
     print "rounds $rounds\ntaken $taken\nminus_1 $minus_1\nfull $full\n";
