@@ -35,8 +35,10 @@ my $pm = Parallel::Prefork::SpareWorkers->new({
     trap_signals      => { TERM => 'TERM', USR1 => undef },
     on_child_reap     => sub { $deaths++ },
 });
-sub work { select undef, undef, undef, 0.05 while 1 }
-sub start { $pm->start(\&work); return }
+sub start {
+    return if $pm->start;
+    select undef, undef, undef, 0.05 while 1;
+}
 
 # Two workers, from now on to the end.
 $pm->{after_fork} = sub { kill USR1 => $$ if keys %{ $_[0]{worker_pids} } };
@@ -44,14 +46,22 @@ start();
 $pm->{after_fork} = undef;
 my @pids = sort keys %{ $pm->{worker_pids} };
 
+# Handlers in %SIG keep $pm for good, in each thread too; this one goes where it is let go of.
+sub quiet {
+    return Parallel::Prefork::SpareWorkers->new({ max_workers => 1, min_spare_workers => 1, trap_signals => {} });
+}
+my $quiet = quiet();
+
 for my $n (1 .. $clones) {
+    $quiet = quiet() if $n % 5 == 0;
+    push @wrong, 'the quiet one is spoilt' if $quiet->num_workers != 0 || $quiet->scoreboard->get_statuses != 1;
     my @threads = map {
         my $kind = ($n + $_) % 4;
         threads->create(sub {
             # The clone has no worker; whatever is asked of it, it touches none of the manager's.
             my $said = '';
-            if ($kind == 0) { undef $pm }
-            if ($kind == 1) { $said = eval { $pm->num_workers } }
+            if ($kind == 0) { undef $pm; undef $quiet }
+            if ($kind == 1) { $said = eval { $pm->num_workers + $quiet->num_workers }; undef $quiet }
             if ($kind == 2) { eval { $pm->scoreboard->get_statuses }; eval { $pm->signal_all_children('KILL') } }
             if ($kind == 3) { $pm = undef; my $other = Parallel::Prefork->new({ trap_signals => {} }); $other->num_workers }
             return 1;

@@ -89,8 +89,10 @@ for my $n (1 .. $managers) {
             on_child_reap => sub { $_[0]->signal_received('TERM') },
         });
         if ($n % 4 < 2) {
-            $pm->start or POSIX::_exit(0);
-            $pm->wait_all_children;
+            for (1 .. 2) {
+                $pm->start or POSIX::_exit(0);
+                $pm->wait_all_children;
+            }
         }
         my $pids = keys %{ $pm->{worker_pids} };
     }
