@@ -8,7 +8,7 @@ BEGIN { syswrite STDOUT, "begun\n" }
 use Errno ();
 use Parallel::Prefork;
 use POSIX qw(SIGCHLD);
-use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
+use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 
 my %option = map { split /=/, $_, 2 } @ARGV;
 
@@ -22,7 +22,7 @@ sub is {
     return defined $option{$name} && $option{$name} eq $value;
 }
 
-sub nap { select undef, undef, undef, $_[0] }
+sub nap { return sleep $_[0] }
 sub now { return sprintf '%.6f', clock_gettime(CLOCK_MONOTONIC) }
 
 sub say_line {

@@ -25,7 +25,7 @@ my $pm = Parallel::Prefork->new({
 
 # What the program has read is its own, so each signal is read once, and then dealt with.
 while (1) {
-    $pm->start(sub { select undef, undef, undef, 60 while 1 });
+    $pm->start(sub { sleep 60 while 1 });
     my $signal = $pm->signal_received;
     last if $signal eq 'TERM';
     sysseek $config, $place{$signal}, 0;
