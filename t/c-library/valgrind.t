@@ -66,13 +66,21 @@ sub check_logs {
     return;
 }
 
-for my $source (c_tests()) {
-    my $program = compile($source, qw(-std=gnu99 -g -pthread));
-    my $logs = File::Temp->newdir('prefork-valgrind-XXXXXX', TMPDIR => 1);
-    my $run = start_c_test(command => valgrind($logs, $program), deadline => 300);
-    relay_c_test($source, $run);
-    # A fork has none of the other threads, and with them goes what only their stacks led to.
-    check_logs($source, $logs, $run->pid, only_main_leaks => scalar($source =~ m{threads}));
+# Three at a time: they wait a lot, and take memory.
+my @sources = c_tests();
+while (my @some = splice @sources, 0, 3) {
+    my (%logs, %run);
+    for my $source (@some) {
+        my $program = compile($source, qw(-std=gnu99 -g -pthread));
+        my $logs = $logs{$source} = File::Temp->newdir('prefork-valgrind-XXXXXX', TMPDIR => 1);
+        $run{$source} = start_c_test(command => valgrind($logs, $program), deadline => 300);
+    }
+    for my $source (@some) {
+        relay_c_test($source, $run{$source});
+        # A fork has none of the other threads, and with them goes what only their stacks led to.
+        check_logs($source, $logs{$source}, $run{$source}->pid,
+            only_main_leaks => scalar($source =~ m{threads}));
+    }
 }
 
 for my $name (qw(workers pull)) {
