@@ -166,18 +166,22 @@ static void steps(void)
 
     event = next(pf);
     ok(event.type == PF_EVENT_FORK && event.index == 0, "its index is given again");
+    pf_set_err_respawn_interval(pf, 3600);
     is_int(pf_fork_failed(pf, NULL), PF_OK, "pf_fork_failed is an answer too");
+    next(pf); /* it ends at once, for a setting has changed */
     event = next(pf);
-    ok(names_only(event, PF_EVENT_WAIT) && event.timeout > 0.5 && event.timeout <= 1,
-        "... after which forking rests for err_respawn_interval");
+    ok(names_only(event, PF_EVENT_WAIT), "... after which forking rests");
+    at_least(pf_spawn_delay(pf), 3000, "... for err_respawn_interval");
 
     kill(getpid(), SIGHUP);
     event = next(pf);
     ok(names_only(event, PF_EVENT_STOPPED), "a trapped signal stops the run");
     is_int(event.signal, SIGHUP, "... as the event tells");
-    is_int(pf_drain(pf, 0.05), PF_OK, "pf_drain with a time-out");
+    is_int(pf_drain(pf, 3600), PF_OK, "pf_drain with a time-out");
     event = next(pf);
-    ok(names_only(event, PF_EVENT_WAIT) && event.timeout > 0 && event.timeout <= 0.05, "waits");
+    ok(names_only(event, PF_EVENT_WAIT), "waits");
+    at_least(event.timeout, 1e-9, "... for a time");
+    is_int(pf_drain(pf, 0.05), PF_OK, "pf_drain with another time-out");
     event = wait_for(pf, -1);
     ok(names_only(event, PF_EVENT_TIMED_OUT), "until it is over");
     is_int(event.workers, 1, "... with one worker left");
@@ -465,6 +469,7 @@ static void stopping(void)
 static void demands(void)
 {
     pf_t *pf = pf_new();
+    double begun;
     pf_event event;
     pf_set_max_workers(pf, 0);
     pf_trap_signal(pf, SIGHUP, 0, 0);
@@ -483,10 +488,14 @@ static void demands(void)
     is_int(pf_signal_received(pf), SIGHUP, "... but is there");
     pf_demand(pf, 1);
     next(pf);
+    begun = now();
     pf_fork_failed(pf, NULL);
-    pf_demand(pf, 1);
-    event = next(pf);
-    ok(event.type == PF_EVENT_WAIT && event.timeout > 0, "after a fork that failed it rests a little");
+    do {
+        pf_demand(pf, 1);
+        event = next(pf);
+    } while (event.type != PF_EVENT_FORK);
+    at_least(now() - begun, 0.05, "after a fork that failed it rests a little");
+    pf_fork_failed(pf, NULL);
     finish(pf);
 }
 
