@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,21 +41,44 @@ static long sleeps(void)
 
 int main(int argc, char **argv)
 {
-    int trials = argc > 1 ? atoi(argv[1]) : 1;
-    const double head_start = argc > 2 ? atof(argv[2]) : 0;
+    struct sigevent event = { 0 };
+    timer_t timer;
     pf_t *pf = pf_new();
+    double head_start, step, scatter, delay = 0.00005;
+    int trials, is_timed;
+    if (argc < 6)
+        return 1;
+    trials = atoi(argv[1]);
+    is_timed = strcmp(argv[2], "timer") == 0;
+    head_start = atof(argv[3]);
+    step = atof(argv[4]);
+    scatter = atof(argv[5]);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGTERM;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0)
+        return 1;
     pf_set_max_workers(pf, 1);
     pf_trap_signal(pf, SIGTERM, 0, 0);
     while (trials-- > 0) {
         const long before = sleeps();
-        double until;
+        bool was_asleep;
         say("aim\n", 4);
-        until = now() + head_start;
-        while (now() < until)
-            ;
+        if (is_timed) {
+            struct itimerspec once = { { 0, 0 }, { 0, 0 } };
+            once.it_value.tv_nsec = (long)((delay + scatter * rand() / RAND_MAX) * 1e9);
+            timer_settime(timer, 0, &once, NULL);
+        } else {
+            const double until = now() + head_start;
+            while (now() < until)
+                ;
+        }
         if (pf_start(pf, work, NULL) != PF_OK || pf_signal_received(pf) != SIGTERM)
             return 1;
-        say(sleeps() > before ? "back 1\n" : "back 0\n", 7);
+        was_asleep = sleeps() > before;
+        delay += was_asleep ? -step : step;
+        if (delay < step)
+            delay = step;
+        say(was_asleep ? "back 1\n" : "back 0\n", 7);
     }
     pf_signal_all_children(pf, SIGKILL);
     pf_wait_all_children(pf, -1, NULL);
