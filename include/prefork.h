@@ -88,7 +88,7 @@ typedef struct pf_scoreboard_t pf_scoreboard_t;
 // A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
 typedef struct pf_t pf_t;
 
-// An event, and what it is about. Members that an event does not name are zero.
+// An event, and what it is about. Members that an event does not name are zero, and fd is -1.
 typedef struct {
   // A pf_event_type.
   uint32_t type;
@@ -149,8 +149,8 @@ const char *pf_strerror(int32_t code);
 
 // What the last failing call on this handle had to say: what was wrong, with its value.
 // Empty before the first failure; never null, not to be freed. Valid until the next call on
-// the handle. No message is left by PF_ERR_NULL, by pf_signal and pf_wake, and by functions
-// that have no manager's handle.
+// the handle. No message is left where the handle is null, by pf_signal and pf_wake, and by
+// functions that have no manager's handle.
 //
 // Called by: manager, worker, hook.
 //

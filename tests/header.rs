@@ -35,8 +35,8 @@ fn the_headers_version_is_the_crates() {
         text.parse::<u32>()
             .expect("a part of a version is a number")
     };
-    let number = part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
-        | part(env!("CARGO_PKG_VERSION_MINOR")) << 8
+    let number = (part(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
+        | (part(env!("CARGO_PKG_VERSION_MINOR")) << 8)
         | part(env!("CARGO_PKG_VERSION_PATCH"));
     for line in [
         format!("#define PF_VERSION \"{}\"\n", env!("CARGO_PKG_VERSION")),

@@ -233,8 +233,8 @@ pub extern "C" fn pf_strerror(code: i32) -> *const c_char {
 
 /// What the last failing call on this handle had to say: what was wrong, with its value.
 /// Empty before the first failure; never null, not to be freed. Valid until the next call on
-/// the handle. No message is left by PF_ERR_NULL, by pf_signal and pf_wake, and by functions
-/// that have no manager's handle.
+/// the handle. No message is left where the handle is null, by pf_signal and pf_wake, and by
+/// functions that have no manager's handle.
 ///
 /// Called by: manager, worker, hook.
 ///

@@ -48,7 +48,7 @@ pub enum pf_reason {
     PF_REASON_FOREIGN = 4,
 }
 
-/// An event, and what it is about. Members that an event does not name are zero.
+/// An event, and what it is about. Members that an event does not name are zero, and fd is -1.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct pf_event {

@@ -11,7 +11,11 @@ pub fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fd.as_raw_fd() > libc::STDERR_FILENO {
         return Ok(fd);
     }
-    let above = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
+    let above = match fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1)) {
+        // So it says where the limit is lower than that.
+        Err(Errno::EINVAL) => return Err(Errno::EMFILE),
+        result => result?,
+    };
     // SAFETY: fcntl(2) has just opened it, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(above) })
 }
