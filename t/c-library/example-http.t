@@ -201,7 +201,8 @@ ok eventually(sub { proc_status($server->pid, 'voluntary_ctxt_switches') > $turn
     'the manager waits for the other, and does not care for HUP any more';
 is +(worker_of(finish($connection)))[1], $worker, 'whose request is answered';
 gone($server);
-unlike $server->err, qr/pid (?!$victim)/, 'none of the others was killed';
+# One that has only just been forked has no handler yet, and INT ends it before it has taken a request.
+unlike $server->err, qr/pid (?!$victim|\d+, was killed by signal 2\n)/, 'none of the others was killed';
 
 for my $signals (['TERM', 'TERM'], ['QUIT']) {
     my ($server, $port) = serve();

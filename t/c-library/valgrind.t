@@ -37,6 +37,8 @@ sub fault {
     my ($log, $leaks_count) = @_;
     my ($errors) = $log =~ /^==\d+== ERROR SUMMARY: (\d+) errors/m;
     if (!defined $errors) {
+        # Where it was when a signal ended it is no error; KILL may have come before the summary.
+        $log =~ s/^==\d+== Process terminating with default action of signal .*\n(?:==\d+==    .*\n)*//mg;
         return $log =~ /^==\d+==    at 0x/m ? 'errors before it was killed' : '';
     }
     return "$errors errors" if $errors;
