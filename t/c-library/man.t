@@ -77,6 +77,8 @@ sub output_of {
         LC_ALL => 'C.UTF-8', MANWIDTH => 100, MAN_KEEP_FORMATTING => '', MANROFFOPT => '', MANOPT => '',
     );
     my $run = start_program(undef, command => \@command, env => \%env, deadline => 60);
+    # A pipe holds 64 kB, and a page may be longer.
+    1 while defined $run->line;
     $run->wait;
     return ($run->out, $run->err, $run->status);
 }
