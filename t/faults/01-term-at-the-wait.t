@@ -131,7 +131,7 @@ sub shoot {
         $trials++;
         $line = $manager->line_within($HANG);
         my ($is_lost, $end) = (0, time + $PATIENCE);
-        while (!defined $line && time < $end) {
+        while (!defined $line && time < $end && $manager->is_running) {
             if ($manager->sleeps_on($HANG)) {
                 $is_lost = 1;
                 $manager->signal($signal);

@@ -104,7 +104,7 @@ sub outcomes {
         my ($manager) = $line =~ /^manager (\d+)$/ or return { "'$line'" => 1 };
         my ($end, $hangs);
         until (defined($end = $program->line_within($HANG))) {
-            last if defined $program->{status} || !kill 0 => $program->pid;
+            last if !$program->is_running;
             next if $hangs || !$program->sleeps_on($HANG, $manager);
             $hangs = 1;
             kill KILL => $manager;

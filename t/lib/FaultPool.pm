@@ -106,10 +106,7 @@ sub settle {
 # Its workers by pid, with their generations; those it has reaped left out.
 sub live { return $_[0]{live} }
 
-sub is_alive {
-    my $self = shift;
-    return kill(0 => $self->pid) && !defined $self->{program}->status;
-}
+sub is_alive { return $_[0]{program}->is_running }
 
 # Zombies and live workers, as the system has them.
 sub children {

@@ -268,6 +268,14 @@ sub sleeps_on {
     return defined $after && $after == $wakings;
 }
 
+# Whether the program is there. Its keeper reaps it, so that a number alone may be somebody else's.
+sub is_running {
+    my $self = shift;
+    open my $fh, '<', "/proc/$self->{pid}/stat" or return 0;
+    my $line = <$fh>;
+    return defined $line && $line =~ /\A\d+ \(.*\) ([^Z]) (\d+) /s && $2 == $self->{keeper};
+}
+
 # How often a process that sleeps now has gone to sleep; undef if it does not sleep.
 sub _wakings {
     my $pid = shift;
