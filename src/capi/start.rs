@@ -13,7 +13,7 @@ use super::events::{
 use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::Policy;
-use crate::os::{clock, sleep, stdio};
+use crate::os::{clock, kill, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
@@ -163,7 +163,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
         }
         if result != PF_OK {
             // It is in no table, so nobody else would ever stop it.
-            libc::kill(pid, libc::SIGKILL);
+            let _ = kill::signal_child(pid, libc::SIGKILL);
             return Forked::Failed(result);
         }
         if let Some(after_fork) = hooks.after_fork.call {
