@@ -624,7 +624,8 @@ bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard, int32_t pid);
 size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, size_t len);
 
 // From now on a worker whose change of status makes the number of busy workers less than
-// `low` or more than `high` wakes the manager of pf_set_scoreboard, once. For hosts that
+// `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
+// pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
 // decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
 // the statuses: a change is seen there or it wakes. Returns whether the number of busy
 // workers is known to be exact; if not (a worker was killed in the middle of a change), call

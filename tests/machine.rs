@@ -457,6 +457,29 @@ fn a_worker_that_the_host_reaped_is_not_signalled() {
 }
 
 #[test]
+fn a_number_that_is_given_up_between_two_signals_gets_none() {
+    for give_up in [
+        |machine: &mut Machine| drop(machine.forget(102)),
+        |machine: &mut Machine| machine.reaped_by_host(102, 0),
+    ] {
+        let mut driver = started(3);
+        driver.machine.actions.insert(
+            TERM,
+            Action {
+                send: TERM,
+                interval: Duration::ZERO,
+            },
+        );
+        driver.machine.signal(TERM);
+        let first = driver.machine.next(driver.now, &NoStatuses);
+        assert!(matches!(first, Ok(Step::Kill { pid: 100, .. })));
+        give_up(&mut driver.machine);
+        assert_eq!(driver.run(), Step::Stopped(TERM));
+        assert_eq!(driver.killed, [(101, TERM)]);
+    }
+}
+
+#[test]
 fn a_foreign_child_is_reported_as_such() {
     let mut driver = started(1);
     let exit = driver.exit(4711, 256);

@@ -320,13 +320,16 @@ impl World {
     }
 
     fn status_change(&mut self) {
-        let indexes: Vec<u32> = self
+        let workers: Vec<Owned> = self
             .owned
             .iter()
             .filter(|(pid, _)| self.is_alive(**pid))
-            .map(|(_, worker)| worker.index)
+            .map(|(_, &worker)| worker)
             .collect();
-        if let Some(index) = self.rng.choice(indexes) {
+        if let Some(Owned {
+            index, stopping, ..
+        }) = self.rng.choice(workers)
+        {
             if !self.board.0.remove(&index) {
                 self.board.0.insert(index);
             }
@@ -337,7 +340,7 @@ impl World {
             }) = self.asleep
             {
                 let busy = self.board.0.len() as i32;
-                self.woken |= busy < low || busy > high;
+                self.woken |= stopping || busy < low || busy > high;
             }
         }
     }

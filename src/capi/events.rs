@@ -182,6 +182,9 @@ impl Inner {
                 Step::Audit => self.audit(now),
                 Step::Fork { index, generation } => {
                     self.parent.will_fork();
+                    if let Some(board) = board.0 {
+                        board.0.watch_slot(index, false);
+                    }
                     self.mask = signals::block(signals::trapped_here());
                     return Ok(pf_event {
                         index,
@@ -289,8 +292,19 @@ impl Inner {
             .map(|worker| worker.pid)
     }
 
+    /// Workers that were told to stop are no spare ones, busy or idle: the bounds of the number of
+    /// busy workers do not tell what a change of theirs means.
+    pub(super) fn watch_stopping(&self) {
+        if let Some(board) = self.board().0 {
+            for worker in self.machine.workers().iter() {
+                board.0.watch_slot(worker.index, worker.stopping);
+            }
+        }
+    }
+
     /// Returns whether the number of busy workers is known to be exact.
     fn arm_scoreboard(&mut self, (low, high): (i32, i32)) -> bool {
+        self.watch_stopping();
         // SAFETY: as in `board`; the shared borrow of that is not in use here.
         unsafe { self.scoreboard.as_mut() }.is_none_or(|board| board.0.arm(low, high))
     }

@@ -183,6 +183,7 @@ pub unsafe extern "C" fn pf_stop_workers(
             inner.manager_only()?;
             let board = inner.board();
             let pids = inner.machine.stop_workers(surplus, &board);
+            inner.watch_stopping();
             for &pid in &pids {
                 // One that may not be signalled does not keep the others.
                 let _ = kill::signal_child(pid, signal);

@@ -284,13 +284,20 @@ impl Machine {
         }
         if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
             self.mark_exited(pid, status, false);
+            self.send_nothing_to(pid);
         }
     }
 
     /// Takes a worker out of the table, whatever it does.
     pub fn forget(&mut self, pid: Pid) -> Option<Worker> {
         self.woken = true;
+        self.send_nothing_to(pid);
         self.workers.remove(pid)
+    }
+
+    /// A number that is no worker's any more may be anybody's.
+    fn send_nothing_to(&mut self, pid: Pid) {
+        self.outbox.retain(|&(receiver, _)| receiver != pid);
     }
 
     /// The host does not want to know of a worker any more. Returns whether there was one.

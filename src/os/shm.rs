@@ -5,7 +5,8 @@
 //! file is a copy that can be read with cat(1) while the server runs. It is written and not
 //! mapped: whoever shortens a mapped file ends the processes that look at it. A number of busy
 //! workers is kept beside the slots, so that the worker whose change of state makes the
-//! pool want attention knows it, and wakes the manager.
+//! pool want attention knows it, and wakes the manager; and marks, of workers each of whose changes
+//! does.
 //!
 //! A worker may be in the hands of somebody else. So the manager takes nothing from here as a
 //! size, an index or a pid to signal, and no number found here makes it fail.
@@ -45,6 +46,8 @@ struct Header {
     /// With more busy workers than this the manager is woken.
     high: AtomicI32,
     woken: AtomicU32,
+    /// By slot: any change wakes the manager.
+    marks: [AtomicU8; MAX_SLOTS as usize],
 }
 
 /// A scoreboard, as one process sees it.
@@ -187,8 +190,11 @@ impl Scoreboard {
         };
         let old = self.bytes(mine.slot)[0].swap(status, SeqCst);
         self.show(status);
-        if self.count(is_busy(old), is_busy(status)) {
-            self.wake();
+        if is_busy(old) != is_busy(status) {
+            let is_out_of_bounds = self.count(is_busy(old), is_busy(status));
+            if is_out_of_bounds || self.mark(mine.slot).load(SeqCst) != 0 {
+                self.wake();
+            }
         }
         true
     }
@@ -247,6 +253,17 @@ impl Scoreboard {
         self.drift == 0
     }
 
+    /// Whether the owner of the slot wakes the manager whenever it turns busy or idle. Look at its
+    /// status after this call, as for `arm`.
+    pub fn watch_slot(&self, slot: u32, is_watched: bool) {
+        if slot < self.made {
+            let mark = self.mark(slot);
+            if mark.load(SeqCst) != u8::from(is_watched) {
+                mark.store(u8::from(is_watched), SeqCst);
+            }
+        }
+    }
+
     /// Whether a worker has woken the manager since the last `arm`.
     pub fn is_woken(&self) -> bool {
         self.header().woken.load(SeqCst) != 0
@@ -299,6 +316,10 @@ impl Scoreboard {
         // SAFETY: the mapping is at least as large as a Header, aligned to a page, zeroed by
         // the kernel, lives as long as self, and is only ever used through atomics.
         unsafe { self.header.start.cast::<Header>().as_ref() }
+    }
+
+    fn mark(&self, slot: u32) -> &AtomicU8 {
+        &self.header().marks[slot as usize]
     }
 
     fn bytes(&self, slot: u32) -> &[AtomicU8; SLOT_SIZE] {
@@ -472,6 +493,27 @@ mod tests {
         assert!(!readable(&pipe), "busy with something else is still busy");
         board.set_status(STATUS_IDLE);
         assert!(readable(&pipe), "no busy worker is below the bounds");
+    }
+
+    #[test]
+    fn any_change_of_a_watched_slot_wakes() {
+        let pipe = WakePipe::new().unwrap();
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        board.set_wake_fd(Some(pipe.write_fd()));
+        board.claim(1, 4711).unwrap();
+        board.watch_slot(1, true);
+        for (status, wakes) in [(b'A', true), (b'B', false), (b'_', true)] {
+            board.arm(i32::MIN, i32::MAX);
+            board.set_status(status);
+            assert_eq!(board.is_woken(), wakes, "{}", status as char);
+        }
+        board.watch_slot(1, false);
+        board.arm(i32::MIN, i32::MAX);
+        board.set_status(b'A');
+        assert!(!board.is_woken());
+        // Outside of the scoreboard there is nobody to watch.
+        board.watch_slot(2, true);
+        board.watch_slot(u32::MAX, true);
     }
 
     #[test]
