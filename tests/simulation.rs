@@ -125,7 +125,8 @@ struct World {
     gate: Time,
     retry_gate: Time,
     deadline: Option<Time>,
-    last_was_stop: bool,
+    /// Who else was found to be one too many with the one that was told so last.
+    surplus: BTreeSet<Pid>,
     ending: bool,
     log: String,
 }
@@ -179,7 +180,7 @@ impl World {
             gate: Time::default(),
             retry_gate: Time::default(),
             deadline: None,
-            last_was_stop: false,
+            surplus: BTreeSet::new(),
             ending: false,
             log: String::new(),
         }
@@ -293,6 +294,7 @@ impl World {
         };
         let worker = self.owned.remove(&pid).expect("ours");
         self.serial.remove(&pid);
+        self.surplus.remove(&pid);
         self.ends += 1;
         if is_zombie {
             note!(self, "the host has reaped {pid}");
@@ -452,12 +454,8 @@ impl World {
         if self.machine.signals.first() != before {
             self.expect_action(before);
         }
-        let was_stop = std::mem::take(&mut self.last_was_stop);
         match step {
-            Step::Kill { pid, signal: STOP } => {
-                self.stop(pid, !was_stop);
-                self.last_was_stop = true;
-            }
+            Step::Kill { pid, signal: STOP } => self.stop(pid),
             Step::Kill { pid, signal } => self.kill(pid, signal),
             Step::Reap => self.reap(),
             Step::Audit => {
@@ -578,10 +576,25 @@ impl World {
         }
     }
 
-    /// One worker is too many; `first` of those that are told so at once.
-    fn stop(&mut self, pid: Pid, first: bool) {
+    /// One worker is too many, or several are, and each is told so.
+    fn stop(&mut self, pid: Pid) {
         self.check_target(pid);
+        let first = !self.surplus.remove(&pid);
         if first {
+            assert!(self.surplus.is_empty(), "not told: {:?}", self.surplus);
+            let told = |pid: Pid| match self.owned.get(&pid) {
+                Some(worker) => worker.stopping,
+                None => self
+                    .stolen
+                    .iter()
+                    .any(|stolen| stolen.pid == pid && stolen.worker.stopping),
+            };
+            let workers = self.machine.workers().iter();
+            self.surplus = workers
+                .filter(|worker| worker.stopping && !worker.exited && worker.pid != pid)
+                .map(|worker| worker.pid)
+                .filter(|&pid| !told(pid))
+                .collect();
             let Policy::Spare(Spare { max, .. }) = self.machine.policy else {
                 panic!("nobody is one too many");
             };
