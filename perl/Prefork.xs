@@ -3,8 +3,6 @@
 
 #include "host.h"
 
-#include <sys/time.h>
-
 static int
 signal_to_send(pTHX_ SV *signal)
 {
@@ -70,14 +68,12 @@ weaken(SV *reference)
     CODE:
         sv_rvweaken(reference);
 
-# The worker's code must never come back into the manager's: evals around start are
-# left for good, so that die ends the process as perl ends it...
 void
 leave_evals()
     CODE:
-        PL_in_eval = EVAL_NULL;
+        leave_evals(aTHX);
 
-# ... and a context stack of its own keeps next, last and goto inside.
+# A context stack of its own keeps next, last and goto inside.
 void
 run_worker(SV *code)
     CODE:
@@ -110,6 +106,102 @@ void
 look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
+
+# What there is for Perl to do in the loop of start, and which worker it is about: nothing for a turn of
+# the loop in Perl.
+void
+run(host_t *host, SV *code)
+    INIT:
+        SV *object = ST(0);
+        pf_event event;
+        run_t what;
+    PPCODE:
+        PUTBACK;
+        what = run(aTHX_ host, object, SvTRUE(code), &event);
+        SPAGAIN;
+        switch (what) {
+            case RUN_LOOK:
+                mXPUSHs(newSVpvs("look"));
+                break;
+            case RUN_IN_WORKER:
+                mXPUSHs(newSVpvs("worker"));
+                break;
+            case RUN_FORKED:
+                mXPUSHs(newSVpvs("forked"));
+                mXPUSHi(event.pid);
+                break;
+            case RUN_REAPED:
+                mXPUSHs(newSVpvs("reaped"));
+                mXPUSHi(event.pid);
+                mXPUSHi(event.status);
+                break;
+            case RUN_TURN:
+            case RUN_NEXT:
+                break;
+        }
+
+bool
+drain(host_t *host, double until)
+    CODE:
+        RETVAL = drain(aTHX_ host, ST(0), until);
+    OUTPUT: RETVAL
+
+bool
+tie_worker_pids(host_t *host)
+    CODE:
+        RETVAL = tie_worker_pids(aTHX_ host, ST(0));
+    OUTPUT: RETVAL
+
+# The names of members follow.
+void
+make_accessors(SV *package, SV *kind, ...)
+    INIT:
+        I32 i;
+    CODE:
+        for (i = 2; i < items; i++)
+            make_accessor(aTHX_ package, kind, ST(i));
+
+# Whether those members that are there need no other look; their names follow.
+bool
+are_plain(SV *object, const char *kind, ...)
+    INIT:
+        const kind_t which = kind_of(aTHX_ kind);
+        I32 i;
+    CODE:
+        RETVAL = TRUE;
+        for (i = 2; i < items; i++) {
+            HE *member = hv_fetch_ent((HV *)SvRV(object), ST(i), 0, 0);
+            if (member && !is_plain_value(aTHX_ which, HeVAL(member)))
+                RETVAL = FALSE;
+        }
+    OUTPUT: RETVAL
+
+# Handlers in %SIG for the signals whose names follow, and for SIGCHLD.
+void
+trap(SV *object, ...)
+    INIT:
+        I32 i;
+    CODE:
+        for (i = 1; i < items; i++)
+            trap(aTHX_ object, ST(i));
+        trap_sigchld(aTHX);
+
+int
+fork_worker(host_t *host)
+    CODE:
+        RETVAL = fork_worker(aTHX_ host, ST(0));
+    OUTPUT: RETVAL
+
+# The rest of the arguments are the names of trapped signals.
+void
+enter_worker(host_t *host, ...)
+    INIT:
+        SV *object = ST(0);
+        I32 i;
+    CODE:
+        for (i = 1; i < items; i++)
+            reset_signal(aTHX_ ST(i));
+        enter_worker(aTHX_ host, object);
 
 bool
 fork_begin(host_t *host)
@@ -174,12 +266,8 @@ defer_spawn(host_t *host, SV *seconds)
     INIT:
         /* Several values were stored as an array, whose address is no number of seconds. */
         const bool is_number = SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds));
-        const double rest = is_number && SvNV(seconds) > 0 ? SvNV(seconds) : 0;
-        struct timeval now;
     CODE:
-        CALL(pf_defer_spawn(host->pf, rest));
-        gettimeofday(&now, NULL);
-        RETVAL = rest > 0 ? (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest : 0;
+        RETVAL = defer_spawn(aTHX_ host, is_number && SvNV(seconds) > 0 ? SvNV(seconds) : 0);
     OUTPUT: RETVAL
 
 UV
@@ -232,14 +320,9 @@ forget_worker(host_t *host, SV *pid)
 SV *
 release_worker(host_t *host, SV *pid)
     INIT:
-        uint64_t generation = 0;
-        bool released;
+        IV generation = release_worker(aTHX_ host, ST(0), to_pid(aTHX_ pid));
     CODE:
-        CALL(
-            pf_worker_generation(host->pf, to_pid(aTHX_ pid), &generation);
-            released = pf_release_worker(host->pf, to_pid(aTHX_ pid));
-        );
-        RETVAL = released ? newSVuv(generation) : &PL_sv_undef;
+        RETVAL = generation < 0 ? &PL_sv_undef : newSViv(generation);
     OUTPUT: RETVAL
 
 int
@@ -284,9 +367,9 @@ num_stopping(host_t *host)
     OUTPUT: RETVAL
 
 void
-wake(host_t *host)
+wake(SV *object)
     CODE:
-        CALL(pf_wake(host->pf));
+        wake(aTHX_ object);
 
 # A trapped signal has arrived. Returns whether the program is to see it now, and not later. A
 # program may call the closure in %SIG with anything; what is no signal it just sees.

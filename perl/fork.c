@@ -1,4 +1,4 @@
-/* The time around perl's fork, in which no handler runs: from before it until the manager knows
+/* The fork, and the time around it, in which no handler runs: from before it until the manager knows
  * the pid, and the worker has its own dispositions. What perl has noted is handled before,
  * and what comes too late for that, after. */
 
@@ -54,4 +54,79 @@ fork_failed(pTHX_ host_t *host)
         fork_end(aTHX_ host, TRUE);
     }
     return failures;
+}
+
+static void
+flush_failed(pTHX_ void *host)
+{
+    if (((host_t *)host)->is_flushing)
+        fork_failed(aTHX_ (host_t *)host);
+}
+
+/* As perl's own fork, for which perlapi has no function. Flushing may run Perl code of a layer, and
+ * that may die. */
+static pid_t
+perl_fork(pTHX_ host_t *host)
+{
+    pid_t pid;
+    ENTER;
+    SAVEDESTRUCTOR_X(flush_failed, host);
+    host->is_flushing = TRUE;
+    PERL_FLUSHALL_FOR_CHILD;
+    host->is_flushing = FALSE;
+    pid = PerlProc_fork();
+    if (pid == 0) {
+        int signal;
+        PL_sig_pending = 0;
+        for (signal = 1; PL_psig_pend && signal < SIG_SIZE; signal++)
+            if (PL_psig_pend[signal])
+                PL_psig_pend[signal] = 0;
+    }
+    LEAVE;
+    return pid;
+}
+
+pid_t
+fork_worker(pTHX_ host_t *host, SV *object)
+{
+    pid_t pid;
+    if (!fork_begin(aTHX_ host, object))
+        return -1;
+    pid = perl_fork(aTHX_ host);
+    if (pid > 0) {
+        forked(aTHX_ host, pid);
+        forget_stored(aTHX_ object, pid);
+    } else if (pid < 0) {
+        const int error = errno;
+        const unsigned failures = fork_failed(aTHX_ host);
+        if (failures > 1)
+            warn("fork failed:%s (%u times)", Strerror(error), failures);
+        else if (failures)
+            warn("fork failed:%s", Strerror(error));
+    }
+    return pid;
+}
+
+void
+reset_signal(pTHX_ SV *name)
+{
+    HE *handler = hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0);
+    sv_setpvs(HeVAL(handler), "DEFAULT");
+    SvSETMAGIC(HeVAL(handler));
+}
+
+void
+leave_evals(pTHX)
+{
+    PL_in_eval = EVAL_NULL;
+}
+
+void
+enter_worker(pTHX_ host_t *host, SV *object)
+{
+    reset_signal(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP));
+    sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
+    forked(aTHX_ host, 0);
+    if (SvTRUE_nomg(member(aTHX_ object, "fast_exit")))
+        leave_fast_at_exit(aTHX);
 }

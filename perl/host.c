@@ -104,6 +104,13 @@ scoreboard_of(pTHX_ SV *object)
 }
 
 void
+wake(pTHX_ SV *object)
+{
+    host_t *host = host_of(aTHX_ object);
+    CALL(pf_wake(host->pf));
+}
+
+void
 check_result(pTHX_ host_t *host, pf_result result)
 {
     if (result != PF_OK)
@@ -188,4 +195,32 @@ croak_for_caller(pTHX_ SV *message)
     mXPUSHs(message);
     PUTBACK;
     call_pv("Parallel::Prefork::_croak", G_VOID);
+}
+
+bool
+tie_worker_pids(pTHX_ host_t *host, SV *object)
+{
+    HV *table;
+    SV *tie, *manager;
+    SV *pids = member(aTHX_ object, "worker_pids");
+    MAGIC *mg = SvROK(pids) && SvTYPE(SvRV(pids)) == SVt_PVHV && SvRMAGICAL(SvRV(pids))
+        ? mg_find(SvRV(pids), PERL_MAGIC_tied) : NULL;
+    HV *class = gv_stashpvs("Parallel::Prefork::WorkerPids", GV_ADD);
+    size_t workers;
+    if (mg && mg->mg_obj && SvROK(mg->mg_obj) && SvSTASH(SvRV(mg->mg_obj)) == class) {
+        manager = member(aTHX_ mg->mg_obj, "manager");
+        return SvROK(manager) && SvRV(manager) == SvRV(object);
+    }
+    CALL(workers = pf_num_workers(host->pf));
+    if (workers || !plain_hash(aTHX_ pids) || HvUSEDKEYS(SvRV(pids)))
+        return FALSE;
+    tie = newRV_noinc((SV *)newHV());
+    manager = newRV_inc(SvRV(object));
+    (void)hv_stores((HV *)SvRV(tie), "manager", manager);
+    sv_rvweaken(manager);
+    table = newHV();
+    hv_magic(table, (GV *)sv_bless(tie, class), PERL_MAGIC_tied);
+    SvREFCNT_dec(tie);
+    (void)hv_stores((HV *)SvRV(object), "worker_pids", newRV_noinc((SV *)table));
+    return TRUE;
 }

@@ -21,7 +21,11 @@ typedef struct {
     bool timed_out;          /* nothing but time ended the last wait */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
     int pending;             /* PL_sig_pending, kept in the meantime */
+    bool is_flushing;        /* perl's handles, before the fork */
     bool signal_was_set;     /* what signal_received held when start looked last */
+    HV *stash;               /* the object's class when its methods were looked up... */
+    U32 methods;             /* ... and which state of perl's caches of methods that was */
+    bool is_plain;           /* no method that start calls is overridden there */
 } host_t;
 
 /* Counts the calls of $SIG{CHLD}, where that is ours. */
@@ -79,8 +83,13 @@ double monotonic(void);
 /* Croaks with the line of the program that called us. */
 void croak_for_caller(pTHX_ SV *message);
 
-/* Blocks every signal and asks the core for a fork, for which forked or fork_failed must
- * follow; from here to there no Perl handler runs. False if it is not to fork now. */
+/* Forks a worker: its pid in the manager; 0 in the worker, where enter_worker has to follow; -1 if
+ * there is none now, after a warning when it is time for one. */
+pid_t fork_worker(pTHX_ host_t *host, SV *object);
+
+/* The parts of that, for a fork that is Perl code. Blocks every signal and asks the core for a
+ * fork, for which forked or fork_failed must follow; from here to there no Perl handler runs.
+ * False if it is not to fork now. */
 bool fork_begin(pTHX_ host_t *host, SV *object);
 
 /* fork has returned this pid, in the manager or (0) in the worker. */
@@ -88,6 +97,18 @@ void forked(pTHX_ host_t *host, int pid);
 
 /* fork has failed, or was left without an outcome. Returns how many failures to report now. */
 unsigned fork_failed(pTHX_ host_t *host);
+
+/* In the worker, before any code of the program's: DEFAULT for a signal, by its name in %SIG; then
+ * the rest, and signals can arrive from there on. */
+void reset_signal(pTHX_ SV *name);
+void enter_worker(pTHX_ host_t *host, SV *object);
+
+/* The worker's code must never come back into the manager's: evals around start are left for good,
+ * so that die ends the process as perl ends it. */
+void leave_evals(pTHX);
+
+/* exit leaves out what perl does after END blocks and the flushing of handles. */
+void leave_fast_at_exit(pTHX);
 
 /* Tells the core what the object wants of it, before each pf_next. */
 void set_goal(pTHX_ host_t *host, SV *object);
@@ -97,5 +118,65 @@ void set_goal(pTHX_ host_t *host, SV *object);
  * may be adjusted, and max_wait (if 0 or more) after so many seconds. */
 bool next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
     double max_wait);
+
+/* What an option is to be. */
+typedef enum { KIND_ANY, KIND_NUMBER, KIND_CODE, KIND_SIGNALS, KIND_OBJECT } kind_t;
+kind_t kind_of(pTHX_ const char *name);
+
+/* Whether a value is so obviously one of its kind that nobody else needs to look. */
+bool is_plain_value(pTHX_ kind_t kind, SV *value);
+
+/* 0 for undef; false for what only Perl code can read as a number. */
+bool plain_number(pTHX_ SV *value, double *number);
+
+/* The hash behind a reference, if that is all it is. */
+HV *plain_hash(pTHX_ SV *value);
+
+/* Whether it is true, as far as C can tell: a reference is. */
+bool is_set(pTHX_ SV *value);
+
+/* Dies if Options.pm finds the value wrong. */
+void check_option(pTHX_ const char *kind, const char *name, SV *value);
+
+/* The method `name` of `package`, for a member of a kind. */
+void make_accessor(pTHX_ SV *package, SV *kind, SV *name);
+
+/* The handlers in %SIG: of a trapped signal, which calls _trapped, and of SIGCHLD. */
+void trap(pTHX_ SV *self, SV *name);
+void trap_sigchld(pTHX);
+
+/* start looks around: something has changed. */
+void wake(pTHX_ SV *object);
+
+/* How far the loop of start has come. */
+typedef enum {
+    RUN_NEXT,
+    RUN_TURN,        /* only Perl code can do the next turn */
+    RUN_LOOK,        /* signal_received has to be looked at */
+    RUN_IN_WORKER,
+    RUN_FORKED,      /* after_fork is due for event.pid */
+    RUN_REAPED       /* on_child_reap is due for event.pid and event.status */
+} run_t;
+
+/* Goes on with the loop of start until there is something for Perl. With runs_code the worker never
+ * comes back from start, see leave_evals. */
+run_t run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event);
+
+/* The same for wait_all_children, which ends at `until` on the clock of monotonic(). Returns whether it
+ * is at its end, or only has to look again; if not, a turn of it is left to Perl. */
+bool drain(pTHX_ host_t *host, SV *object, double until);
+
+/* Ties {worker_pids} to the table of the core; false if it holds something, or is a tie of the
+ * program's, which only Perl code can look at. */
+bool tie_worker_pids(pTHX_ host_t *host, SV *object);
+
+/* Forking rests for so many seconds. Returns the end of that by the wall clock, 0 for no rest. */
+double defer_spawn(pTHX_ host_t *host, double rest);
+
+/* Takes a worker whose exit has been reported out of the table. Its generation, or -1. */
+IV release_worker(pTHX_ host_t *host, SV *object, pid_t pid);
+
+/* What the program has stored in worker_pids for a pid is of no use any more. */
+void forget_stored(pTHX_ SV *object, pid_t pid);
 
 #endif

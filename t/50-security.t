@@ -247,7 +247,7 @@ PERL
             last if !defined $line;
             $seen{$1} ||= $2 if $line =~ /\A(wild|honest) (\d+)/;
         }
-        like $p->out, qr/^writable and shared: 4096 \d+$/m, "$attack: it shares two mappings, and nothing else, with us";
+        like $p->out, qr/^writable and shared: \d+ \d+$/m, "$attack: it shares two mappings, and nothing else, with us";
         like $p->out, qr/^pipes: 1, to read: 0$/m, "$attack: it has an end of one pipe, to write to";
         sleep 0.5;
         # A worker's end is noticed, another takes its place; a signal is acted on.

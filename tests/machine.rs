@@ -459,7 +459,9 @@ fn a_worker_that_the_host_reaped_is_not_signalled() {
 #[test]
 fn a_number_that_is_given_up_between_two_signals_gets_none() {
     for give_up in [
-        |machine: &mut Machine| drop(machine.forget(102)),
+        |machine: &mut Machine| {
+            machine.forget(102);
+        },
         |machine: &mut Machine| machine.reaped_by_host(102, 0),
     ] {
         let mut driver = started(3);

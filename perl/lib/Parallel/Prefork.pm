@@ -1,32 +1,26 @@
 package Parallel::Prefork;
 
-use strict;
-use warnings;
+# What is here every program loads, and carries along in each of its workers; t/03-light.t holds it
+# to strict and warnings, which would cost more than all of it. What few programs need is
+# loaded when they do: Options for what a check in C does not simply pass, Loop for classes that
+# override a part of the loop, WorkerPids for who looks into {worker_pids}.
 
 our $VERSION = '1.00';
 
 require XSLoader;
-XSLoader::load(__PACKAGE__, $VERSION);
+XSLoader::load('Parallel::Prefork', $VERSION);
 
 # Programs ask whether we are one of these, and call mk_accessors; the module itself is not needed.
 our @ISA = ('Class::Accessor::Lite');
 { package    # the empty package keeps perl from warning that it is missing
     Class::Accessor::Lite; }
 
-# Constants are plain subs here: constant.pm would be one more module in every worker.
-
-# {_goal} while start runs; while wait_all_children runs it is the time at which that ends. See
-# set_goal in Prefork.xs.
-sub _RUN () { return -1 }
-
 # An override of fork is Perl code, which may leave by last or exit between the blocking of
 # signals and the report of the pid. Perl has decided about it when it compiled us.
-BEGIN {
-    my $is_overridden = defined &CORE::GLOBAL::fork;
-    *_FORK_IS_OVERRIDDEN = sub () { $is_overridden };
-}
+our $fork_is_overridden;
+BEGIN { $fork_is_overridden = defined &CORE::GLOBAL::fork }
 
-# start and the trap closures call signal_received as the program does: it is a method that
+# start and the trap handlers call signal_received as the program does: it is a method that
 # subclasses override. These tell their calls from the program's.
 our $looking  = 0;    # start looks; the program has not read anything
 our $arriving = '';   # this signal arrives; the program has not stored anything
@@ -36,49 +30,38 @@ our $let_by   = 0;    # and no subclass has kept it to itself
 # The pid that after_fork is being called for: it is in worker_pids only after that.
 our $newborn = 0;
 
-my %DEFAULT = (
-    max_workers          => 10,
-    spawn_interval       => 0,
-    err_respawn_interval => 1,
-    trap_signals         => undef,
-    signal_received      => '',
-    manager_pid          => undef,
-    generation           => 0,
+# By what a value has to be.
+my %OPTIONS = (
+    number  => [qw(max_workers spawn_interval err_respawn_interval)],
+    code    => [qw(on_child_reap before_fork after_fork)],
+    signals => ['trap_signals'],
 );
 
-my %CHECK = (
-    max_workers          => \&_check_number,
-    spawn_interval       => \&_check_number,
-    err_respawn_interval => \&_check_number,
-    trap_signals         => \&_check_trap_signals,
-    on_child_reap        => \&_check_code,
-    before_fork          => \&_check_code,
-    after_fork           => \&_check_code,
-);
-
-_mk_checked_accessors(__PACKAGE__, \%CHECK);
-_mk_accessors(__PACKAGE__, \&_mk_rw, 'manager_pid');
+Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
+Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', 'manager_pid', 'fast_exit');
 
 sub new {
     my $class = shift;
     my $options = @_ == 1 ? $_[0] : {@_};
-    ref $options && eval { %$options || 1 }
-        or _croak("new takes a hash reference or a list of options, not "
-            . (defined $options ? "'$options'" : 'undef'));
+    ref $options eq 'HASH' or _options()->check_list($options);
     my $self = bless {
-        %DEFAULT,
-        trap_signals     => { TERM => 'TERM' },
-        worker_pids      => {},
+        max_workers          => 10,
+        spawn_interval       => 0,
+        err_respawn_interval => 1,
+        signal_received      => '',
+        manager_pid          => undef,
+        generation           => 0,
+        trap_signals         => { TERM => 'TERM' },
+        worker_pids          => {},
         %$options,
-        _no_adjust_until => 0,
+        _no_adjust_until     => 0,
     }, $class;
+    _check_options($self, \%OPTIONS);
     defined $self->{trap_signals} or _croak('trap_signals must be a hash reference, not undef');
-    $self->_check_options(\%CHECK);
     _tie_worker_pids($self);
     $self->_prepare;
 
-    $SIG{$_} = sub { _trapped($self, $_[0]) } for keys %{ $self->trap_signals };
-    $SIG{CHLD} = \&Parallel::Prefork::Core::child_exited;
+    Parallel::Prefork::Core::trap($self, keys %{ $self->trap_signals });
     return $self;
 }
 
@@ -93,52 +76,29 @@ sub start {
     $self->{generation}++;
     die 'cannot start another process while you are in child process'
         if $self->{in_child};
-    _check_code('the argument of start', $code);
+    !$code || ref $code eq 'CODE' or _check_value('code', 'the argument of start', $code);
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
-    local $self->{_goal} = _RUN;
+    # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
+    # in wait.c.
+    local $self->{_goal} = -1;
 
     until (_signal_to_act_on($self)) {
-        tied %{ $self->{worker_pids} } or _tie_worker_pids($self);
-        $self->{_nobody_to_stop} = 0;
-        my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
-        if ($action > 0) {
-            if (my $before_fork = $self->before_fork) {
-                $before_fork->($self);
-            }
-            my $pid = _fork($self);
-            if (defined $pid && !$pid) {
-                return _in_worker($self, $code);
-            }
-            if ($pid) {
-                if (my $after_fork = $self->after_fork) {
-                    local $newborn = $pid;
-                    $after_fork->($self, $pid);
-                }
-                $self->_update_spawn_delay($self->spawn_interval);
-            }
-            else {
-                $self->_update_spawn_delay($self->err_respawn_interval);
-                $action = 0;
-            }
+        my ($event, $pid, $status) = $fork_is_overridden ? () : Parallel::Prefork::Core::run($self, $code);
+        if (!$event) {
+            _load('Loop');
+            return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code);
         }
-        elsif ($action < 0) {
-            my $stop = $self->_action_for('TERM');
-            # Without an idle worker there is nothing to adjust until something changes.
-            $self->{_nobody_to_stop} = !Parallel::Prefork::Core::stop_workers($self, -$action,
-                $stop && $stop->[0] || 'TERM');
-            $self->_update_spawn_delay($self->spawn_interval);
+        elsif ($event eq 'worker') {
+            return $code ? _work($self, $code) : ();
         }
-        $self->{__dbg_callback}->() if $self->{__dbg_callback};
-        if (my ($pid, $status) = $self->_wait(!$self->{__dbg_callback} && $action <= 0)) {
-            Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
-            $self->_on_child_reap($pid, $status);
-            my $generation = Parallel::Prefork::Core::release_worker($self, $pid);
-            delete $self->{_stored}{$pid} if defined $generation;
-            if (defined $generation && $generation == $self->{generation} && $status != 0) {
-                $self->_update_spawn_delay($self->err_respawn_interval);
-            }
+        elsif ($event eq 'forked') {
+            _after_fork($self, $pid);
+            ($pid, $status) = Parallel::Prefork::Core::next_exit($self) and _reaped($self, $pid, $status);
+        }
+        elsif ($event eq 'reaped') {
+            _reaped($self, $pid, $status);
         }
     }
 
@@ -154,49 +114,32 @@ sub start {
     return 1;
 }
 
-# Forks, with every signal blocked from before until the core knows the outcome: no handler sees
-# a manager that has a worker and does not know it, nor a worker that takes itself
-# for the manager. In the worker they stay blocked until _in_worker has put its defaults in.
-sub _fork {
-    my $self = shift;
-    Parallel::Prefork::Core::fork_begin($self) or return undef;
-    my $guard = _FORK_IS_OVERRIDDEN && bless [$self], 'Parallel::Prefork::ForkGuard';
-    my $manager = $$;
-    my ($pid, $died);
-    local $@;
-    # Flushing handles before the fork can run Perl code of a layer, and that can die.
-    $died = $@ if !eval { $pid = fork; 1 };
-    if (defined $pid) {
-        @$guard = () if $guard;
-        return $pid if !$pid;
-        Parallel::Prefork::Core::forked($self, $pid);
-        delete $self->{_stored}{$pid};
-        return $pid;
+sub _after_fork {
+    my ($self, $pid) = @_;
+    if (my $after_fork = $self->after_fork) {
+        local $newborn = $pid;
+        $after_fork->($self, $pid);
     }
-    if (defined $died && $$ != $manager) {
-        Parallel::Prefork::Core::leave_evals();
-        die $died;
-    }
-    my $error    = "$!";
-    my $failures = Parallel::Prefork::Core::fork_failed($self);
-    die $died if defined $died;
-    warn "fork failed:$error" . ($failures > 1 ? " ($failures times)" : '') if $failures;
-    return undef;
+    $self->_update_spawn_delay($self->spawn_interval);
+    return;
 }
 
-sub _in_worker {
-    my ($self, $code) = @_;
-    $self->{in_child} = 1;
-    Parallel::Prefork::Core::leave_evals() if $code;
-    $SIG{$_} = 'DEFAULT' for keys %{ $self->trap_signals || {} }, 'CHLD';
-    Parallel::Prefork::Core::forked($self, 0);
-    exit 0 if $self->signal_received;
-    if ($code) {
-        Parallel::Prefork::Core::run_worker($code);
-        $self->finish;
-        exit 0;
+sub _reaped {
+    my ($self, $pid, $status) = @_;
+    $self->_on_child_reap($pid, $status);
+    my $generation = Parallel::Prefork::Core::release_worker($self, $pid);
+    if (defined $generation && $generation == $self->{generation} && $status != 0) {
+        $self->_update_spawn_delay($self->err_respawn_interval);
     }
     return;
+}
+
+sub _work {
+    my ($self, $code) = @_;
+    return if !$code;
+    Parallel::Prefork::Core::run_worker($code);
+    $self->finish;
+    exit 0;
 }
 
 sub finish {
@@ -218,7 +161,7 @@ sub signal_all_children {
 
 sub num_workers {
     my $self = shift;
-    tied %{ $self->{worker_pids} } or _tie_worker_pids($self);
+    _tie_worker_pids($self) if !tied %{ $self->{worker_pids} };
     my $count = Parallel::Prefork::Core::num_workers($self);
     $count-- if $newborn && defined Parallel::Prefork::Core::worker_generation($self, $newborn);
     return $count;
@@ -243,11 +186,9 @@ sub wait_all_children {
     Parallel::Prefork::Core::show_next_signal($self);
 
     while ($self->num_workers) {
-        if (my ($pid, $status) = $self->_wait(1)) {
-            if (Parallel::Prefork::Core::forget_worker($self, $pid)) {
-                delete $self->{_stored}{$pid};
-                $self->_on_child_reap($pid, $status);
-            }
+        my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : $self->_wait(1);
+        if ($pid && Parallel::Prefork::Core::forget_worker($self, $pid)) {
+            $self->_on_child_reap($pid, $status);
         }
         last if Parallel::Prefork::Core::now() >= $until;
     }
@@ -311,20 +252,11 @@ sub _on_child_reap {
     return;
 }
 
-# [signal to send, seconds between workers], or undef, for a signal that was received. The names
-# of one signal (IO and POLL) are one.
+# [signal to send, seconds between workers], or undef, for a signal that was received.
 sub _action_for {
     my ($self, $signal) = @_;
     my $actions = $self->{trap_signals} || {};
-    my $action  = $actions->{$signal};
-    if (!exists $actions->{$signal}) {
-        my $number = Parallel::Prefork::Core::signal_number($signal);
-        my ($alias) = grep {
-            my $trapped = Parallel::Prefork::Core::signal_number($_);
-            defined $number && defined $trapped && $number == $trapped;
-        } sort keys %$actions;
-        $action = $actions->{$alias} if defined $alias;
-    }
+    my $action = exists $actions->{$signal} ? $actions->{$signal} : _options()->action_of_alias($actions, $signal);
     return undef if !$action;
     return ref $action ? $action : [$action, 0];
 }
@@ -353,187 +285,68 @@ sub _max_wait { return undef }
 
 sub mk_accessors {
     my ($class, @names) = @_;
-    _mk_accessors(scalar caller, \&_mk_rw, @names);
+    Parallel::Prefork::Core::make_accessors(scalar caller, 'any', @names);
     return;
 }
 
-sub _mk_accessors {
-    my ($package, $make, @names) = @_;
-    no strict 'refs';
-    *{"${package}::$_"} = $make->($_) for @names;
-    return;
+# What the program has in $@ is none of our business.
+sub _load {
+    my $module = shift;
+    local $@;
+    require "Parallel/Prefork/$module.pm";
+    return "Parallel::Prefork::$module";
 }
 
-sub _mk_rw {
-    my $name = shift;
-    return sub {
-        my $self = shift;
-        return $self->{$name} if !@_;
-        return $self->{$name} = @_ == 1 ? $_[0] : [@_];
-    };
-}
+sub _options { return _load('Options') }
 
-# Accessors of members that start looks at: it is told when they change.
-sub _mk_checked_accessors {
-    my ($package, $checks) = @_;
-    _mk_accessors($package, sub { _mk_checked($_[0], $checks->{ $_[0] }) }, keys %$checks);
-    return;
-}
-
-sub _mk_checked {
-    my ($name, $check) = @_;
-    return sub {
-        my $self = shift;
-        return $self->{$name} if !@_;
-        my $value = @_ == 1 ? $_[0] : [@_];
-        $check->($name, $value) if @_ == 1;
-        $self->{$name} = $value;
-        Parallel::Prefork::Core::wake($self);
-        return $value;
-    };
-}
-
+# Dies if an option is wrong.
 sub _check_options {
-    my ($self, $checks) = @_;
-    exists $self->{$_} and $checks->{$_}->($_, $self->{$_}) for sort keys %$checks;
-    return;
-}
-
-sub _check_number {
-    my ($name, $value) = @_;
-    return if !defined $value;
-    return if Parallel::Prefork::Core::is_finite_number($value) && $value >= 0;
-    _croak("$name must be a number, 0 or more, not '$value'");
-}
-
-sub _check_code {
-    my ($name, $value) = @_;
-    return if !$value || ref $value eq 'CODE';
-    return if ref $value && eval { \&{$value} };
-    _croak("$name must be a code reference, not '$value'");
-}
-
-sub _check_trap_signals {
-    my ($name, $value) = @_;
-    return if !defined $value;
-    ref $value && eval { %$value || 1 } or _croak("$name must be a hash reference, not '$value'");
-    for my $signal (sort keys %$value) {
-        my $action = $value->{$signal} or next;
-        my ($send, $interval) = ref $action eq 'ARRAY' ? @$action : $action;
-        _check_number("$name: the interval for $signal", $interval);
-        next if !$send || defined Parallel::Prefork::Core::signal_number($send);
-        _croak(qq{Unrecognized signal name "$send" as the value of $signal in $name:}
-            . ' give the name or the number of a signal, or [signal, seconds]');
+    my ($self, $options) = @_;
+    for my $kind (sort keys %$options) {
+        my $names = $options->{$kind};
+        Parallel::Prefork::Core::are_plain($self, $kind, @$names)
+            or _options()->check($kind, $_, $self->{$_}) for grep { exists $self->{$_} } @$names;
     }
     return;
 }
 
-# Dies with the line of the program that called us.
-sub _croak {
-    require Carp;
-    no warnings 'once';
-    local @Carp::Internal{map { "Parallel::Prefork$_" }
-        '', qw(::WorkerPids ::SpareWorkers ::SpareWorkers::Scoreboard)} = (1) x 4;
-    Carp::croak(@_);
+sub _check_value {
+    my ($kind, $name, $value) = @_;
+    _options()->check($kind, $name, $value);
+    return;
 }
 
-# worker_pids shows the table of the core. A plain hash, from new or from a program that put
+sub _croak {
+    _options()->refuse(@_);
+    return;
+}
+
+# {worker_pids} shows the table of the core. A plain hash, from new or from a program that put
 # one there, becomes that table first.
 sub _tie_worker_pids {
     my $self = shift;
-    my $pids = $self->{worker_pids};
-    my $table = tied %$pids;
-    return if ref $table eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
-    my %stored = $table ? () : %$pids;
-    $self->{worker_pids} = {};
-    $table = tie %{ $self->{worker_pids} }, 'Parallel::Prefork::WorkerPids', $self;
-    for my $pid ($table->pids) {
-        $table->DELETE($pid) if !exists $stored{$pid};
-    }
-    $table->STORE($_, $stored{$_}) for sort keys %stored;
+    Parallel::Prefork::Core::tie_worker_pids($self) and return;
+    _load('WorkerPids');
+    Parallel::Prefork::WorkerPids::tie_to($self);
     return;
 }
 
-package    # not for the index of CPAN
-    Parallel::Prefork::WorkerPids;
-
-# The hash in {worker_pids}: pid => generation, or what the program has stored for a pid.
-
-sub TIEHASH {
-    my ($class, $manager) = @_;
-    my $self = bless { manager => $manager }, $class;
-    Parallel::Prefork::Core::weaken($self->{manager});
-    return $self;
+sub Parallel::Prefork::WorkerPids::AUTOLOAD {
+    my $method = $Parallel::Prefork::WorkerPids::AUTOLOAD;
+    _load('WorkerPids');
+    defined &$method ? goto &$method : die "there is no $method\n";
 }
 
-sub pids {
-    my $manager = $_[0]{manager} or return;
-    my ($pid, @pids) = (0);
-    while ($pid = Parallel::Prefork::Core::next_worker($manager, $pid)) {
-        push @pids, $pid if $pid != $newborn;
-    }
-    return @pids;
-}
+# Perl calls these of every tie that has an AUTOLOAD.
+sub Parallel::Prefork::WorkerPids::DESTROY { return }
+sub Parallel::Prefork::WorkerPids::UNTIE   { return }
 
-sub EXISTS {
-    my ($self, $pid) = @_;
-    return $self->{manager} && $pid ne $newborn
-        && defined Parallel::Prefork::Core::worker_generation($self->{manager}, $pid);
-}
-
-sub FETCH {
-    my ($self, $pid) = @_;
-    return undef if !$self->EXISTS($pid);
-    my $stored = $self->{manager}{_stored};
-    return exists $stored->{$pid} ? $stored->{$pid}
-        : Parallel::Prefork::Core::worker_generation($self->{manager}, $pid);
-}
-
-sub STORE {
-    my ($self, $pid, $value) = @_;
-    my $manager = $self->{manager} or return;
-    Parallel::Prefork::Core::adopt_worker($manager, $pid,
-        Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
-    $manager->{_stored}{$pid} = $value;
-    return;
-}
-
-sub DELETE {
-    my ($self, $pid) = @_;
-    my $value = $self->FETCH($pid);
-    if (my $manager = $self->{manager}) {
-        Parallel::Prefork::Core::forget_worker($manager, $pid);
-        delete $manager->{_stored}{$pid};
-    }
-    return $value;
-}
-
-sub CLEAR {
-    my $self = shift;
-    $self->DELETE($_) for $self->pids;
-    return;
-}
-
-sub FIRSTKEY { return $_[0]->NEXTKEY(0) }
-
-sub NEXTKEY {
-    my ($self, $pid) = @_;
-    my $manager = $self->{manager} or return undef;
-    do { $pid = Parallel::Prefork::Core::next_worker($manager, $pid) } while $pid && $pid == $newborn;
-    return $pid || undef;
-}
-
-sub SCALAR { return scalar(my @pids = $_[0]->pids) }
-
-package    # not for the index of CPAN
-    Parallel::Prefork::ForkGuard;
-
-# A fork that was asked for and left by last, or exit, has failed.
-sub DESTROY {
-    my $self = shift;
-    Parallel::Prefork::Core::fork_failed($self->[0]) if @$self;
-    return;
-}
+# The methods that run and drain, the loops in C, do the work of. Where one of them is
+# overridden, each turn is Perl code.
+our %PLAIN = map { $_ => \&$_ } qw(
+    signal_received trap_signals num_workers max_workers spawn_interval err_respawn_interval
+    before_fork after_fork on_child_reap _on_child_reap _decide_action _update_spawn_delay _wait _max_wait
+);
 
 1;
 
@@ -647,6 +460,18 @@ since the last warning.
 Which signals end C<start>, and what the workers are sent then: C<< { TERM => 'TERM' } >> if
 it is not given. See L</TRAPPED SIGNALS>. C<new> traps the keys; the accessor changes what
 is done about signals, and which ones workers reset, but traps no others.
+
+=item fast_exit => BOOLEAN
+
+Workers leave without destroying what they have: not at all if it is not given. A worker whose
+code calls C<exit> or L</finish([STATUS])>, or dies, or comes to the end of the program, runs its
+C<END> blocks, flushes its file handles and those of C's stdio, and is gone. Left out is what comes
+after that in perl: destructors (C<DESTROY>) of objects in global variables and in C<my> variables
+of the file, and functions that libraries in C have registered with atexit(3). Those of the
+subroutines that the exit leaves are called as ever. Perl frees the C<my> variables of the
+file one by one, and a worker has to copy every page of the manager's memory that is written to for
+that: with 150 MB of data it takes a good quarter of a second and the memory once more. Set
+it before the worker is forked.
 
 =item before_fork => CODE
 

@@ -1,8 +1,5 @@
 package Parallel::Prefork::SpareWorkers;
 
-use strict;
-use warnings;
-
 sub STATUS_NEXIST () { return '.' }
 sub STATUS_IDLE ()   { return '_' }
 
@@ -22,24 +19,22 @@ sub import {
     for my $name (map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted) {
         grep { $_ eq $name } @EXPORT_OK
             or Parallel::Prefork::_croak(qq{"$name" is not exported by the $class module});
-        no strict 'refs';
         *{"${into}::$name"} = \&{$name};
     }
     return;
 }
 
-my %CHECK = (
-    (map { $_ => \&Parallel::Prefork::_check_number }
-        qw(min_spare_workers max_spare_workers heartbeat)),
-    scoreboard => \&_check_scoreboard,
+my %OPTIONS = (
+    number => [qw(min_spare_workers max_spare_workers heartbeat)],
+    object => ['scoreboard'],
 );
 
-Parallel::Prefork::_mk_checked_accessors(__PACKAGE__, \%CHECK);
+Parallel::Prefork::Core::make_accessors(__PACKAGE__, $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
 
 sub _prepare {
     my $self = shift;
     die 'mandatory option min_spare_workers not set' if !$self->{min_spare_workers};
-    $self->_check_options(\%CHECK);
+    Parallel::Prefork::_check_options($self, \%OPTIONS);
     my ($min, $max) = @$self{qw(min_spare_workers max_spare_workers)};
     Parallel::Prefork::_croak("max_spare_workers ($max) must not be less than min_spare_workers ($min)")
         if $max && $max < $min;
@@ -52,16 +47,9 @@ sub _prepare {
     return;
 }
 
-sub _check_scoreboard {
-    my ($name, $board) = @_;
-    return if !$board || ref $board && eval { $board->can('get_statuses') };
-    Parallel::Prefork::_croak("$name must be an object with the methods child_start, clear_child,"
-        . " get_statuses and set_status, not '$board'");
-}
-
 sub start {
     my ($self, $code) = @_;
-    Parallel::Prefork::_check_code('the argument of start', $code);
+    !$code || ref $code eq 'CODE' or Parallel::Prefork::_check_value('code', 'the argument of start', $code);
     my $board = _own_scoreboard($self);
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
     $self->{_counts_itself} = $board && !_is_overridden($self);

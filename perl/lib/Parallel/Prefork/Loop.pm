@@ -1,0 +1,97 @@
+package Parallel::Prefork::Loop;
+
+# The loop of start in Perl, for what the loop in C leaves to it: classes that override a part of
+# the loop, hooks that run before the fork, and an override of fork itself.
+
+use strict;
+use warnings;
+
+our $VERSION = '1.00';
+
+# Returns true in a worker.
+sub turn {
+    my ($self, $code) = @_;
+    tied %{ $self->{worker_pids} } or Parallel::Prefork::_tie_worker_pids($self);
+    $self->{_nobody_to_stop} = 0;
+    my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
+    if ($action > 0) {
+        if (my $before_fork = $self->before_fork) {
+            $before_fork->($self);
+        }
+        my $pid = _fork($self);
+        return _enter($self, $code) if defined $pid && !$pid;
+        if ($pid) {
+            Parallel::Prefork::_after_fork($self, $pid);
+        }
+        else {
+            $self->_update_spawn_delay($self->err_respawn_interval);
+            $action = 0;
+        }
+    }
+    elsif ($action < 0) {
+        my $stop = $self->_action_for('TERM');
+        # Without an idle worker there is nothing to adjust until something changes.
+        $self->{_nobody_to_stop} = !Parallel::Prefork::Core::stop_workers($self, -$action,
+            $stop && $stop->[0] || 'TERM');
+        $self->_update_spawn_delay($self->spawn_interval);
+    }
+    $self->{__dbg_callback}->() if $self->{__dbg_callback};
+    if (my ($pid, $status) = $self->_wait(!$self->{__dbg_callback} && $action <= 0)) {
+        Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
+        Parallel::Prefork::_reaped($self, $pid, $status);
+    }
+    return 0;
+}
+
+# Forks, with every signal blocked from before until the core knows the outcome: no handler sees
+# a manager that has a worker and does not know it, nor a worker that takes itself
+# for the manager. In the worker they stay blocked until _enter has put its defaults in.
+sub _fork {
+    my $self = shift;
+    if (!$Parallel::Prefork::fork_is_overridden) {
+        my $pid = Parallel::Prefork::Core::fork_worker($self);
+        return $pid < 0 ? undef : $pid;
+    }
+    Parallel::Prefork::Core::fork_begin($self) or return undef;
+    my $guard   = bless [$self], 'Parallel::Prefork::Loop::ForkGuard';
+    my $manager = $$;
+    my ($pid, $died);
+    local $@;
+    $died = $@ if !eval { $pid = fork; 1 };
+    if (defined $pid) {
+        @$guard = ();
+        return $pid if !$pid;
+        Parallel::Prefork::Core::forked($self, $pid);
+        delete $self->{_stored}{$pid};
+        return $pid;
+    }
+    if (defined $died && $$ != $manager) {
+        Parallel::Prefork::Core::leave_evals();
+        die $died;
+    }
+    my $error    = "$!";
+    my $failures = Parallel::Prefork::Core::fork_failed($self);
+    die $died if defined $died;
+    warn "fork failed:$error" . ($failures > 1 ? " ($failures times)" : '') if $failures;
+    return undef;
+}
+
+sub _enter {
+    my ($self, $code) = @_;
+    Parallel::Prefork::Core::leave_evals() if $code;
+    Parallel::Prefork::Core::enter_worker($self, keys %{ $self->trap_signals || {} });
+    exit 0 if $self->signal_received;
+    return 1;
+}
+
+package    # not for the index of CPAN
+    Parallel::Prefork::Loop::ForkGuard;
+
+# A fork that was asked for and left by last, or exit, has failed.
+sub DESTROY {
+    my $self = shift;
+    Parallel::Prefork::Core::fork_failed($self->[0]) if @$self;
+    return;
+}
+
+1;

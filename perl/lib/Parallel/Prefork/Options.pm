@@ -1,0 +1,95 @@
+package Parallel::Prefork::Options;
+
+# What is to be said of options that a check in C does not simply pass. Values that only perl can
+# judge are fine here: overloaded objects, tied hashes.
+
+use strict;
+use warnings;
+
+our $VERSION = '1.00';
+
+my %CHECK = (
+    number  => \&_check_number,
+    code    => \&_check_code,
+    signals => \&_check_signals,
+    object  => \&_check_scoreboard,
+);
+
+sub check {
+    my ($class, $kind, $name, $value) = @_;
+    $CHECK{$kind}->($name, $value);
+    return;
+}
+
+# What new was given instead of a list or a plain hash.
+sub check_list {
+    my ($class, $options) = @_;
+    ref $options && eval { %$options || 1 }
+        or $class->refuse('new takes a hash reference or a list of options, not '
+            . (defined $options ? "'$options'" : 'undef'));
+    return;
+}
+
+sub _check_number {
+    my ($name, $value) = @_;
+    return if !defined $value;
+    return if Parallel::Prefork::Core::is_finite_number($value) && $value >= 0;
+    __PACKAGE__->refuse("$name must be a number, 0 or more, not '$value'");
+    return;
+}
+
+sub _check_code {
+    my ($name, $value) = @_;
+    return if !$value || ref $value eq 'CODE';
+    return if ref $value && eval { \&{$value} };
+    __PACKAGE__->refuse("$name must be a code reference, not '$value'");
+    return;
+}
+
+sub _check_signals {
+    my ($name, $value) = @_;
+    return if !defined $value;
+    ref $value && eval { %$value || 1 }
+        or __PACKAGE__->refuse("$name must be a hash reference, not '$value'");
+    for my $signal (sort keys %$value) {
+        my $action = $value->{$signal} or next;
+        my ($send, $interval) = ref $action eq 'ARRAY' ? @$action : $action;
+        _check_number("$name: the interval for $signal", $interval);
+        next if !$send || defined Parallel::Prefork::Core::signal_number($send);
+        __PACKAGE__->refuse(qq{Unrecognized signal name "$send" as the value of $signal in $name:}
+            . ' give the name or the number of a signal, or [signal, seconds]');
+    }
+    return;
+}
+
+sub _check_scoreboard {
+    my ($name, $board) = @_;
+    return if !$board || ref $board && eval { $board->can('get_statuses') };
+    __PACKAGE__->refuse("$name must be an object with the methods child_start, clear_child,"
+        . " get_statuses and set_status, not '$board'");
+    return;
+}
+
+# The names of one signal (IO and POLL) are one.
+sub action_of_alias {
+    my ($class, $actions, $signal) = @_;
+    my $number = Parallel::Prefork::Core::signal_number($signal);
+    return if !defined $number;
+    my ($alias) = grep {
+        my $trapped = Parallel::Prefork::Core::signal_number($_);
+        defined $trapped && $number == $trapped;
+    } sort keys %$actions;
+    return defined $alias ? $actions->{$alias} : undef;
+}
+
+# Dies with the line of the program that called us.
+sub refuse {
+    my ($class, @message) = @_;
+    require Carp;
+    no warnings 'once';
+    local @Carp::Internal{map { "Parallel::Prefork$_" }
+        '', qw(::Options ::WorkerPids ::SpareWorkers ::SpareWorkers::Scoreboard)} = (1) x 5;
+    Carp::croak(@message);
+}
+
+1;

@@ -1,0 +1,93 @@
+package Parallel::Prefork::WorkerPids;
+
+# The hash in {worker_pids}, tied to the table of the core: pid => generation, or what the
+# program has stored for a pid.
+
+use strict;
+use warnings;
+
+our $VERSION = '1.00';
+
+# A plain hash, which a program has put there, becomes the table.
+sub tie_to {
+    my $self = shift;
+    my $pids = $self->{worker_pids};
+    my $table = tied %$pids;
+    return if ref $table eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
+    my %stored = $table ? () : %$pids;
+    $self->{worker_pids} = {};
+    $table = tie %{ $self->{worker_pids} }, 'Parallel::Prefork::WorkerPids', $self;
+    for my $pid ($table->pids) {
+        $table->DELETE($pid) if !exists $stored{$pid};
+    }
+    $table->STORE($_, $stored{$_}) for sort keys %stored;
+    return;
+}
+
+sub TIEHASH {
+    my ($class, $manager) = @_;
+    my $self = bless { manager => $manager }, $class;
+    Parallel::Prefork::Core::weaken($self->{manager});
+    return $self;
+}
+
+sub pids {
+    my $manager = $_[0]{manager} or return;
+    my ($pid, @pids) = (0);
+    while ($pid = Parallel::Prefork::Core::next_worker($manager, $pid)) {
+        push @pids, $pid if $pid != $Parallel::Prefork::newborn;
+    }
+    return @pids;
+}
+
+sub EXISTS {
+    my ($self, $pid) = @_;
+    return $self->{manager} && $pid ne $Parallel::Prefork::newborn
+        && defined Parallel::Prefork::Core::worker_generation($self->{manager}, $pid);
+}
+
+sub FETCH {
+    my ($self, $pid) = @_;
+    return undef if !$self->EXISTS($pid);
+    my $stored = $self->{manager}{_stored};
+    return exists $stored->{$pid} ? $stored->{$pid}
+        : Parallel::Prefork::Core::worker_generation($self->{manager}, $pid);
+}
+
+sub STORE {
+    my ($self, $pid, $value) = @_;
+    my $manager = $self->{manager} or return;
+    Parallel::Prefork::Core::adopt_worker($manager, $pid,
+        Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
+    $manager->{_stored}{$pid} = $value;
+    return;
+}
+
+sub DELETE {
+    my ($self, $pid) = @_;
+    my $value = $self->FETCH($pid);
+    if (my $manager = $self->{manager}) {
+        Parallel::Prefork::Core::forget_worker($manager, $pid);
+        delete $manager->{_stored}{$pid};
+    }
+    return $value;
+}
+
+sub CLEAR {
+    my $self = shift;
+    $self->DELETE($_) for $self->pids;
+    return;
+}
+
+sub FIRSTKEY { return $_[0]->NEXTKEY(0) }
+
+sub NEXTKEY {
+    my ($self, $pid) = @_;
+    my $manager = $self->{manager} or return undef;
+    do { $pid = Parallel::Prefork::Core::next_worker($manager, $pid) } while $pid && $pid == $Parallel::Prefork::newborn;
+    return $pid || undef;
+}
+
+sub SCALAR { return scalar(my @pids = $_[0]->pids) }
+
+1;
