@@ -483,6 +483,32 @@ pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
 
+// Sets whether memory is moved to huge pages before forks: if `use_them` is true (in a new
+// handle it is false), pf_next does that before it hands out the first FORK of each
+// generation (pf_begin), or the next one if that is out already. A fork of a large process is then
+// several times faster, as it copies a page table entry for each 2 MB and not for each 4 KB.
+//
+// It is done by madvise(2) with MADV_COLLAPSE, in Linux 6.1 and later; elsewhere nothing is
+// done. Moved is what the process has of private anonymous writable memory, heap included,
+// where at least 7 of 8 small pages of a whole huge page are in use; not locked memory, not stacks,
+// not what madvise(2) has excluded from huge pages or from forks. What is in the memory stays
+// the same, and so do addresses. Whatever fails, the workers run.
+//
+// It takes a few milliseconds for each MB that is not in huge pages yet, during which pf_next does not
+// return, and other threads may have to wait for their page faults. A trapped signal, or a
+// pending one of HUP, INT, QUIT, TERM, USR1 and USR2, ends it; the next generation goes on. See
+// prefork-settings(3) for when it pays.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_huge_pages(pf_t *pf,
+                            bool use_them);
+
 // Sets the `hook` that pf_start calls in the manager before each fork, with `data`; null for
 // none.
 //

@@ -86,11 +86,14 @@ void
 begin(host_t *host)
     INIT:
         SV *object = ST(0);
+        const bool huge_pages = SvTRUE(member(aTHX_ object, "huge_pages"));
         pf_result result;
     CODE:
         become_manager(aTHX_ host);
         CALL(
             result = pf_begin(host->pf);
+            if (result == PF_OK)
+                result = pf_set_huge_pages(host->pf, huge_pages);
             if (result == PF_OK)
                 result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
         );

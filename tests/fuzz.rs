@@ -201,6 +201,11 @@ impl Fuzzer {
                     let result = pf_set_on_fork_failure(pf, hook, null_mut());
                     self.check("pf_set_on_fork_failure", result);
                 }
+                10 if self.rng.bool() => {
+                    let use_them = self.rng.bool();
+                    let result = pf_set_huge_pages(pf, use_them);
+                    self.check("pf_set_huge_pages", result);
+                }
                 10 => {
                     let reap = self.rng.bool();
                     let result = pf_set_reap_foreign(pf, reap);

@@ -22,6 +22,8 @@ struct Driver {
     next_pid: Pid,
     killed: Vec<(Pid, Signal)>,
     forked: Vec<(Pid, u32)>,
+    /// How many workers there had been when memory was moved to huge pages.
+    huge_pages_before: Vec<usize>,
 }
 
 impl Driver {
@@ -35,6 +37,7 @@ impl Driver {
             next_pid: 100,
             killed: Vec::new(),
             forked: Vec::new(),
+            huge_pages_before: Vec::new(),
         }
     }
 
@@ -50,6 +53,7 @@ impl Driver {
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
                 Step::Reap => self.machine.none_exited(),
                 Step::Audit => self.machine.audited(&[], Some(self.now)),
+                Step::UseHugePages => self.huge_pages_before.push(self.forked.len()),
                 Step::Fork { index, .. } => {
                     let pid = self.next_pid;
                     self.next_pid += 1;
@@ -155,6 +159,60 @@ fn forks_keep_their_interval() {
         driver.sleep(Duration::from_millis(10));
     }
     assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn memory_is_moved_to_huge_pages_before_the_first_fork_of_a_generation() {
+    let mut driver = Driver::new(2);
+    driver.machine.huge_pages = true;
+    driver.machine.begin();
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.huge_pages_before, [0]);
+    driver.machine.target = 3;
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.huge_pages_before, [0], "once");
+    driver.machine.begin();
+    driver.machine.target = 5;
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.huge_pages_before, [0, 3], "and once in the next");
+    assert_eq!(driver.forked.len(), 5);
+}
+
+#[test]
+fn memory_is_moved_to_huge_pages_only_if_that_is_wanted_and_a_fork_follows() {
+    let mut driver = Driver::new(0);
+    driver.machine.huge_pages = true;
+    driver.machine.begin();
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.huge_pages_before, [], "nothing is to be forked");
+    driver.machine.huge_pages = false;
+    driver.machine.target = 2;
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.huge_pages_before, [], "it is not wanted");
+    driver.machine.huge_pages = true;
+    driver.machine.target = 3;
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.huge_pages_before, [2], "it is wanted from now on");
+}
+
+#[test]
+fn a_host_that_demands_a_worker_gets_it_after_the_huge_pages() {
+    let mut driver = Driver::new(0);
+    driver.machine.policy = Policy::Host;
+    driver.machine.huge_pages = true;
+    driver.machine.begin();
+    driver.machine.demand(1);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(
+        (&driver.huge_pages_before[..], driver.forked.len()),
+        (&[0][..], 1)
+    );
+    driver.machine.demand(1);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(
+        (&driver.huge_pages_before[..], driver.forked.len()),
+        (&[0][..], 2)
+    );
 }
 
 #[test]

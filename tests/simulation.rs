@@ -127,6 +127,8 @@ struct World {
     deadline: Option<Time>,
     /// Who else was found to be one too many with the one that was told so last.
     surplus: BTreeSet<Pid>,
+    /// The last generation that memory was moved to huge pages for.
+    huge_pages_in: u64,
     ending: bool,
     log: String,
 }
@@ -147,6 +149,7 @@ impl World {
         let mut machine = Machine::default();
         machine.stop_signal = STOP;
         machine.target = rng.u32(0..8);
+        machine.huge_pages = rng.bool();
         if rng.bool() {
             let min = rng.u32(1..4);
             machine.policy = Policy::Spare(Spare {
@@ -181,6 +184,7 @@ impl World {
             retry_gate: Time::default(),
             deadline: None,
             surplus: BTreeSet::new(),
+            huge_pages_in: 0,
             ending: false,
             log: String::new(),
         }
@@ -469,7 +473,16 @@ impl World {
                 self.machine.audited(&missing, Some(self.now));
                 self.serial.retain(|pid, _| !missing.contains(pid));
             }
-            Step::Fork { index, generation } => self.fork(index, generation),
+            Step::UseHugePages => {
+                assert!(self.machine.huge_pages, "huge pages that nobody wants");
+                assert_ne!(self.huge_pages_in, self.machine.generation(), "twice");
+                self.huge_pages_in = self.machine.generation();
+            }
+            Step::Fork { index, generation } => {
+                let has_huge_pages = self.huge_pages_in == generation;
+                assert_eq!(has_huge_pages, self.machine.huge_pages, "before a fork");
+                self.fork(index, generation);
+            }
             Step::Reaped(exit) => {
                 assert_eq!(
                     (exit.status, exit.reason),

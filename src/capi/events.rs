@@ -8,7 +8,7 @@ use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Exit, Goal, Pid, Policy, Reason, Statuses, Step, Time};
 use crate::os::signals;
 use crate::os::wait::Reaped;
-use crate::os::{clock, kill, wait};
+use crate::os::{clock, huge_pages, kill, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
 /// nothing to do, and call pf_next again.
@@ -180,6 +180,14 @@ impl Inner {
                     Reaped::NoChildren => self.machine.no_children(),
                 },
                 Step::Audit => self.audit(now),
+                Step::UseHugePages => {
+                    huge_pages::collapse(|| {
+                        self.arrivals.has_more(self.arrivals_seen)
+                            || signals::manager_is_signalled()
+                    });
+                    // What ended it, or came meanwhile, is looked at before the fork.
+                    self.take_arrivals();
+                }
                 Step::Fork { index, generation } => {
                     self.parent.will_fork();
                     if let Some(board) = board.0 {

@@ -64,7 +64,7 @@ pub struct Exit {
     pub reason: Reason,
 }
 
-/// What is to be done next. The first three are for the system below, the rest for the host.
+/// What is to be done next. The first four are for the system below, the rest for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send the signal to the worker.
@@ -78,6 +78,9 @@ pub enum Step {
     Reap,
     /// Look which workers are no children any more; answer with `audited`.
     Audit,
+    /// Move the memory of this process to huge pages: the first fork of a generation is next, and all
+    /// that workers are to inherit is there.
+    UseHugePages,
     /// Fork a worker; answer with `forked` or `fork_failed`.
     Fork {
         /// The worker's index.
@@ -122,6 +125,8 @@ pub struct Machine {
     pub target: u32,
     /// What a worker is sent when it is one too many.
     pub stop_signal: Signal,
+    /// Whether memory is moved to huge pages before the first fork of each generation.
+    pub huge_pages: bool,
     /// When forks may happen.
     pub pacing: Pacing,
     /// Trapped signals, and what the program sees of them.
@@ -129,6 +134,7 @@ pub struct Machine {
     /// What trapped signals do to the workers, where the host leaves that to the machine.
     pub actions: BTreeMap<Signal, Action>,
     generation: u64,
+    has_huge_pages: bool,
     goal: Goal,
     workers: Workers,
     asked: Option<u32>,
@@ -152,10 +158,12 @@ impl Default for Machine {
             policy: Policy::Fixed,
             target: 10,
             stop_signal: 15,
+            huge_pages: false,
             pacing: Pacing::default(),
             signals: Signals::default(),
             actions: BTreeMap::new(),
             generation: 0,
+            has_huge_pages: false,
             goal: Goal::Rest,
             workers: Workers::default(),
             asked: None,
@@ -180,6 +188,7 @@ impl Machine {
     pub fn begin(&mut self) {
         self.signals.begin();
         self.generation = self.generation.wrapping_add(1);
+        self.has_huge_pages = false;
         self.goal = Goal::Run;
         self.asked = None;
         // Children that ended while nobody asked may have left without a notice.
@@ -468,14 +477,17 @@ impl Machine {
         if demand > 0 && matches!(self.policy, Policy::Host) {
             // The host paces by itself, but a fork that has just failed is not for it to repeat.
             let open_at = self.pacing.retry_at();
-            return Ok(if open_at <= now {
-                self.ask_for_fork()
-            } else {
-                Step::Wait {
+            if open_at > now {
+                return Ok(Step::Wait {
                     until: Some(open_at),
                     busy: None,
-                }
-            });
+                });
+            }
+            let step = self.ask_for_fork();
+            if matches!(step, Step::UseHugePages) {
+                self.demand = demand;
+            }
+            return Ok(step);
         }
         if matches!(self.goal, Goal::Run)
             && !matches!(self.policy, Policy::Host)
@@ -579,6 +591,9 @@ impl Machine {
     }
 
     fn ask_for_fork(&mut self) -> Step {
+        if self.huge_pages && !std::mem::replace(&mut self.has_huge_pages, true) {
+            return Step::UseHugePages;
+        }
         let index = self.workers.next_index();
         self.asked = Some(index);
         Step::Fork {

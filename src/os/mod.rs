@@ -2,7 +2,9 @@
 
 pub mod children;
 pub mod clock;
+pub mod debug;
 pub mod descriptor;
+pub mod huge_pages;
 pub mod kill;
 pub mod shm;
 pub mod signals;

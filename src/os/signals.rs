@@ -52,6 +52,11 @@ impl Arrivals {
         true
     }
 
+    /// Whether any has arrived since `seen`.
+    pub fn has_more(&self, seen: u64) -> bool {
+        self.count.load(Ordering::SeqCst) != seen
+    }
+
     /// Takes out what has arrived since `seen`, which is brought up to date, in order of arrival.
     pub fn take(&self, seen: &mut u64) -> Vec<Signal> {
         let count = self.count.load(Ordering::SeqCst);
@@ -520,6 +525,26 @@ fn change_mask(how: i32, signals: impl Iterator<Item = Signal>) -> Option<SavedM
     // SAFETY: both sets are initialised. It fails for a wrong `how` only (pthread_sigmask(3)).
     unsafe { libc::pthread_sigmask(how, &raw const set, &raw mut old) };
     Some(SavedMask(old))
+}
+
+/// Whether a signal is pending that usually ends or reloads a manager: its host has blocked it, and
+/// may be waiting for the end of this call to let it in.
+pub fn manager_is_signalled() -> bool {
+    let mut pending = empty_set();
+    // SAFETY: the set is written to, and then initialised in any case.
+    unsafe { libc::sigpending(&raw mut pending) };
+    let signals = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ];
+    // SAFETY: the set is initialised, and the numbers are those of signals.
+    signals
+        .iter()
+        .any(|&signal| unsafe { libc::sigismember(&raw const pending, signal) } == 1)
 }
 
 /// Puts a mask back.

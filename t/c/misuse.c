@@ -75,6 +75,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     NULL_IS(pf_trap_signal(pf, SIGUSR1, SIGTERM, 0));
     NULL_IS(pf_set_reap_foreign(pf, false));
+    NULL_IS(pf_set_huge_pages(pf, true));
     NULL_IS(pf_set_before_fork(pf, NULL, NULL));
     NULL_IS(pf_set_after_fork(pf, NULL, NULL));
     NULL_IS(pf_set_on_child_reap(pf, NULL, NULL));
@@ -558,6 +559,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));
+    REFUSED(pf_set_huge_pages(pf, true));
     REFUSED(pf_set_before_fork(pf, NULL, NULL));
     REFUSED(pf_set_after_fork(pf, NULL, NULL));
     REFUSED(pf_set_on_child_reap(pf, NULL, NULL));
