@@ -291,6 +291,7 @@ static void signalled(void *unused)
     pf_begin(pf);
     CHECK(next_fork(pf).type == PF_EVENT_FORK);
     CHECK(in_huge_pages(data.start, data.size) == data.size);
+    pf_free(pf);
 }
 
 /* ---- where the kernel does not do it */
