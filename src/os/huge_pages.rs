@@ -135,15 +135,16 @@ mod linux {
                 break;
             }
             for run in dense_runs(present, huge / small) {
-                let range = start + run.start * huge..start + run.end * huge;
                 if is_interrupted() {
                     return ControlFlow::Break(());
                 }
-                if range.len() > may_collapse {
+                let begin = start + run.start * huge;
+                let length = (run.len() * huge).min(may_collapse / huge * huge);
+                if length == 0 {
                     return ControlFlow::Continue(());
                 }
-                may_collapse -= range.len();
-                collapse_range(&range)?;
+                may_collapse -= length;
+                collapse_range(&(begin..begin + length))?;
             }
             start = end;
         }
