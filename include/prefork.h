@@ -494,8 +494,8 @@ pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
 // not what madvise(2) has excluded from huge pages or from forks. What is in the memory stays
 // the same, and so do addresses. Whatever fails, the workers run.
 //
-// It takes a few milliseconds for each MB that is not in huge pages yet, during which pf_next does not
-// return, and other threads may have to wait for their page faults. A trapped signal, or a
+// It takes 0.4 ms for each MB that is not in huge pages yet, ten times that on a busy machine,
+// during which pf_next does not return, and other threads may have to wait for their page faults. A trapped signal, or a
 // pending one of HUP, INT, QUIT, TERM, USR1 and USR2, ends it; the next generation goes on. See
 // prefork-settings(3) for when it pays.
 //

@@ -4,7 +4,7 @@
 
 /// Moves what this process has in whole huge pages of memory of its own into huge pages: private,
 /// anonymous, writable mappings, the heap included. Ranges that are huge already, and such that are
-/// mostly holes, are left alone. It takes milliseconds for each MB that is moved, so it
+/// mostly holes, are left alone. It takes 0.4 ms and more for each MB that is moved, so it
 /// asks `is_interrupted` again and again, and ends when that is so.
 ///
 /// Nothing that a program can see changes but the time that things take, whatever fails: a

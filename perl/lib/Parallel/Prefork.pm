@@ -492,15 +492,16 @@ replaced, the more.
 =item When it does not
 
 Small managers, which lose nothing by it either. Pools whose workers are forked once and stay: moving
-takes as long as some forty forks save, or more. Workers that write to much of their data gain
+takes as long as 20 to 150 forks save. Workers that write to much of their data gain
 less: a write to a huge page copies 4 KB, as it does without them, and takes as many faults and as
 much memory. To use a string as a number, or a number as a string, is a write, and so is perl's own tidying
 when a worker exits.
 
 =item What it costs
 
-A few milliseconds for each MB that is not in huge pages yet, before the first worker runs. A signal that
-arrives meanwhile (HUP, INT, QUIT, TERM, USR1 or USR2) ends it, and the next C<start> goes on. The
+0.4 milliseconds for each MB that is not in huge pages yet, ten times that on a busy machine, before the
+first worker runs. A signal that arrives meanwhile (HUP, INT, QUIT, TERM, USR1 or USR2) ends it, and the
+next C<start> goes on. The
 manager grows by a seventh at the very most, as a few holes are filled. While it moves 2 MB it
 needs 2 MB more; where workers of an earlier generation share the memory that is moved they keep the
 old copy until they end.
