@@ -229,7 +229,7 @@ pf_result pf_drain(pf_t *pf, double timeout);
 
 // The next event, into `event`. It never blocks, never forks and calls nothing of the
 // host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
-// and sends by kill(2).
+// and sends by kill(2). With pf_set_huge_pages the first FORK event of a generation is long in coming.
 //
 // Called by: manager.
 //
@@ -240,7 +240,8 @@ pf_result pf_drain(pf_t *pf, double timeout);
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `event` is null or can be
 // written to.
-pf_result pf_next(pf_t *pf, pf_event *event);
+pf_result pf_next(pf_t *pf,
+                  pf_event *event);
 
 // Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
 // the worker. The worker gets the default action of every signal that a manager of this

@@ -491,7 +491,7 @@ pub unsafe extern "C" fn pf_drain(pf: *mut pf_t, timeout: f64) -> pf_result {
 
 /// The next event, into `event`. It never blocks, never forks and calls nothing of the
 /// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
-/// and sends by kill(2).
+/// and sends by kill(2). With pf_set_huge_pages the first FORK event of a generation is long in coming.
 ///
 /// Called by: manager.
 ///
