@@ -1,0 +1,28 @@
+# The same with pf_start.
+
+use strict;
+use warnings;
+
++{
+    title   => 'churn from C: workers that exit at once',
+    measure => sub {
+        my $run   = shift;
+        my $forks = $run->size(5000, 200);
+        my %program = ('bare C' => 'churn-bare', 'ours' => 'churn-manager');
+        for my $pool (1, 10, 100) {
+            my $seconds = $run->in_turn($run->size(11, 1), ['bare C', 'ours'], sub {
+                my $who = shift;
+                return $run->seconds($run->compiled($program{$who}, $forks, $pool), $forks);
+            });
+            $run->speed_row(
+                name    => "pool of $pool",
+                base    => 'bare C',
+                seconds => $seconds,
+                who     => ['ours'],
+                goal    => 0.97,
+                note    => $run->per_second($forks, $seconds->{'bare C'}, 'bare C'),
+            );
+        }
+        return;
+    },
+};

@@ -1,0 +1,65 @@
+# Workers that stay: how long they take to start, and all of them to stop.
+
+use strict;
+use warnings;
+
+use Bench::Run qw(member over);
+use Bench::Statistics qw(median);
+
++{
+    title   => 'many workers that stay',
+    measure => sub {
+        my $run = shift;
+        my ($many, $few) = @{ $run->size([4000, 100], [100, 20]) };
+        my @who = ('ours', 'original');
+        my $once = sub {
+            my ($who, $pool) = @_;
+            my $name    = $who eq 'bare Perl' ? 'stay-bare.pl' : 'stay-manager.pl';
+            my $program = $run->start($run->perl($who, $name, $pool), stdin => $run->marks($pool));
+            my $begin   = $program->mark('begin');
+            my $end     = $program->mark('end');
+            # All of them sleep by then, the manager too.
+            $run->rest($run->size(0.5, 0.1));
+            my $term = $program->now;
+            kill TERM => $program->pid;
+            my $stopped = $program->mark('stopped');
+            $program->end;
+            return { start => $end - $begin, stop => $stopped - $term };
+        };
+        my $samples = $run->in_turn($run->size(7, 1), ['bare Perl', @who], sub {
+            my $who = shift;
+            my %few = map { $_ => $once->($who, $few) } 1 .. $run->size(5, 1);
+            return { %{ $once->($who, $many) }, few => median(map { $_->{start} } values %few) };
+        });
+        my ($start, $stop, $start_few) = map { member($samples, $_) } qw(start stop few);
+        $run->speed_row(
+            name    => "start of $many workers",
+            base    => 'bare Perl',
+            seconds => $start,
+            who     => \@who,
+            goal    => 0.90,
+            note    => $run->per_second($many, $start->{'bare Perl'}, 'bare Perl'),
+        );
+        # How much more a worker costs among many than among few; of that, the bare loop's part is the kernel's.
+        my %growth = map { $_ => over($start->{$_}, $start_few->{$_}) } keys %$start;
+        $run->row(
+            name    => "growth of the cost per worker, $few to $many",
+            unit    => 'over the growth of bare Perl',
+            better  => 'less',
+            samples => { map { $_ => over($growth{$_}, $growth{'bare Perl'}) } keys %growth },
+            who     => \@who,
+            goal    => 1.2,
+            raw     => $start_few,
+            raw_unit => 's',
+        );
+        $run->speed_row(
+            name    => "TERM to $many workers, until wait_all_children returns",
+            base    => 'bare Perl',
+            seconds => $stop,
+            who     => \@who,
+            goal    => 1.2,
+            note    => $run->per_second($many, $stop->{'bare Perl'}, 'bare Perl', 'ends'),
+        );
+        return;
+    },
+};

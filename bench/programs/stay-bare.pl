@@ -1,0 +1,30 @@
+# stay-bare.pl POOL
+#
+# As stay-manager.pl, with nothing but fork, kill and wait.
+
+use strict;
+use warnings;
+
+my ($pool) = @ARGV;
+
+my @pids;
+my $is_stopped;
+$SIG{TERM} = sub { $is_stopped = 1 };
+syswrite STDOUT, "begin\n";
+for (1 .. $pool) {
+    my $pid = fork;
+    defined $pid or die "fork: $!";
+    if (!$pid) {
+        $SIG{TERM} = 'DEFAULT';
+        sysread STDIN, my $mark, 1;
+        syswrite STDOUT, "end\n" if $mark eq '!';
+        sleep 600;
+        exit 0;
+    }
+    push @pids, $pid;
+}
+# TERM comes long after that look, so it does not matter that there is a gap before the sleep.
+sleep 600 if !$is_stopped;
+kill TERM => @pids;
+1 while wait != -1;
+syswrite STDOUT, "stopped\n";
