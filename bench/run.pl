@@ -8,8 +8,10 @@ use utf8;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use File::Path qw(make_path);
 use Getopt::Long;
 
+use Bench::Check   ();
 use Bench::Machine ();
 use Bench::Plot    ();
 use Bench::Results ();
@@ -45,11 +47,13 @@ if ($markdown) {
 
 my $scratch = "$root/.cache/bench/scratch";
 for ($directory, $scratch) {
-    -d or mkdir or die "$_: $!\n";
+    make_path($_);
 }
 my $machine = Bench::Machine::facts($root);
 print "$machine->{cpu}, $machine->{cores} cores, $machine->{kernel}, perl $machine->{perl}; load $machine->{load}\n";
-for my $name (@ARGV ? grep { my $name = $_; grep { $_ eq $name } @ARGV } @all : @all) {
+my %is_named = map { $_ => 1 } @ARGV;
+my @names    = grep { !@ARGV || $is_named{$_} } @all;
+for my $name (@names) {
     my $figure = do $file{$name} or die $@ || "$file{$name}: $!";
     my $run    = Bench::Run->new(
         figure   => $name,
@@ -80,3 +84,4 @@ for my $name (@ARGV ? grep { my $name = $_; grep { $_ eq $name } @ARGV } @all : 
 
 Bench::Plot::write("$directory/results.svg", $results->figures(@all));
 print "\n$directory/results.json\n$directory/results.svg\n";
+print Bench::Check::check($directory, @names), "\n" if $is_quick;

@@ -24,7 +24,7 @@ use Bench::Statistics qw(median);
             kill TERM => $program->pid;
             my $stopped = $program->mark('stopped');
             $program->end;
-            return { start => $end - $begin, stop => $stopped - $term };
+            return { start => ($end - $begin) / $pool, stop => ($stopped - $term) / $pool };
         };
         my $samples = $run->in_turn($run->size(7, 1), ['bare Perl', @who], sub {
             my $who = shift;
@@ -38,7 +38,7 @@ use Bench::Statistics qw(median);
             seconds => $start,
             who     => \@who,
             goal    => 0.90,
-            note    => $run->per_second($many, $start->{'bare Perl'}, 'bare Perl'),
+            note    => $run->per_second($start->{'bare Perl'}, 'bare Perl'),
         );
         # How much more a worker costs among many than among few; of that, the bare loop's part is the kernel's.
         my %growth = map { $_ => over($start->{$_}, $start_few->{$_}) } keys %$start;
@@ -58,7 +58,7 @@ use Bench::Statistics qw(median);
             seconds => $stop,
             who     => \@who,
             goal    => 1.2,
-            note    => $run->per_second($many, $stop->{'bare Perl'}, 'bare Perl', 'ends'),
+            note    => $run->per_second($stop->{'bare Perl'}, 'bare Perl', 'ends'),
         );
         return;
     },

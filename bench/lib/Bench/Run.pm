@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use POSIX ();
 use Time::HiRes ();
 
 use Bench::Program ();
@@ -96,14 +97,15 @@ sub seconds {
 sub in_turn {
     my ($self, $rounds, $who, $measure) = @_;
     my @present = $self->present(@$who);
+    my $is_seen = POSIX::isatty(2);
     my %samples;
     for my $round (1 .. $rounds) {
         for my $one ($round % 2 ? @present : reverse @present) {
-            print {*STDERR} "\r\e[K  $round/$rounds $one" if -t STDERR;
+            print {*STDERR} "\r\e[K  $round/$rounds $one" if $is_seen;
             push @{ $samples{$one} }, scalar $measure->($one);
         }
     }
-    print {*STDERR} "\r\e[K" if -t STDERR;
+    print {*STDERR} "\r\e[K" if $is_seen;
     return \%samples;
 }
 
@@ -160,10 +162,10 @@ sub over_bare {
     );
 }
 
-# For a note: how many a second that is.
+# For a note: how many a second that is, where one takes so many seconds.
 sub per_second {
-    my ($self, $count, $seconds, $who, $what) = @_;
-    return sprintf '%s: %.0f %s a second', $who, $count / median(@$seconds), $what || 'forks';
+    my ($self, $seconds, $who, $what) = @_;
+    return sprintf '%s: %.0f %s a second', $who, 1 / median(@$seconds), $what || 'forks';
 }
 
 sub rest {
