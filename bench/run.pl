@@ -53,6 +53,7 @@ my $machine = Bench::Machine::facts($root);
 print "$machine->{cpu}, $machine->{cores} cores, $machine->{kernel}, perl $machine->{perl}; load $machine->{load}\n";
 my %is_named = map { $_ => 1 } @ARGV;
 my @names    = grep { !@ARGV || $is_named{$_} } @all;
+my @failed;
 for my $name (@names) {
     my $figure = do $file{$name} or die $@ || "$file{$name}: $!";
     my $run    = Bench::Run->new(
@@ -67,7 +68,11 @@ for my $name (@names) {
         },
     );
     my $began = time;
-    $figure->{measure}->($run);
+    if (!eval { $figure->{measure}->($run); 1 }) {
+        print {*STDERR} "$name: $@";
+        push @failed, $name;
+        next;
+    }
     my $result = {
         name    => $name,
         title   => $figure->{title},
@@ -84,4 +89,5 @@ for my $name (@names) {
 
 Bench::Plot::write("$directory/results.svg", $results->figures(@all));
 print "\n$directory/results.json\n$directory/results.svg\n";
+die "failed: @failed\n" if @failed;
 print Bench::Check::check($directory, @names), "\n" if $is_quick;

@@ -30,7 +30,7 @@ use Bench::Statistics qw(median);
             }
             return median(@ms);
         };
-        my $samples = $run->in_turn($run->size(7, 1), \@who, sub {
+        my $samples = $run->in_turn($run->size(5, 1), \@who, sub {
             return { few => $once->($_[0], $few), many => $once->($_[0], $many) };
         });
         my ($at_few, $at_many) = map { member($samples, $_) } qw(few many);

@@ -10,9 +10,9 @@ use Bench::Run qw(over);
     measure => sub {
         my $run = shift;
         my @who = ('ours', 'original');
-        my $rates = $run->in_turn($run->size(9, 1), \@who, sub {
+        my $rates = $run->in_turn($run->size(7, 1), \@who, sub {
             my $who   = shift;
-            my $count = $run->size(1_000_000, 10_000);
+            my $count = $run->size(500_000, 10_000);
             return $run->start($run->perl($who, 'status.pl', $count))->line;
         });
         $run->row(name => 'calls', unit => 'million a second', better => 'more', samples => $rates, who => \@who);

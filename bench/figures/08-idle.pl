@@ -8,13 +8,13 @@ use warnings;
     measure => sub {
         my $run     = shift;
         my @who     = ('ours', 'original');
-        my $seconds = $run->size(8, 0.5);
+        my $seconds = $run->size(5, 0.5);
         my %kinds   = (
             'Parallel::Prefork, 10 workers'                  => [10],
             'Parallel::Prefork::SpareWorkers, of 40 workers' => [40, min_spare_workers => 5, max_spare_workers => 10],
         );
         for my $kind (sort keys %kinds) {
-            my $samples = $run->in_turn($run->size(3, 1), \@who, sub {
+            my $samples = $run->in_turn($run->size(2, 1), \@who, sub {
                 my $who     = shift;
                 my $workers = $kind =~ /Spare/ ? 5 : 10;
                 my $program = $run->start($run->perl($who, 'stay-manager.pl', @{ $kinds{$kind} }),

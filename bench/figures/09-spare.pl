@@ -12,7 +12,7 @@ use Bench::Statistics qw(median);
         my $run     = shift;
         my @who     = ('ours', 'original');
         my $workers = $run->size(25, 3);
-        my $samples = $run->in_turn($run->size(5, 1), ['bare Perl', @who], sub {
+        my $samples = $run->in_turn($run->size(3, 1), ['bare Perl', @who], sub {
             my $who     = shift;
             my $name    = $who eq 'bare Perl' ? 'spare-bare.pl' : 'spare-manager.pl';
             my $program = $run->start($run->perl($who, $name, $workers));
