@@ -52,7 +52,7 @@ sub _svg {
         push @open, $opened if defined $opened && !$is_empty;
         next if !defined $closed;
         my $expected = pop @open;
-        defined $expected && $expected eq $closed or die "$path: </$closed> closes nothing\n";
+        defined $expected && $expected eq $closed or die "$path: </$closed> is not what is open\n";
     }
     my $at = pos($svg) || 0;
     $at == length $svg && !@open or die "$path is not well formed at character $at: @open\n";
