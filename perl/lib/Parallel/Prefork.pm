@@ -1,9 +1,11 @@
 package Parallel::Prefork;
 
-# What is here every program loads, and carries along in each of its workers; t/03-light.t holds it
-# to strict and warnings, which would cost more than all of it. What few programs need is
-# loaded when they do: Options for what a check in C does not simply pass, Loop for classes that
-# override a part of the loop, WorkerPids for who looks into {worker_pids}.
+# What is here every program loads, and carries along in each of its workers. t/04-light.t holds it to
+# warnings, which would cost more to load than all of it. What few programs need is loaded
+# when they do: Options for what a check in C does not simply pass, Loop for classes that override
+# a part of the loop, WorkerPids for who looks into {worker_pids}.
+
+use strict;
 
 our $VERSION = '1.00';
 
@@ -256,7 +258,9 @@ sub _on_child_reap {
 sub _action_for {
     my ($self, $signal) = @_;
     my $actions = $self->{trap_signals} || {};
-    my $action = exists $actions->{$signal} ? $actions->{$signal} : _options()->action_of_alias($actions, $signal);
+    my $action = exists $actions->{$signal} ? $actions->{$signal}
+        : defined Parallel::Prefork::Core::signal_number($signal) ? _options()->action_of_alias($actions, $signal)
+        : undef;
     return undef if !$action;
     return ref $action ? $action : [$action, 0];
 }
@@ -334,6 +338,7 @@ sub _tie_worker_pids {
 sub Parallel::Prefork::WorkerPids::AUTOLOAD {
     my $method = $Parallel::Prefork::WorkerPids::AUTOLOAD;
     _load('WorkerPids');
+    no strict 'refs';
     defined &$method ? goto &$method : die "there is no $method\n";
 }
 

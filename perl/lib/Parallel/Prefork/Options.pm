@@ -74,7 +74,6 @@ sub _check_scoreboard {
 sub action_of_alias {
     my ($class, $actions, $signal) = @_;
     my $number = Parallel::Prefork::Core::signal_number($signal);
-    return if !defined $number;
     my ($alias) = grep {
         my $trapped = Parallel::Prefork::Core::signal_number($_);
         defined $trapped && $number == $trapped;

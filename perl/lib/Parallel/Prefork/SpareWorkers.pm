@@ -1,5 +1,7 @@
 package Parallel::Prefork::SpareWorkers;
 
+use strict;
+
 sub STATUS_NEXIST () { return '.' }
 sub STATUS_IDLE ()   { return '_' }
 
@@ -19,6 +21,7 @@ sub import {
     for my $name (map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted) {
         grep { $_ eq $name } @EXPORT_OK
             or Parallel::Prefork::_croak(qq{"$name" is not exported by the $class module});
+        no strict 'refs';
         *{"${into}::$name"} = \&{$name};
     }
     return;

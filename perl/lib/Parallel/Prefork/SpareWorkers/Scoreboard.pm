@@ -1,5 +1,7 @@
 package Parallel::Prefork::SpareWorkers::Scoreboard;
 
+use strict;
+
 use Parallel::Prefork ();
 
 our $VERSION = '1.00';
