@@ -28,13 +28,6 @@ MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
 
 PROTOTYPES: DISABLE
 
-# $SIG{CHLD}: perl calls it with the name of the signal, which is not looked at.
-void
-child_exited(...)
-    CODE:
-        PERL_UNUSED_VAR(items);
-        exit_notices++;
-
 const char *
 library_version()
     CODE:
@@ -111,7 +104,7 @@ look(host_t *host)
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
 # What there is for Perl to do in the loop of start, and which worker it is about: nothing for a turn of
-# the loop in Perl.
+# the loop in Perl. In a worker it is '', which costs no page.
 void
 run(host_t *host, SV *code)
     INIT:
@@ -127,7 +120,7 @@ run(host_t *host, SV *code)
                 mXPUSHs(newSVpvs("look"));
                 break;
             case RUN_IN_WORKER:
-                mXPUSHs(newSVpvs("worker"));
+                XPUSHs(&PL_sv_no);
                 break;
             case RUN_FORKED:
                 mXPUSHs(newSVpvs("forked"));
@@ -202,8 +195,11 @@ enter_worker(host_t *host, ...)
         SV *object = ST(0);
         I32 i;
     CODE:
-        for (i = 1; i < items; i++)
-            reset_signal(aTHX_ ST(i));
+        for (i = 1; i < items; i++) {
+            STRLEN length;
+            const char *name = SvPV(ST(i), length);
+            reset_signal(aTHX_ name, (I32)length);
+        }
         enter_worker(aTHX_ host, object);
 
 bool

@@ -56,24 +56,14 @@ fork_failed(pTHX_ host_t *host)
     return failures;
 }
 
-static void
-flush_failed(pTHX_ void *host)
-{
-    if (((host_t *)host)->is_flushing)
-        fork_failed(aTHX_ (host_t *)host);
-}
-
-/* As perl's own fork, for which perlapi has no function. Flushing may run Perl code of a layer, and
- * that may die. */
-static pid_t
-perl_fork(pTHX_ host_t *host)
+pid_t
+fork_worker(pTHX_ host_t *host, SV *object)
 {
     pid_t pid;
-    ENTER;
-    SAVEDESTRUCTOR_X(flush_failed, host);
-    host->is_flushing = TRUE;
+    /* As perl's own fork, for which perlapi has no function. Flushing may run Perl code of a layer. */
     PERL_FLUSHALL_FOR_CHILD;
-    host->is_flushing = FALSE;
+    if (!fork_begin(aTHX_ host, object))
+        return -1;
     pid = PerlProc_fork();
     if (pid == 0) {
         int signal;
@@ -81,22 +71,10 @@ perl_fork(pTHX_ host_t *host)
         for (signal = 1; PL_psig_pend && signal < SIG_SIZE; signal++)
             if (PL_psig_pend[signal])
                 PL_psig_pend[signal] = 0;
-    }
-    LEAVE;
-    return pid;
-}
-
-pid_t
-fork_worker(pTHX_ host_t *host, SV *object)
-{
-    pid_t pid;
-    if (!fork_begin(aTHX_ host, object))
-        return -1;
-    pid = perl_fork(aTHX_ host);
-    if (pid > 0) {
+    } else if (pid > 0) {
         forked(aTHX_ host, pid);
         forget_stored(aTHX_ object, pid);
-    } else if (pid < 0) {
+    } else {
         const int error = errno;
         const unsigned failures = fork_failed(aTHX_ host);
         if (failures > 1)
@@ -108,11 +86,11 @@ fork_worker(pTHX_ host_t *host, SV *object)
 }
 
 void
-reset_signal(pTHX_ SV *name)
+reset_signal(pTHX_ const char *name, I32 length)
 {
-    HE *handler = hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0);
-    sv_setpvs(HeVAL(handler), "DEFAULT");
-    SvSETMAGIC(HeVAL(handler));
+    SV **handler = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
+    sv_setpvs(*handler, "DEFAULT");
+    SvSETMAGIC(*handler);
 }
 
 void
@@ -124,7 +102,7 @@ leave_evals(pTHX)
 void
 enter_worker(pTHX_ host_t *host, SV *object)
 {
-    reset_signal(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP));
+    reset_signal(aTHX_ "CHLD", 4);
     sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
     forked(aTHX_ host, 0);
     if (SvTRUE_nomg(member(aTHX_ object, "fast_exit")))

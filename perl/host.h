@@ -21,15 +21,15 @@ typedef struct {
     bool timed_out;          /* nothing but time ended the last wait */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
     int pending;             /* PL_sig_pending, kept in the meantime */
-    bool is_flushing;        /* perl's handles, before the fork */
     bool signal_was_set;     /* what signal_received held when start looked last */
     HV *stash;               /* the object's class when its methods were looked up... */
     U32 methods;             /* ... and which state of perl's caches of methods that was */
     bool is_plain;           /* no method that start calls is overridden there */
+    GV *newborn;             /* $newborn of Prefork.pm, as of then */
 } host_t;
 
-/* Counts the calls of $SIG{CHLD}, where that is ours. */
-extern volatile unsigned long exit_notices;
+/* A reference to the code for $SIG{CHLD}. */
+SV *sigchld_handler(pTHX);
 
 /* No Rust frame is on the stack while Perl code can run: die, exit and immediate signal
  * handlers longjmp. So every call that changes something has signals blocked around it. */
@@ -98,9 +98,9 @@ void forked(pTHX_ host_t *host, int pid);
 /* fork has failed, or was left without an outcome. Returns how many failures to report now. */
 unsigned fork_failed(pTHX_ host_t *host);
 
-/* In the worker, before any code of the program's: DEFAULT for a signal, by its name in %SIG; then
- * the rest, and signals can arrive from there on. */
-void reset_signal(pTHX_ SV *name);
+/* In the worker, before any code of the program's: DEFAULT for a signal, by its name as a key of
+ * %SIG; then the rest, and signals can arrive from there on. */
+void reset_signal(pTHX_ const char *name, I32 length);
 void enter_worker(pTHX_ host_t *host, SV *object);
 
 /* The worker's code must never come back into the manager's: evals around start are left for good,

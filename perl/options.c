@@ -209,6 +209,5 @@ trap(pTHX_ SV *self, SV *name)
 void
 trap_sigchld(pTHX)
 {
-    set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP),
-        newRV_inc((SV *)get_cvs("Parallel::Prefork::Core::child_exited", 0)));
+    set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP), sigchld_handler(aTHX));
 }

@@ -20,6 +20,7 @@ class_is_plain(pTHX_ host_t *host, SV *object)
         host->stash = stash;
         host->methods = methods;
         host->is_plain = plain != NULL;
+        host->newborn = gv_fetchpvs("Parallel::Prefork::newborn", GV_ADD, SVt_PV);
         if (plain)
             hv_iterinit(plain);
         while (plain && (entry = hv_iternext(plain))) {
@@ -43,29 +44,22 @@ is_tied(pTHX_ SV *object)
 
 /* Whether after_fork runs, and this loop has been called by it. */
 static bool
-has_newborn(pTHX)
+has_newborn(pTHX_ const host_t *host)
 {
-    return SvTRUE_nomg(get_sv("Parallel::Prefork::newborn", GV_ADD));
+    return SvTRUE_nomg(GvSV(host->newborn));
 }
 
 /* Whether the object has become, or was from the start, something that only Perl code can drive. */
 static bool
 is_plain(pTHX_ host_t *host, SV *object)
 {
-#if PERL_VERSION_GE(5, 16, 0)
     SV *actions = member(aTHX_ object, "trap_signals");
     return class_is_plain(aTHX_ host, object)
         && is_tied(aTHX_ object)
         && (!SvOK(actions) || plain_hash(aTHX_ actions))
         && !is_set(aTHX_ member(aTHX_ object, "before_fork"))
         && !is_set(aTHX_ member(aTHX_ object, "__dbg_callback"))
-        && !has_newborn(aTHX);
-#else
-    /* There $$ is a number that perl's own fork sets. */
-    PERL_UNUSED_VAR(host);
-    PERL_UNUSED_VAR(object);
-    return FALSE;
-#endif
+        && !has_newborn(aTHX_ host);
 }
 
 double
@@ -131,8 +125,11 @@ enter_plain_worker(pTHX_ host_t *host, SV *object, bool runs_code)
         leave_evals(aTHX);
     if (SvOK(actions))
         hv_iterinit((HV *)SvRV(actions));
-    while (SvOK(actions) && (entry = hv_iternext((HV *)SvRV(actions))))
-        reset_signal(aTHX_ hv_iterkeysv(entry));
+    while (SvOK(actions) && (entry = hv_iternext((HV *)SvRV(actions)))) {
+        I32 length;
+        const char *name = hv_iterkey(entry, &length);
+        reset_signal(aTHX_ name, length);
+    }
     enter_worker(aTHX_ host, object);
     if (signal_is_set(aTHX_ object))
         my_exit(0);
@@ -173,7 +170,9 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
         }
         if (has_hook(aTHX_ object, "after_fork"))
             return RUN_FORKED;
-        update_spawn_delay(aTHX_ host, object, spawn_interval);
+        /* The rest before is over, or there would have been no fork. */
+        if (spawn_interval > 0)
+            update_spawn_delay(aTHX_ host, object, spawn_interval);
     }
     is_wanted = is_wanted && SvOK(member(aTHX_ object, "_no_adjust_until"));
     if (!next_exit(aTHX_ object, host, event, !may_fork, is_wanted, -1))
@@ -205,7 +204,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
         if (signal_is_noted(aTHX))
             PERL_ASYNC_CHECK();
         if (!class_is_plain(aTHX_ host, object) || has_hook(aTHX_ object, "on_child_reap")
-                || !is_tied(aTHX_ object) || has_newborn(aTHX))
+                || !is_tied(aTHX_ object) || has_newborn(aTHX_ host))
             return FALSE;
         if (next_exit(aTHX_ object, host, &event, TRUE, FALSE, -1)) {
             bool was_worker;

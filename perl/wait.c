@@ -6,6 +6,8 @@
 
 volatile unsigned long exit_notices;
 
+XS_INTERNAL(XS_child_exited);
+
 SV *
 member(pTHX_ SV *object, const char *name)
 {
@@ -58,8 +60,38 @@ static bool
 sigchld_is_ours(pTHX)
 {
     SV *handler = PL_psig_ptr ? PL_psig_ptr[SIGCHLD] : NULL;
-    CV *ours = get_cvs("Parallel::Prefork::Core::child_exited", 0);
-    return handler && SvROK(handler) && SvRV(handler) == (SV *)ours;
+    return handler && SvROK(handler) && SvTYPE(SvRV(handler)) == SVt_PVCV
+        && CvISXSUB((CV *)SvRV(handler)) && CvXSUB((CV *)SvRV(handler)) == XS_child_exited;
+}
+
+/* $SIG{CHLD}: perl calls it with the name of the signal, which is not looked at. */
+XS_INTERNAL(XS_child_exited)
+{
+    PERL_UNUSED_VAR(cv);
+    PERL_UNUSED_CONTEXT;
+    exit_notices++;
+    PL_stack_sp = PL_stack_base + POPMARK;
+}
+
+SV *
+sigchld_handler(pTHX)
+{
+    CV *handler = get_cvs("Parallel::Prefork::Core::child_exited", 0);
+    return newRV_inc((SV *)(handler ? handler
+        : newXS("Parallel::Prefork::Core::child_exited", XS_child_exited, __FILE__)));
+}
+
+/* What perl would call the handler for, had it one op to run: a call of a handler writes to more pages
+ * than the rest of a turn. Signals are blocked. */
+static void
+take_sigchld(pTHX)
+{
+    if (PL_psig_pend && PL_psig_pend[SIGCHLD] && sigchld_is_ours(aTHX)) {
+        PL_psig_pend[SIGCHLD] = 0;
+        PL_sig_pending = 0;
+        exit_notices++;
+        (void)signal_is_noted(aTHX);
+    }
 }
 
 /* Passes on that SIGCHLD was seen; a handler of the program's sees it and tells nobody, so
@@ -145,22 +177,24 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     sigset_t mask;
     bool is_ignored;
     bool has_handler;
+    bool lends_handler;
     bool found = FALSE;
     bool slept = FALSE;
     pf_result result = PF_OK;
     const int errno_before = errno;
 
-    ENTER;
     block_signals(&mask);
     sigaction(SIGCHLD, NULL, &sigchld.action);
     sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
     is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
     has_handler = !is_ignored && !sigchld.is_blocked
         && ((action->sa_flags & SA_SIGINFO) || action->sa_handler != SIG_DFL);
-    if (!has_handler && blocking) {
+    lends_handler = !has_handler && blocking;
+    if (lends_handler) {
         /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left it
          * to the default, which discards it. */
         struct sigaction noted;
+        ENTER;
         Zero(&noted, 1, struct sigaction);
         noted.sa_handler = on_sigchld;
         sigemptyset(&noted.sa_mask);
@@ -208,9 +242,11 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         if (!host->timed_out)
             pf_look_for_children(host->pf, FALSE);
         slept = TRUE;
+        take_sigchld(aTHX);
     }
     unblock_signals(&mask);
-    LEAVE;
+    if (lends_handler)
+        LEAVE;
     errno = errno_before;
     /* A worker has nobody to wait for. */
     if (result != PF_ERR_WRONG_PROCESS)

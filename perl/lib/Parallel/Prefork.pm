@@ -53,6 +53,7 @@ sub new {
         signal_received      => '',
         manager_pid          => undef,
         generation           => 0,
+        in_child             => 0,
         trap_signals         => { TERM => 'TERM' },
         worker_pids          => {},
         %$options,
@@ -88,11 +89,11 @@ sub start {
 
     until (_signal_to_act_on($self)) {
         my ($event, $pid, $status) = $fork_is_overridden ? () : Parallel::Prefork::Core::run($self, $code);
-        if (!$event) {
+        if (!defined $event) {
             _load('Loop');
             return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code);
         }
-        elsif ($event eq 'worker') {
+        elsif (!$event) {    # this is a worker
             return $code ? _work($self, $code) : ();
         }
         elsif ($event eq 'forked') {
@@ -1146,7 +1147,7 @@ A manager belongs to the thread that has made it. Windows is not supported.
 
 =head1 DEPENDENCIES
 
-At run time none but perl, 5.14 or later, with its core modules. To build: cargo 1.85 or
+At run time none but perl, 5.16 or later, with its core modules. To build: cargo 1.85 or
 later, and a C compiler.
 
 =head1 SEE ALSO
