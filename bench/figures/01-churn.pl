@@ -11,7 +11,7 @@ use warnings;
         my @ours  = ('ours', 'ours, fast_exit', 'ours, on_child_reap');
         my @who   = (@ours, 'original', 'original, on_child_reap', 'forkmanager');
         for my $pool (1, 10, 100) {
-            my $seconds = $run->in_turn($run->size(11, 1), ['bare Perl', @who], sub {
+            my $seconds = $run->in_turn($run->size(9, 1), ['bare Perl', @who], sub {
                 my $who     = shift;
                 my $program = $who eq 'bare Perl' ? 'churn-bare.pl'
                     : $who eq 'forkmanager' ? 'churn-forkmanager.pl' : 'churn-manager.pl';
