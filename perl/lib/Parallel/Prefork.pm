@@ -58,6 +58,7 @@ sub new {
         worker_pids          => {},
         %$options,
         _no_adjust_until     => 0,
+        _goal                => undef,
     }, $class;
     _check_options($self, \%OPTIONS);
     defined $self->{trap_signals} or _croak('trap_signals must be a hash reference, not undef');
