@@ -7,12 +7,12 @@ use nix::errno::Errno;
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::events::{
-    pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next, pf_run,
+    pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next,
     pf_watch_children,
 };
 use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
-use crate::machine::Policy;
+use crate::machine::{Goal, Policy};
 use crate::os::{clock, kill, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn pf_start(
         while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
-            pf_run(pf);
+            go_on(pf);
             result = pf_wait(pf, -1.0, &raw mut event);
             if result != PF_OK {
                 break;
@@ -115,6 +115,20 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) {
     }
 }
 
+/// pf_run, for a caller that knows that this is the manager.
+///
+/// # Safety
+/// As pf_start.
+unsafe fn go_on(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Refuse, |inner| {
+            inner.machine.set_goal(Goal::Run);
+            Ok(PF_OK)
+        });
+    }
+}
+
 const FORK: u32 = pf_event_type::PF_EVENT_FORK as u32;
 const REAPED: u32 = pf_event_type::PF_EVENT_REAPED as u32;
 const WAIT: u32 = pf_event_type::PF_EVENT_WAIT as u32;
@@ -145,8 +159,8 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
         }
         stdio::flush();
         let pid = libc::fork();
-        let errno = Errno::last_raw();
         if pid < 0 {
+            let errno = Errno::last_raw();
             let mut report = 0;
             pf_fork_failed(pf, &raw mut report);
             if let (Some(on_fork_failure), 1..) = (hooks.on_fork_failure.call, report) {
@@ -231,9 +245,14 @@ pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_eve
         let Some(event) = event.as_mut() else {
             return with(pf, AfterPanic::Serve, |_| Err(Failure::null("event")));
         };
-        let watched = pf_watch_children(pf);
-        if watched != PF_OK {
-            return watched;
+        let is_watching = with(pf, AfterPanic::Serve, |inner| {
+            Ok(inner.traps.is_watching_children())
+        });
+        if !is_watching {
+            let watched = pf_watch_children(pf);
+            if watched != PF_OK {
+                return watched;
+            }
         }
         let mut deadline = None;
         let checked = with(pf, AfterPanic::Serve, |_| {

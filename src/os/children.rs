@@ -14,6 +14,8 @@ use crate::machine::Pid;
 #[derive(Debug)]
 pub struct Parent {
     number: u64,
+    /// The process that it is of.
+    process: Pid,
 }
 
 /// The parents of one process. The lock is held while wait4(2) is called, which does not block
@@ -81,7 +83,10 @@ impl Parent {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         family().parents.insert(number, Member::default());
-        Parent { number }
+        Parent {
+            number,
+            process: this_process(),
+        }
     }
 
     /// What is to be written to when somebody else has reaped a child of this one.
@@ -91,9 +96,9 @@ impl Parent {
         }
     }
 
-    /// A fork is about to happen.
+    /// A fork is about to happen. Only in the process that made this.
     pub fn will_fork(&self) {
-        if let Some(member) = family().parents.get_mut(&self.number) {
+        if let Some(member) = family_of(self.process).parents.get_mut(&self.number) {
             member.is_forking = true;
         }
     }
@@ -116,18 +121,18 @@ impl Parent {
         }
     }
 
-    /// Whether somebody else has reaped a child of this one.
+    /// Whether somebody else has reaped a child of this one. Only in the process that made this.
     pub fn has_reaped_child(&self) -> bool {
-        family()
+        family_of(self.process)
             .parents
             .get(&self.number)
             .is_some_and(|member| !member.reaped_by_others.is_empty())
     }
 
     /// Reaps one child that has exited, without waiting: of this parent, or one that is nobody's.
-    /// With `only`, only these pids are looked for.
+    /// With `only`, only these pids are looked for. Only in the process that made this.
     pub fn reap(&self, only: Option<&[Pid]>) -> Reaped {
-        let mut family = family();
+        let mut family = family_of(self.process);
         if let Some(child) = family
             .parents
             .get_mut(&self.number)
@@ -168,7 +173,7 @@ impl Parent {
 impl Drop for Parent {
     fn drop(&mut self) {
         // In a child of the process that made it there is nothing to leave.
-        if let Some(mut family) = existing_family() {
+        if let Some(mut family) = existing_family(this_process()) {
             family.forked(self.number, None);
             family.parents.remove(&self.number);
             let number = self.number;
@@ -190,20 +195,26 @@ struct Home {
 /// copy is left as it is.
 static HOME: AtomicPtr<Home> = AtomicPtr::new(std::ptr::null_mut());
 
-fn existing_family() -> Option<MutexGuard<'static, Family>> {
+fn existing_family(process: Pid) -> Option<MutexGuard<'static, Family>> {
     // SAFETY: what is stored there came from Box::into_raw, and is never freed.
     let home = unsafe { HOME.load(Ordering::Acquire).as_ref() }?;
-    (home.process == this_process()).then(|| lock(home))
+    (home.process == process).then(|| lock(home))
 }
 
 fn family() -> MutexGuard<'static, Family> {
+    family_of(this_process())
+}
+
+/// The same for callers that know already what process this is: getpid(2) is a system call, and
+/// a manager would make it many times for each worker.
+fn family_of(process: Pid) -> MutexGuard<'static, Family> {
     loop {
         let before = HOME.load(Ordering::Acquire);
-        if let Some(family) = existing_family() {
+        if let Some(family) = existing_family(process) {
             return family;
         }
         let home = Box::into_raw(Box::new(Home {
-            process: this_process(),
+            process,
             family: Mutex::default(),
             _parents: before,
         }));

@@ -116,7 +116,8 @@ impl WakePipe {
     /// Empties the pipe, but for what is written faster than it can be read. What the bytes
     /// meant is recorded elsewhere.
     pub fn drain(&self) {
-        let mut bytes = [0_u8; 4096];
+        // Few of them: each page of the stack that a manager writes to is copied after a fork.
+        let mut bytes = [0_u8; 256];
         for _ in 0..DRAIN_AT_MOST / bytes.len() {
             match nix::unistd::read(self.read.as_fd(), &mut bytes) {
                 Ok(n) if n == bytes.len() => {}
@@ -234,15 +235,20 @@ impl Traps {
     }
 
     /// The signals that have a handler of ours, SIGCHLD included.
-    pub fn signals(&self) -> impl Iterator<Item = Signal> {
+    pub fn signals(&self) -> impl Iterator<Item = Signal> + Clone {
         let children = self.children.map(|_| libc::SIGCHLD);
         self.installed.keys().copied().chain(children)
+    }
+
+    /// Whether the exit of a child ends a wait.
+    pub fn is_watching_children(&self) -> bool {
+        self.children.is_some()
     }
 
     /// Whether SIGCHLD was to be watched, and the program has put a handler of its own in place of
     /// ours since. Whether that one calls ours nobody can tell.
     pub fn children_unwatched(&self) -> bool {
-        self.children.is_some() && !dispositions().is_ours(libc::SIGCHLD)
+        self.children.is_some() && !is_hooks(libc::SIGCHLD)
     }
 
     /// Takes every action of ours out. A signal that nobody else traps gets back the handler
@@ -278,15 +284,13 @@ impl Traps {
     }
 }
 
-/// What is known of each signal, for handlers and new workers, which can take no lock: whether it is
-/// trapped, and the handler that the program had before ours. signal-hook calls what it found
+/// What is known of each signal, for handlers, which can take no lock: the one that the program
+/// had before ours. signal-hook calls what it found
 /// when it first handled the signal, for ever; so that is `call_previous`, which calls what
 /// there was before the managers of today.
 static KNOWN: [Known; SIGNALS] = [const { Known::new() }; SIGNALS];
 
 struct Known {
-    /// A manager of this process traps the signal.
-    is_trapped: AtomicBool,
     handler: AtomicPtr<libc::sigaction>,
     /// The thread that is in it, for a handler that was put in place of ours, calls ours, and was
     /// what another manager found.
@@ -298,7 +302,6 @@ struct Known {
 impl Known {
     const fn new() -> Known {
         Known {
-            is_trapped: AtomicBool::new(false),
             handler: AtomicPtr::new(std::ptr::null_mut()),
             caller: AtomicUsize::new(0),
             was_called: AtomicBool::new(false),
@@ -306,12 +309,29 @@ impl Known {
     }
 }
 
+/// A bit for each signal that some manager of this process traps.
+static TRAPPED: [AtomicU64; SIGNALS.div_ceil(64)] =
+    [const { AtomicU64::new(0) }; SIGNALS.div_ceil(64)];
+
+fn bit_of(signal: Signal) -> u64 {
+    1 << (slot_of(signal) % 64)
+}
+
 /// The signals that some manager of this process traps, SIGCHLD included. Async-signal-safe.
 pub fn trapped_here() -> impl Iterator<Item = Signal> {
     (0_i32..)
-        .zip(&KNOWN)
-        .filter(|(_, known)| known.is_trapped.load(Ordering::SeqCst))
-        .map(|(signal, _)| signal)
+        .step_by(64)
+        .zip(&TRAPPED)
+        .flat_map(|(first, bits)| {
+            let mut left = bits.load(Ordering::SeqCst);
+            std::iter::from_fn(move || {
+                let bit = i32::try_from(left.trailing_zeros())
+                    .ok()
+                    .filter(|&bit| bit < 64)?;
+                left &= left - 1;
+                Some(first + bit)
+            })
+        })
 }
 
 /// Where a signal is in the tables; those that do not exist share a place.
@@ -325,7 +345,10 @@ extern "C" fn call_previous(
     context: *mut libc::c_void,
 ) {
     let known = &KNOWN[slot_of(signal)];
-    known.was_called.store(true, Ordering::SeqCst);
+    // Most often it is true already, and its page need not be copied for it after a fork.
+    if !known.was_called.load(Ordering::SeqCst) {
+        known.was_called.store(true, Ordering::SeqCst);
+    }
     // SAFETY: what is stored there is never freed (`put_ours_before`).
     let Some(handler) = (unsafe { known.handler.load(Ordering::SeqCst).as_ref() }) else {
         return;
@@ -376,6 +399,9 @@ struct Dispositions {
 
 static DISPOSITIONS: Mutex<Option<Dispositions>> = Mutex::new(None);
 
+/// signal-hook's handler, once it is known.
+static HOOK: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
+
 fn dispositions() -> DispositionsGuard {
     DispositionsGuard(DISPOSITIONS.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -396,7 +422,7 @@ impl DispositionsGuard {
         let before = disposition(signal)?;
         let known = &KNOWN[slot_of(signal)];
         known.was_called.store(false, Ordering::SeqCst);
-        if self.is_ours(signal) {
+        if is_hooks(signal) {
             return Ok(before);
         }
         let state = self.0.get_or_insert_default();
@@ -434,14 +460,13 @@ impl DispositionsGuard {
         let state = self.0.get_or_insert_default();
         let now = disposition(signal)?;
         let hook = *state.hook.get_or_insert(now);
+        HOOK.store(hook.sa_sigaction, Ordering::SeqCst);
         if now.sa_sigaction != hook.sa_sigaction {
             set_disposition(signal, &hook);
         }
         let (traps, _) = state.traps.entry(signal).or_insert((0, before));
         *traps += 1;
-        KNOWN[slot_of(signal)]
-            .is_trapped
-            .store(true, Ordering::SeqCst);
+        TRAPPED[slot_of(signal) / 64].fetch_or(bit_of(signal), Ordering::SeqCst);
         Ok(())
     }
 
@@ -456,22 +481,19 @@ impl DispositionsGuard {
         }
         let before = *before;
         state.traps.remove(&signal);
-        KNOWN[slot_of(signal)]
-            .is_trapped
-            .store(false, Ordering::SeqCst);
+        TRAPPED[slot_of(signal) / 64].fetch_and(!bit_of(signal), Ordering::SeqCst);
         // Not if the program has installed another one since.
-        if self.is_ours(signal) {
+        if is_hooks(signal) {
             set_disposition(signal, &before);
         }
     }
+}
 
-    /// Whether the handler of a signal is signal-hook's.
-    fn is_ours(&self, signal: Signal) -> bool {
-        let hook = self.0.as_ref().and_then(|state| state.hook);
-        let is_hook =
-            |now: libc::sigaction| hook.is_some_and(|hook| hook.sa_sigaction == now.sa_sigaction);
-        disposition(signal).is_ok_and(is_hook)
-    }
+/// Whether the handler of a signal is signal-hook's. Without a lock, which a wait would have to
+/// write to.
+fn is_hooks(signal: Signal) -> bool {
+    let hook = HOOK.load(Ordering::SeqCst);
+    hook != libc::SIG_DFL && disposition(signal).is_ok_and(|now| now.sa_sigaction == hook)
 }
 
 fn disposition(signal: Signal) -> std::io::Result<libc::sigaction> {
@@ -505,8 +527,16 @@ pub fn block(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
     change_mask(libc::SIG_BLOCK, signals)
 }
 
-/// Lets these signals in until `restore`. None if there are none.
-pub fn unblock(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
+/// Lets these signals in until `restore`. None if they are let in already.
+pub fn unblock(signals: impl Iterator<Item = Signal> + Clone) -> Option<SavedMask> {
+    let mut now = empty_set();
+    // SAFETY: with a null pointer for the new mask, pthread_sigmask(3) fills in the set.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut now) };
+    // SAFETY: the set is initialised, and a number that is no signal's is an error code.
+    let is_blocked = |signal| unsafe { libc::sigismember(&raw const now, signal) } == 1;
+    if !signals.clone().any(is_blocked) {
+        return None;
+    }
     change_mask(libc::SIG_UNBLOCK, signals)
 }
 

@@ -14,7 +14,7 @@ use crate::machine::Signal;
 pub fn sleep(
     fd: Option<BorrowedFd<'_>>,
     timeout: Option<Duration>,
-    let_in: impl Iterator<Item = Signal>,
+    let_in: impl Iterator<Item = Signal> + Clone,
 ) {
     // Rounded up, or the last millisecond before a deadline would be spun away.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {

@@ -1,5 +1,11 @@
 //! C's standard streams, before a fork.
 
+#[cfg(target_os = "linux")]
+use std::{
+    ffi::c_char,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
 /// Writes out what is in the buffers of stdio, which a fork would double.
 ///
 /// fflush(3) waits for the lock of each stream, and a thread that reads from one holds its lock
@@ -16,9 +22,32 @@ pub fn flush() {
 
 #[cfg(target_os = "linux")]
 fn is_single_threaded() -> bool {
+    if glibc_knows_one_thread() {
+        return true;
+    }
     // Each thread is a folder there, and counts as a link (proc(5)). Without /proc nobody knows.
     nix::sys::stat::stat("/proc/self/task").is_ok_and(|task| task.st_nlink <= 3)
 }
+
+/// Whether the C library says that there is one thread. It may also say no where there was another
+/// one; glibc has it from 2.32 on, other C libraries may not.
+#[cfg(target_os = "linux")]
+fn glibc_knows_one_thread() -> bool {
+    static FLAG: AtomicPtr<c_char> = AtomicPtr::new(NOT_SOUGHT);
+    let mut flag = FLAG.load(Ordering::Relaxed);
+    if flag == NOT_SOUGHT {
+        // SAFETY: the name ends with NUL.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        flag = found.cast();
+        FLAG.store(flag, Ordering::Relaxed);
+    }
+    // SAFETY: null, or the C library's variable of that name: a char that lives as long as the
+    // process, and that another thread writes to only where there is one.
+    !flag.is_null() && unsafe { flag.read_volatile() } != 0
+}
+
+#[cfg(target_os = "linux")]
+const NOT_SOUGHT: *mut c_char = std::ptr::without_provenance_mut(usize::MAX);
 
 #[cfg(target_os = "linux")]
 fn flush_unheld() {
