@@ -1,11 +1,61 @@
-//! Gives the shared library its SONAME, which is its promise of a stable ABI.
+//! Gives the shared library its SONAME, which is its promise of a stable ABI, and keeps it small: what
+//! it maps and writes to is mapped, copied and given back again in each worker.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     let os = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if os == "macos" {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libprefork.so.1");
     } else {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libprefork.so.1");
     }
+    if os == "linux" && std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
+        // Nothing is to be run when it is loaded or unloaded that gcc's start files do.
+        println!("cargo:rustc-cdylib-link-arg=-nostartfiles");
+        unwind_by_itself();
+    }
+}
+
+/// Links gcc's unwinder into the library, where gcc has it as an archive: libgcc_s.so.1, which Rust
+/// asks for by name, would be one library more in each process. What unwinds in here, a panic, ends in
+/// here; exceptions of the host's do not meet it.
+fn unwind_by_itself() {
+    let Some(archive) = archived_unwinder() else {
+        return;
+    };
+    let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else {
+        return;
+    };
+    // A linker takes a text in the place of a library for a script.
+    let script = format!("INPUT({})\n", archive.display());
+    if std::fs::write(out.join("libgcc_s.so"), script).is_ok() {
+        println!("cargo:rustc-cdylib-link-arg=-L{}", out.display());
+    }
+}
+
+fn archived_unwinder() -> Option<PathBuf> {
+    let target = std::env::var("TARGET").ok()?;
+    let linker = match std::env::var("RUSTC_LINKER") {
+        Ok(linker) => linker,
+        Err(_) if std::env::var("HOST").is_ok_and(|host| host == target) => "cc".into(),
+        Err(_) => return None,
+    };
+    let output = Command::new(linker)
+        .arg("-print-file-name=libgcc_eh.a")
+        .output()
+        .ok()?;
+    // A compiler that has none gives the bare name back.
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+    let fits = Path::is_absolute(&path) && path.is_file() && !has_space(&path);
+    fits.then_some(path)
+}
+
+/// Linker scripts part names by spaces.
+fn has_space(path: &Path) -> bool {
+    path.to_str()
+        .is_none_or(|path| path.contains(char::is_whitespace))
 }
