@@ -133,6 +133,23 @@ typedef void (*pf_on_child_reap_fn)(pf_t *pf, const pf_event *exit, void *data);
 // pf_set_on_fork_failure.
 typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures, void *data);
 
+// The slot of this process in shared memory, and what a change of its status is compared with. All
+// of it is read and written by other processes at the same time: use atomic operations that
+// are sequentially consistent, and nothing else.
+typedef struct {
+  // The status of this process.
+  uint8_t *status;
+  // The number of busy workers: those whose status is neither '_' nor '.'.
+  int32_t *busy;
+  // If `busy` becomes less than this, the manager has to be woken. Not to be written.
+  const int32_t *low;
+  // If `busy` becomes more than this, the manager has to be woken. Not to be written.
+  const int32_t *high;
+  // If it is not 0, any change between busy and idle has to wake the manager. Not to be
+  // written.
+  const uint8_t *mark;
+} pf_own_slot;
+
 // A worker's code. What it returns is the exit status of the worker. `data` is what pf_start
 // was given; of the functions on `pf`, those that a worker may call are in place.
 typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
@@ -629,6 +646,27 @@ pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard, uint32_t hint);
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
 pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
+
+// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
+// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
+// that is stored in place of another busy one, or of another one that is not busy, changes
+// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
+// that comes first and then the status, for idle the status comes first, so that a process that
+// does not come to the second of the two is counted as busy and never as idle. Look at the bounds
+// and the mark before it, and after it; if they say that the manager has to be
+// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
+// pointers are good until pf_scoreboard_free.
+//
+// Called by: worker.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot, or the scoreboard is in a file,
+// which only pf_scoreboard_set_status keeps up to date.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now; `slot` is null or can
+// be written to.
+pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard, pf_own_slot *slot);
 
 // Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one. A manager
 // frees its workers' slots by itself, unless its host decides (pf_demand), with the first

@@ -512,16 +512,9 @@ scoreboard_watch(pf_scoreboard_t *board, int low, int high)
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scoreboard
 
 bool
-set_status(pf_scoreboard_t *board, SV *status)
-    INIT:
-        STRLEN length;
-        const char *text = SvOK(status) ? SvPVbyte(status, length) : (length = 0, "");
-        pf_result result;
+set_status(board_t *board, SV *status)
     CODE:
-        if (length == 0)
-            croak_for_caller(aTHX_ newSVpvs("set_status: the status must be a character, and it is empty"));
-        CALL(result = pf_scoreboard_set_status(board, (U8)text[0]));
-        if (result != PF_OK)
+        if (!set_status(board, status_character(aTHX_ status)))
             croak("child_start not called?");
         RETVAL = TRUE;
     OUTPUT: RETVAL
@@ -542,3 +535,29 @@ get_statuses(pf_scoreboard_t *board)
             for (i = 0; i < slots; i++)
                 mPUSHp(statuses + i, 1);
         }
+
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers
+
+void
+_methods_are(SV *scoreboard, SV *set_status)
+    CODE:
+        know_methods(aTHX_ scoreboard, set_status);
+
+void
+set_status(SV *self, SV *status)
+    INIT:
+        board_t *board;
+    PPCODE:
+        board = plain_board(aTHX_ self);
+        if (board) {
+            if (!set_status(board, status_character(aTHX_ status)))
+                croak("child_start not called?");
+            XSRETURN_YES;
+        }
+        PUSHMARK(SP);
+        EXTEND(SP, 2);
+        PUSHs(self);
+        PUSHs(status);
+        PUTBACK;
+        call_pv("Parallel::Prefork::SpareWorkers::_set_status", GIMME_V);
+        SPAGAIN;

@@ -37,8 +37,10 @@ static int
 free_scoreboard(pTHX_ SV *sv, MAGIC *mg)
 {
     PERL_UNUSED_ARG(sv);
-    if (!PL_dirty) {
-        CALL(pf_scoreboard_free((pf_scoreboard_t *)mg->mg_ptr));
+    if (!PL_dirty && mg->mg_ptr) {
+        board_t *board = (board_t *)mg->mg_ptr;
+        CALL(pf_scoreboard_free(board->board));
+        Safefree(board);
         mg->mg_ptr = NULL;
     }
     return 0;
@@ -94,13 +96,134 @@ host_of(pTHX_ SV *object)
     return (host_t *)mg->mg_ptr;
 }
 
-pf_scoreboard_t *
-scoreboard_of(pTHX_ SV *object)
+board_t *
+board_of(pTHX_ SV *object)
 {
     MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
     if (!mg->mg_ptr)
         croak("this scoreboard belongs to another thread, or was never made");
-    return (pf_scoreboard_t *)mg->mg_ptr;
+    return (board_t *)mg->mg_ptr;
+}
+
+pf_scoreboard_t *
+scoreboard_of(pTHX_ SV *object)
+{
+    return board_of(aTHX_ object)->board;
+}
+
+static bool
+is_busy(uint8_t status)
+{
+    return status != '_' && status != '.';
+}
+
+#ifdef __GNUC__
+#define LOAD(from) __atomic_load_n(from, __ATOMIC_SEQ_CST)
+#define SWAP(where, old, with) \
+    __atomic_compare_exchange_n(where, old, with, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+
+static bool
+wakes_manager(const pf_own_slot *slot, int32_t busy)
+{
+    return busy < LOAD(slot->low) || busy > LOAD(slot->high) || LOAD(slot->mark);
+}
+
+/* Sets the status as pf_scoreboard_own_slot says, without a system call. False if that is not
+ * enough and nothing is changed. An immediate handler may leave by longjmp between any two steps, or
+ * set a status by itself: then the status is not the old one any more, and the number that was
+ * counted is taken back. */
+static bool
+set_status_quickly(const pf_own_slot *slot, uint8_t status)
+{
+    uint8_t old = LOAD(slot->status);
+    int32_t busy;
+    bool is_set;
+    if (is_busy(old) == is_busy(status))
+        return SWAP(slot->status, &old, status);
+    busy = LOAD(slot->busy);
+    if (is_busy(status)) {
+        if (wakes_manager(slot, busy + 1) || !SWAP(slot->busy, &busy, busy + 1))
+            return FALSE;
+        busy++;
+        is_set = SWAP(slot->status, &old, status);
+        if (!is_set)
+            __atomic_fetch_sub(slot->busy, 1, __ATOMIC_SEQ_CST);
+    } else {
+        if (wakes_manager(slot, busy - 1))
+            return FALSE;
+        is_set = SWAP(slot->status, &old, status);
+        if (is_set)
+            busy = __atomic_sub_fetch(slot->busy, 1, __ATOMIC_SEQ_CST);
+    }
+    if (is_set && wakes_manager(slot, busy)) {
+        /* The manager has set other bounds meanwhile. All over again, so that it is woken; unless a
+         * handler has done that already. */
+        sigset_t before;
+        block_signals(&before);
+        is_set = SWAP(slot->status, &status, old) == 0;
+        if (!is_set)
+            __atomic_fetch_add(slot->busy, is_busy(old) ? 1 : -1, __ATOMIC_SEQ_CST);
+        unblock_signals(&before);
+    }
+    return is_set;
+}
+#endif
+
+bool
+set_status(board_t *board, uint8_t status)
+{
+    pf_result result;
+#ifdef __GNUC__
+    if (board->is_quick && set_status_quickly(&board->slot, status))
+        return TRUE;
+#endif
+    CALL(result = pf_scoreboard_set_status(board->board, status);
+        board->is_quick = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK);
+    return result == PF_OK;
+}
+
+/* Of one interpreter: others do not find theirs here, and call the methods. */
+static CV *plain_scoreboard, *plain_set_status;
+
+void
+know_methods(pTHX_ SV *scoreboard, SV *set_status)
+{
+    plain_scoreboard = (CV *)SvREFCNT_inc(SvRV(scoreboard));
+    plain_set_status = (CV *)SvREFCNT_inc(SvRV(set_status));
+}
+
+static bool
+has_method(pTHX_ SV *object, const char *name, CV *plain)
+{
+    GV *method;
+    if (!SvROK(object) || !SvOBJECT(SvRV(object)) || SvTYPE(SvRV(object)) != SVt_PVHV)
+        return FALSE;
+    method = gv_fetchmeth(SvSTASH(SvRV(object)), name, strlen(name), 0);
+    return method && GvCV(method) == plain;
+}
+
+board_t *
+plain_board(pTHX_ SV *self)
+{
+    MAGIC *mg;
+    SV **board;
+    if (!has_method(aTHX_ self, "scoreboard", plain_scoreboard))
+        return NULL;
+    board = hv_fetchs((HV *)SvRV(self), "scoreboard", 0);
+    if (!board || !has_method(aTHX_ *board, "set_status", plain_set_status))
+        return NULL;
+    mg = mg_findext(SvRV(*board), PERL_MAGIC_ext, &scoreboard_magic);
+    return mg ? (board_t *)mg->mg_ptr : NULL;
+}
+
+uint8_t
+status_character(pTHX_ SV *status)
+{
+    STRLEN length = 0;
+    const char *text = SvOK(status) ? SvPVbyte(status, length) : "";
+    if (length == 0)
+        croak_for_caller(aTHX_ newSVpvs("set_status: the status must be a character, and it is empty"));
+    return (uint8_t)text[0];
 }
 
 void
@@ -138,9 +261,14 @@ bool
 make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots)
 {
     MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
-    pf_scoreboard_t *board;
+    board_t *board;
     int error;
-    CALL(board = pf_scoreboard_new(path, slots); error = errno);
+    Newxz(board, 1, board_t);
+    CALL(board->board = pf_scoreboard_new(path, slots); error = errno);
+    if (!board->board) {
+        Safefree(board);
+        board = NULL;
+    }
     mg->mg_ptr = (char *)board;
     errno = error;
     return board != NULL;

@@ -28,6 +28,13 @@ typedef struct {
     GV *newborn;             /* $newborn of Prefork.pm, as of then */
 } host_t;
 
+/* What hangs on a scoreboard of ours. */
+typedef struct {
+    pf_scoreboard_t *board;
+    pf_own_slot slot;        /* of this process, once it has set a status */
+    bool is_quick;           /* there is such a slot, and no file to keep up to date */
+} board_t;
+
 /* A reference to the code for $SIG{CHLD}. */
 SV *sigchld_handler(pTHX);
 
@@ -59,6 +66,21 @@ bool signal_is_set(pTHX_ SV *object);
 /* Makes the scoreboard of an object, in a file or (NULL) in memory; false with errno set. */
 bool make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots);
 pf_scoreboard_t *scoreboard_of(pTHX_ SV *object);
+board_t *board_of(pTHX_ SV *object);
+
+/* Sets the status of this process; false if it has no slot. */
+bool set_status(board_t *board, uint8_t status);
+
+/* Tells what the methods scoreboard (of a manager) and set_status (of a scoreboard) are, as code
+ * references, where no program has put others in their place. */
+void know_methods(pTHX_ SV *scoreboard, SV *set_status);
+
+/* The scoreboard of a manager, if to set a status by its methods would come to that; otherwise, or
+ * if that is not certain, NULL. */
+board_t *plain_board(pTHX_ SV *self);
+
+/* The first character of a status; croaks if it is empty. */
+uint8_t status_character(pTHX_ SV *status);
 
 /* Croaks with the handle's message if the result is an error. */
 void check_result(pTHX_ host_t *host, pf_result result);

@@ -161,6 +161,68 @@ pub unsafe extern "C" fn pf_scoreboard_set_status(
     })
 }
 
+/// The slot of this process in shared memory, and what a change of its status is compared with. All
+/// of it is read and written by other processes at the same time: use atomic operations that
+/// are sequentially consistent, and nothing else.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct pf_own_slot {
+    /// The status of this process.
+    pub status: *mut u8,
+    /// The number of busy workers: those whose status is neither '_' nor '.'.
+    pub busy: *mut i32,
+    /// If `busy` becomes less than this, the manager has to be woken. Not to be written.
+    pub low: *const i32,
+    /// If `busy` becomes more than this, the manager has to be woken. Not to be written.
+    pub high: *const i32,
+    /// If it is not 0, any change between busy and idle has to wake the manager. Not to be
+    /// written.
+    pub mark: *const u8,
+}
+
+/// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
+/// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
+/// that is stored in place of another busy one, or of another one that is not busy, changes
+/// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
+/// that comes first and then the status, for idle the status comes first, so that a process that
+/// does not come to the second of the two is counted as busy and never as idle. Look at the bounds
+/// and the mark before it, and after it; if they say that the manager has to be
+/// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
+/// pointers are good until pf_scoreboard_free.
+///
+/// Called by: worker.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot, or the scoreboard is in a file,
+/// which only pf_scoreboard_set_status keeps up to date.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now; `slot` is null or can
+/// be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_own_slot(
+    scoreboard: *mut pf_scoreboard_t,
+    slot: *mut pf_own_slot,
+) -> pf_result {
+    self::scoreboard(scoreboard, |board| {
+        // SAFETY: promised by our caller.
+        let Some(slot) = (unsafe { slot.as_mut() }) else {
+            return pf_result::PF_ERR_NULL;
+        };
+        let Some(own) = board.own_slot() else {
+            return pf_result::PF_ERR_WRONG_STATE;
+        };
+        *slot = pf_own_slot {
+            status: own.status.as_ptr(),
+            busy: own.busy.as_ptr(),
+            low: own.low.as_ptr(),
+            high: own.high.as_ptr(),
+            mark: own.mark.as_ptr(),
+        };
+        pf_result::PF_OK
+    })
+}
+
 /// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one. A manager
 /// frees its workers' slots by itself, unless its host decides (pf_demand), with the first
 /// call after the worker's end was reported.

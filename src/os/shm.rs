@@ -71,6 +71,21 @@ struct Mine {
     pid: Pid,
 }
 
+/// Where a change of this process's status is written to and what it is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnSlot {
+    /// The status of this process.
+    pub status: NonNull<u8>,
+    /// How many workers are busy.
+    pub busy: NonNull<i32>,
+    /// With fewer busy workers than this the manager is woken.
+    pub low: NonNull<i32>,
+    /// With more busy workers than this the manager is woken.
+    pub high: NonNull<i32>,
+    /// If it is not 0, any change between busy and idle wakes the manager.
+    pub mark: NonNull<u8>,
+}
+
 /// Why a slot could not be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimError {
@@ -197,6 +212,20 @@ impl Scoreboard {
             }
         }
         true
+    }
+
+    /// The slot of this process, for whoever sets a status without a call; none if it has no
+    /// slot, or if each change goes into a file as well.
+    pub fn own_slot(&self) -> Option<OwnSlot> {
+        let mine = self.mine.filter(|_| self.copy.is_none())?;
+        let header = self.header();
+        Some(OwnSlot {
+            status: NonNull::from(&self.bytes(mine.slot)[0]).cast(),
+            busy: NonNull::from(&header.busy).cast(),
+            low: NonNull::from(&header.low).cast(),
+            high: NonNull::from(&header.high).cast(),
+            mark: NonNull::from(self.mark(mine.slot)).cast(),
+        })
     }
 
     /// Frees the slot of a process that is gone; false if it had none.

@@ -45,6 +45,7 @@ static int32_t never(pf_t *pf, void *data)
 static void null(pf_t *pf, pf_scoreboard_t *board)
 {
     uint8_t statuses[4];
+    pf_own_slot slot;
     fill(&out, sizeof out);
     fill(statuses, sizeof statuses);
     has(pf_error_message(pf), "null", "pf_error_message");
@@ -114,6 +115,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NOTHING(pf_scoreboard_len(board));
     NULL_IS(pf_scoreboard_claim(board, 0));
     NULL_IS(pf_scoreboard_set_status(board, 'A'));
+    NULL_IS(pf_scoreboard_own_slot(board, &slot));
     NOTHING(pf_scoreboard_clear(board, 1));
     NOTHING(pf_scoreboard_statuses(board, statuses, sizeof statuses));
     NOTHING(pf_scoreboard_watch(board, 0, 0));
@@ -328,7 +330,10 @@ static void counts(void)
 static void claims_absurdly(void *data)
 {
     pf_scoreboard_t *board = data;
+    pf_own_slot slot;
     int status;
+    CHECK(pf_scoreboard_own_slot(board, NULL) == PF_ERR_NULL);
+    CHECK(pf_scoreboard_own_slot(board, &slot) == PF_ERR_WRONG_STATE);
     CHECK(pf_scoreboard_claim(board, UINT32_MAX) == PF_OK);
     for (status = 0; status < 256; status++)
         pf_scoreboard_set_status(board, (uint8_t)status);

@@ -64,6 +64,41 @@ static void note_child(void *data)
     pf_scoreboard_free(board);
 }
 
+static void sets_by_itself(void *data)
+{
+    pf_scoreboard_t *board = data;
+    pf_own_slot slot;
+    CHECK(pf_scoreboard_own_slot(board, &slot) == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_claim(board, 1) == PF_OK);
+    CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
+    CHECK(*slot.status == '_' && *slot.busy == 0 && *slot.mark == 0);
+    pf_scoreboard_watch(board, -1, 7);
+    CHECK(*slot.low == -1 && *slot.high == 7);
+    CHECK(pf_scoreboard_set_status(board, 'A') == PF_OK);
+    CHECK(*slot.status == 'A' && *slot.busy == 1);
+    *slot.status = 'B';
+}
+
+static void has_a_file(void *data)
+{
+    pf_own_slot slot;
+    CHECK(pf_scoreboard_claim(data, 0) == PF_OK);
+    CHECK(pf_scoreboard_own_slot(data, &slot) == PF_ERR_WRONG_STATE);
+}
+
+static void own_slot(const char *path)
+{
+    char text[8] = "";
+    pf_scoreboard_t *board = pf_scoreboard_new(NULL, 2);
+    is_int(in_child(sets_by_itself, board), 0, "a process may set its status by itself");
+    pf_scoreboard_statuses(board, (uint8_t *)text, 2);
+    ok(strcmp(text, ".B") == 0, "... which others see");
+    pf_scoreboard_free(board);
+    board = pf_scoreboard_new(path, 1);
+    is_int(in_child(has_a_file, board), 0, "... not where there is a file to be kept up to date");
+    pf_scoreboard_free(board);
+}
+
 static void slots(const char *path, const char *kind)
 {
     char text[64];
@@ -359,6 +394,8 @@ int main(void)
     slots(NULL, "in memory");
     unlink(temporary(path));
     slots(path, "in a file");
+    unlink(path);
+    own_slot(path);
     unlink(path);
     file();
     spare_workers(NULL, SIGUSR2, "scoreboard in memory");

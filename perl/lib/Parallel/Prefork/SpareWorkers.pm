@@ -33,6 +33,7 @@ my %OPTIONS = (
 );
 
 Parallel::Prefork::Core::make_accessors(__PACKAGE__, $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
+_methods_are(\&scoreboard, \&Parallel::Prefork::SpareWorkers::Scoreboard::set_status);
 
 sub _prepare {
     my $self = shift;
@@ -70,7 +71,8 @@ sub num_active_workers {
     return scalar grep { $_ ne STATUS_NEXIST && $_ ne STATUS_IDLE } $self->scoreboard->get_statuses;
 }
 
-sub set_status {
+# What set_status, in C, comes to where the scoreboard is not ours, or has methods that are not.
+sub _set_status {
     my ($self, $status) = @_;
     return $self->scoreboard->set_status($status);
 }
