@@ -1,5 +1,5 @@
-/* The end of a worker with fast_exit: perl's hook for threads is what runs between the flushing of
- * handles and the destruction of everything, and may end the process there. */
+/* The end of a worker. Perl's hook for threads runs between the flushing of handles and the
+ * destruction of everything: here that is made shorter, or with fast_exit left out. */
 
 #include "host.h"
 
@@ -7,20 +7,28 @@
 #include <unistd.h>
 
 static thrhook_proc_t hook_before;
+static pid_t fast_process;    /* what it forks by itself is no worker */
 
 static int
-leave_fast(pTHX)
+leave(pTHX)
 {
-    (void)hook_before(aTHX);
-    fflush(NULL);
-    _exit(STATUS_EXIT);
+    const int is_vetoed = hook_before(aTHX);
+    if (fast_process == getpid()) {
+        fflush(NULL);
+        _exit(STATUS_EXIT);
+    }
+    /* Perl would free the code of the main program, op by op, which is nothing that a program
+     * can see; each page that it wrote to for that would be copied first. */
+    PL_main_root = NULL;
+    return is_vetoed;
 }
 
 void
-leave_fast_at_exit(pTHX)
+leave_worker(pTHX_ bool fast)
 {
-    if (PL_threadhook != leave_fast) {
+    fast_process = fast ? getpid() : 0;
+    if (PL_threadhook != leave) {
         hook_before = PL_threadhook;
-        PL_threadhook = leave_fast;
+        PL_threadhook = leave;
     }
 }

@@ -105,6 +105,5 @@ enter_worker(pTHX_ host_t *host, SV *object)
     reset_signal(aTHX_ "CHLD", 4);
     sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
     forked(aTHX_ host, 0);
-    if (SvTRUE_nomg(member(aTHX_ object, "fast_exit")))
-        leave_fast_at_exit(aTHX);
+    leave_worker(aTHX_ SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
 }

@@ -129,8 +129,9 @@ void enter_worker(pTHX_ host_t *host, SV *object);
  * so that die ends the process as perl ends it. */
 void leave_evals(pTHX);
 
-/* exit leaves out what perl does after END blocks and the flushing of handles. */
-void leave_fast_at_exit(pTHX);
+/* In a worker: its exit takes as few pages as it can. Fast, it leaves out all that perl does after END
+ * blocks and the flushing of handles. */
+void leave_worker(pTHX_ bool fast);
 
 /* Tells the core what the object wants of it, before each pf_next. */
 void set_goal(pTHX_ host_t *host, SV *object);
