@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+
+# Workers with fast_exit: what of perl's exit they do, and what they leave out.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use lib 't/lib';
+use ProcessTest;
+
+# What is destroyed tells so; what is printed is flushed at the exit.
+my $program = <<'PERL';
+use strict;
+use warnings;
+use Parallel::Prefork;
+
+my ($fast, $how) = @ARGV;
+{ package Thing; sub new { bless { name => $_[1] }, $_[0] } sub DESTROY { main::note("destroyed $_[0]{name}") } }
+sub note { syswrite STDOUT, "$_[0]\n" if $main::tells }
+
+our $tells;
+our $global = Thing->new('global');
+my $file = Thing->new('file');
+my @array = (Thing->new('array'));
+my %hash = (thing => Thing->new('hash'));
+for my $round (1 .. 2) { my $block = Thing->new("block $round"); $tells = 0 }
+
+my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => $fast, on_child_reap => sub {
+    syswrite STDOUT, "status $_[2]\n";
+    $_[0]->signal_received('enough');
+});
+END { note('END') if $pm->{in_child} }
+
+sub work {
+    $tells = 1;
+    my $sub = Thing->new('sub');
+    my $child = fork;
+    defined $child or die "fork: $!";
+    if (!$child) {
+        $tells = 0 if $how ne 'forks';
+        $pm = undef;
+        exit 0;
+    }
+    waitpid $child, 0;
+    for my $round (1 .. 2) { my $block = Thing->new("worker's block $round") }
+    undef $array[0] if $how eq 'undef';
+    print 'not flushed yet';
+    die "the end\n" if $how eq 'die';
+    $pm->finish(4) if $how eq 'finish';
+    exit 3 if $how ne 'end';
+    return;
+}
+
+if ($how eq 'code') {
+    $pm->start(\&work);
+}
+elsif (!$pm->start) {
+    work();
+    goto FINISHED;
+}
+$tells = 1;
+$pm->wait_all_children;
+$tells = 0;
+FINISHED:
+PERL
+
+sub lines {
+    my ($fast, $how) = @_;
+    my $p = start_program($program, args => [$fast, $how], deadline => 30);
+    is $p->wait, 0, "fast_exit => $fast, $how: the manager ends as it should";
+    is $p->err, $how eq 'die' ? "the end\n" : '', '... nothing is said';
+    my $out = $p->out;
+    like $out, qr/not flushed yet/, '... handles are flushed';
+    $out =~ s/not flushed yet/\n/;
+    return grep { length } split /\n/, $out;
+}
+
+my %status = (exit => 3 << 8, die => 255 << 8, finish => 4 << 8, end => 0, code => 3 << 8, undef => 3 << 8);
+my @ever = ("destroyed worker's block 1", "destroyed worker's block 2");
+
+for my $how (qw(exit die finish end code)) {
+    my @lines = lines(1, $how);
+    is_deeply [sort grep { !/status/ } @lines], [sort @ever, 'destroyed sub', 'END'],
+        '... END runs, what a sub or a block holds is destroyed, and nothing else';
+    is_deeply [grep { /status/ } @lines], ["status $status{$how}"], '... and the exit status is that of the exit';
+}
+
+# Taken out by hand it is destroyed, with fast_exit or without.
+ok scalar(grep { $_ eq 'destroyed array' } lines(1, 'undef')), 'an object that the program lets go of is destroyed';
+
+my @all = map { "destroyed $_" } qw(global file array hash sub);
+is_deeply [sort grep { !/status/ } lines(0, 'exit')], [sort @ever, @all, 'END'], 'without fast_exit everything is destroyed';
+
+# A process that the worker forks is no worker: there all of it is destroyed, the sub's twice then.
+my %count;
+$count{$_}++ for lines(1, 'forks');
+is $count{'destroyed file'}, 1, 'what a worker forks by itself exits as ever';
+is $count{'destroyed sub'},  2, '... and the worker does not';
+
+done_testing;
