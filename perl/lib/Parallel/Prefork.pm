@@ -299,7 +299,8 @@ sub mk_accessors {
 sub _load {
     my $module = shift;
     local $@;
-    require "Parallel/Prefork/$module.pm";
+    my $file = "Parallel/Prefork/$module.pm";
+    require $file;
     return "Parallel::Prefork::$module";
 }
 
