@@ -261,10 +261,21 @@ sub _action_for {
     my ($self, $signal) = @_;
     my $actions = $self->{trap_signals} || {};
     my $action = exists $actions->{$signal} ? $actions->{$signal}
-        : defined Parallel::Prefork::Core::signal_number($signal) ? _options()->action_of_alias($actions, $signal)
-        : undef;
+        : $actions->{ _alias($signal, keys %$actions) };
     return undef if !$action;
     return ref $action ? $action : [$action, 0];
+}
+
+# The names of one signal (IO and POLL) are one: the one that is among these names, or ''.
+sub _alias {
+    my ($signal, @names) = @_;
+    my $number = Parallel::Prefork::Core::signal_number($signal);
+    return '' if !defined $number;
+    for my $name (sort @names) {
+        my $other = Parallel::Prefork::Core::signal_number($name);
+        return $name if defined $other && $other == $number;
+    }
+    return '';
 }
 
 sub _update_spawn_delay {
@@ -301,6 +312,8 @@ sub _load {
     local $@;
     my $file = "Parallel/Prefork/$module.pm";
     require $file;
+    # Another version may have been installed since.
+    "Parallel::Prefork::$module"->VERSION($VERSION);
     return "Parallel::Prefork::$module";
 }
 

@@ -70,17 +70,6 @@ sub _check_scoreboard {
     return;
 }
 
-# The names of one signal (IO and POLL) are one.
-sub action_of_alias {
-    my ($class, $actions, $signal) = @_;
-    my $number = Parallel::Prefork::Core::signal_number($signal);
-    my ($alias) = grep {
-        my $trapped = Parallel::Prefork::Core::signal_number($_);
-        defined $trapped && $number == $trapped;
-    } sort keys %$actions;
-    return defined $alias ? $actions->{$alias} : undef;
-}
-
 # Dies with the line of the program that called us.
 sub refuse {
     my ($class, @message) = @_;
