@@ -51,7 +51,7 @@ impl Driver {
         loop {
             match self.machine.next(self.now, &NoStatuses).expect("a step") {
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
-                Step::Reap => self.machine.none_exited(),
+                Step::Reap => self.machine.none_exited(self.now),
                 Step::Audit => self.machine.audited(&[], Some(self.now)),
                 Step::UseHugePages => self.huge_pages_before.push(self.forked.len()),
                 Step::Fork { index, .. } => {
@@ -345,6 +345,66 @@ fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
 }
 
 #[test]
+fn while_many_end_the_looks_for_them_are_some_time_apart() {
+    let mut driver = started(4000);
+    let notice = |driver: &mut Driver| {
+        driver.machine.look_for_children(false);
+        driver.run()
+    };
+    let end = driver.now.after(Duration::from_micros(5500));
+    assert_eq!(driver.wait(), None);
+    driver.machine.set_goal(Goal::Drain(Some(end)));
+    driver.sleep(Duration::from_millis(2));
+    driver.exit(100, 0);
+    assert!(!driver.machine.rests_from_looking(driver.now));
+    // Looked for others just now: there were none.
+    let until = Step::Wait {
+        until: Some(end),
+        busy: None,
+    };
+    assert_eq!(driver.run(), until);
+
+    driver.sleep(Duration::from_micros(500));
+    let looked_at = driver.now.after(Duration::from_micros(1500));
+    match notice(&mut driver) {
+        Step::Wait { until, .. } => {
+            let until = until.expect("a time");
+            assert!(until > driver.now && until <= looked_at, "{until:?}");
+            driver.now = until;
+        }
+        step => panic!("not a wait: {step:?}"),
+    }
+    assert!(!driver.machine.rests_from_looking(driver.now));
+    driver.exit(101, 0);
+    assert_eq!(driver.run(), until);
+
+    // A deadline finds all that have ended.
+    let rests = notice(&mut driver);
+    assert!(matches!(rests, Step::Wait { .. }));
+    assert!(driver.machine.rests_from_looking(driver.now));
+    driver.now = end;
+    driver.exit(102, 0);
+    assert_eq!(driver.run(), Step::TimedOut);
+}
+
+#[test]
+fn a_pool_that_runs_or_is_small_is_looked_at_at_once() {
+    for (workers, goal) in [
+        (4000, Goal::Run),
+        (4000, Goal::Rest),
+        (100, Goal::Drain(None)),
+    ] {
+        let mut driver = started(workers);
+        driver.machine.set_goal(goal);
+        driver.machine.look_for_children(false);
+        driver.run();
+        driver.machine.look_for_children(false);
+        let step = driver.machine.next(driver.now, &NoStatuses);
+        assert_eq!(step, Ok(Step::Reap), "{workers}, {goal:?}");
+    }
+}
+
+#[test]
 fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
     let mut driver = started(2);
     let sweep = |driver: &mut Driver| {
@@ -356,7 +416,7 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
                 .next(driver.now, &NoStatuses)
                 .expect("a step")
             {
-                Step::Reap => driver.machine.none_exited(),
+                Step::Reap => driver.machine.none_exited(driver.now),
                 Step::Audit => {
                     audits += 1;
                     driver.machine.audited(&[101], Some(driver.now));

@@ -693,7 +693,7 @@ impl World {
             return;
         }
         let Some(pid) = self.any_pid(|child| child.zombie.is_some()) else {
-            self.machine.none_exited();
+            self.machine.none_exited(self.now);
             return;
         };
         let child = self.kernel.remove(&pid).expect("a zombie");

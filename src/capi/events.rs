@@ -141,6 +141,7 @@ impl Inner {
     /// Runs the machine until it has something for the host.
     pub(super) fn next_event(&mut self, shared: &Shared) -> Result<pf_event, Failure> {
         self.manager_only()?;
+        self.rests_from_looking = false;
         if self.poisoned {
             return Ok(self.next_after_panic());
         }
@@ -163,11 +164,18 @@ impl Inner {
             self.machine.children_changed(clock::now());
         }
         let mut armed = None;
+        let mut held_sigchld = None;
         loop {
             let now = clock::now();
             let board = self.board();
-            match self.machine.next(now, &board)? {
+            let step = self.machine.next(now, &board)?;
+            if !matches!(step, Step::Kill { .. }) {
+                held_sigchld = None;
+            }
+            match step {
                 Step::Kill { pid, signal } => {
+                    // The first ones end while the last ones wait for their turn.
+                    held_sigchld.get_or_insert_with(signals::hold_sigchld);
                     // A worker that may not be signalled cannot be helped, and the others can.
                     let _ = kill::signal_child(pid, signal);
                 }
@@ -176,7 +184,7 @@ impl Inner {
                         let exit = self.machine.exited(child.pid, child.status, now);
                         return Ok(self.reaped_event(&exit, child.rusage));
                     }
-                    Reaped::NoneExited => self.machine.none_exited(),
+                    Reaped::NoneExited => self.machine.none_exited(clock::now()),
                     Reaped::NoChildren => self.machine.no_children(),
                 },
                 Step::Audit => self.audit(now),
@@ -333,6 +341,7 @@ impl Inner {
                 timeout = recheck;
             }
         }
+        self.rests_from_looking = self.machine.rests_from_looking(now);
         self.pipe_may_be_full = self.pipe.is_some();
         pf_event {
             timeout,

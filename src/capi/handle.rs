@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub(super) workers_end: Option<OwnedFd>,
     pub(super) pipe_may_be_full: bool,
     pub(super) may_have_missed_children: bool,
+    /// Until the wait that was asked for is over, SIGCHLD tells nothing new.
+    pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
     pub(super) mask: Option<SavedMask>,
     pub(super) owner: Pid,
@@ -226,6 +228,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 workers_end: None,
                 pipe_may_be_full: false,
                 may_have_missed_children: false,
+                rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,
                 owner: this_process(),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{pf_t, seconds};
 use crate::machine::{Action, Signal};
-use crate::os::signals::is_signal;
+use crate::os::signals::{self, is_signal};
 use crate::os::{clock, kill};
 
 /// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
@@ -189,6 +189,8 @@ pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> p
             check_signal_to_send(signal)?;
             inner.manager_only()?;
             let mut failure = None;
+            // Those that are signalled first end while the last ones wait for their turn.
+            let _held = signals::hold_sigchld();
             for worker in inner.machine.workers().signalled_in_order() {
                 if let Err(errno) = kill::signal_child(worker.pid, signal) {
                     let what = format!("kill {signal}, {}", worker.pid);

@@ -13,7 +13,7 @@ use super::events::{
 use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::{Goal, Policy};
-use crate::os::{clock, kill, sleep, stdio};
+use crate::os::{clock, kill, signals, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
@@ -291,7 +291,18 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
     // SAFETY: promised by our caller; the handle keeps the descriptor open until pf_free.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            sleep::sleep(sleep::borrow(event.fd), timeout, inner.traps.signals());
+            let fd = sleep::borrow(event.fd);
+            if inner.rests_from_looking {
+                let _held = signals::hold_sigchld();
+                let trapped = inner.traps.signals();
+                sleep::sleep(
+                    fd,
+                    timeout,
+                    trapped.filter(|&signal| signal != libc::SIGCHLD),
+                );
+            } else {
+                sleep::sleep(fd, timeout, inner.traps.signals());
+            }
             Ok(PF_OK)
         });
     }

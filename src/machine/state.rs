@@ -12,6 +12,12 @@ use super::workers::{Pid, Worker, Workers};
 /// most this often.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
 
+/// While many workers end, a look for one of them walks past all that are left, and holds up those
+/// that are ending. After one that found nobody the next comes so much later for each worker, some
+/// ten times what it costs, unless that is less than a sleep is worth.
+const LOOK_REST_EACH: Duration = Duration::from_nanos(500);
+const LOOK_REST_MIN: Duration = Duration::from_micros(100);
+
 /// What the host wants of the machine at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
@@ -147,6 +153,7 @@ pub struct Machine {
     reported: Vec<(Pid, u64)>,
     namesake: Option<Pid>,
     children_changed: bool,
+    looked_at: Option<Time>,
     audit_at: Option<Time>,
     audited_at: Option<Time>,
     woken: bool,
@@ -176,6 +183,7 @@ impl Default for Machine {
             reported: Vec::new(),
             namesake: None,
             children_changed: true,
+            looked_at: None,
             audit_at: None,
             audited_at: None,
             woken: false,
@@ -372,8 +380,9 @@ impl Machine {
     }
 
     /// The system has children, and none of them has exited.
-    pub fn none_exited(&mut self) {
+    pub fn none_exited(&mut self, now: Time) {
         self.children_changed = false;
+        self.looked_at = Some(now);
     }
 
     /// The system has no children: every worker's status went elsewhere.
@@ -544,7 +553,8 @@ impl Machine {
             }
             return Ok(Step::Reaped(exit));
         }
-        if self.children_changed {
+        let look_at = self.look_at(now);
+        if self.children_changed && look_at <= now {
             return Ok(Step::Reap);
         }
         if self.audit_at.is_some_and(|at| at <= now) {
@@ -558,6 +568,9 @@ impl Machine {
         let mut sooner = |at: Time| until = Some(until.map_or(at, |until: Time| until.min(at)));
         if let Some(at) = self.audit_at {
             sooner(at);
+        }
+        if self.children_changed {
+            sooner(look_at);
         }
         match self.goal {
             Goal::Drain(deadline) => {
@@ -588,6 +601,29 @@ impl Machine {
             }
         };
         Ok(Step::Wait { until, busy })
+    }
+
+    /// Whether the next wait is a rest before a look for children, which one more notice of an exit
+    /// would not bring about sooner.
+    pub fn rests_from_looking(&self, now: Time) -> bool {
+        self.children_changed && self.look_at(now) > now
+    }
+
+    /// When children may be looked for: `now`, but for a pool of many that are waited for until all
+    /// have ended. A deadline still finds those that have.
+    fn look_at(&self, now: Time) -> Time {
+        let is_draining = match self.goal {
+            Goal::Drain(deadline) => deadline.is_none_or(|deadline| deadline > now),
+            Goal::Run | Goal::Rest => false,
+        };
+        let workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        let rest = LOOK_REST_EACH.saturating_mul(workers);
+        match self.looked_at {
+            Some(looked_at) if is_draining && rest >= LOOK_REST_MIN => {
+                looked_at.after(rest).max(now)
+            }
+            _ => now,
+        }
     }
 
     fn ask_for_fork(&mut self) -> Step {

@@ -527,6 +527,22 @@ pub fn block(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
     change_mask(libc::SIG_BLOCK, signals)
 }
 
+/// SIGCHLD is blocked as long as this lives.
+pub struct HeldSigchld(Option<SavedMask>);
+
+/// Blocks SIGCHLD for a while in which each would only interrupt, and would tell nothing new.
+pub fn hold_sigchld() -> HeldSigchld {
+    HeldSigchld(block(std::iter::once(libc::SIGCHLD)))
+}
+
+impl Drop for HeldSigchld {
+    fn drop(&mut self) {
+        if let Some(mask) = &self.0 {
+            restore(mask);
+        }
+    }
+}
+
 /// Lets these signals in until `restore`. None if they are let in already.
 pub fn unblock(signals: impl Iterator<Item = Signal> + Clone) -> Option<SavedMask> {
     let mut now = empty_set();

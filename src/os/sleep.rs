@@ -3,7 +3,11 @@
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
+#[cfg(not(target_os = "linux"))]
+use nix::poll::{PollTimeout, poll};
+#[cfg(target_os = "linux")]
+use nix::{poll::ppoll, sys::time::TimeSpec};
 
 use super::signals;
 use crate::machine::Signal;
@@ -16,6 +20,28 @@ pub fn sleep(
     timeout: Option<Duration>,
     let_in: impl Iterator<Item = Signal> + Clone,
 ) {
+    let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
+    let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
+    let mask = signals::unblock(let_in);
+    // EINTR is a wake-up like any other, and the next event tells what it was.
+    let _ = poll_for(fds, timeout);
+    if let Some(mask) = mask {
+        signals::restore(&mask);
+    }
+}
+
+/// More seconds than a time_t of 32 bits has are an error, or the past.
+#[cfg(target_os = "linux")]
+const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+
+#[cfg(target_os = "linux")]
+fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
+    let timeout = timeout.map(|timeout| TimeSpec::from_duration(timeout.min(LONGEST)));
+    ppoll(fds, timeout, None)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
     // Rounded up, or the last millisecond before a deadline would be spun away.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
         let millis = timeout.as_micros().div_ceil(1000);
@@ -24,14 +50,7 @@ pub fn sleep(
             .and_then(|millis| PollTimeout::try_from(millis).ok())
             .unwrap_or(PollTimeout::MAX)
     });
-    let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
-    let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
-    let mask = signals::unblock(let_in);
-    // EINTR is a wake-up like any other, and the next event tells what it was.
-    let _ = poll(fds, timeout);
-    if let Some(mask) = mask {
-        signals::restore(&mask);
-    }
+    poll(fds, timeout)
 }
 
 /// The descriptor, for as long as the caller keeps it open; none if it is negative.
