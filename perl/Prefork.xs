@@ -136,6 +136,12 @@ run(host_t *host, SV *code)
                 break;
         }
 
+UV
+body_of(SV *code)
+    CODE:
+        RETVAL = body_of(aTHX_ (CV *)SvRV(code));
+    OUTPUT: RETVAL
+
 bool
 drain(host_t *host, double until)
     CODE:
@@ -205,6 +211,8 @@ enter_worker(host_t *host, ...)
 bool
 fork_begin(host_t *host)
     CODE:
+        if (signal_is_noted(aTHX))
+            PERL_ASYNC_CHECK();
         RETVAL = fork_begin(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 

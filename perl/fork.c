@@ -9,8 +9,6 @@ fork_begin(pTHX_ host_t *host, SV *object)
 {
     pf_event event;
     pf_result result;
-    if (signal_is_noted(aTHX))
-        PERL_ASYNC_CHECK();
     block_signals(&host->mask);
     set_goal(aTHX_ host, object);
     host->timed_out = FALSE;
@@ -60,8 +58,13 @@ pid_t
 fork_worker(pTHX_ host_t *host, SV *object)
 {
     pid_t pid;
-    /* As perl's own fork, for which perlapi has no function. Flushing may run Perl code of a layer. */
-    PERL_FLUSHALL_FOR_CHILD;
+    /* As perl's own fork, for which perlapi has no function. Flushing may run Perl code of a layer; and
+     * what a handler prints after it would be printed by the worker too. */
+    do {
+        if (signal_is_noted(aTHX))
+            PERL_ASYNC_CHECK();
+        PERL_FLUSHALL_FOR_CHILD;
+    } while (signal_is_noted(aTHX));
     if (!fork_begin(aTHX_ host, object))
         return -1;
     pid = PerlProc_fork();

@@ -23,8 +23,10 @@ typedef struct {
     int pending;             /* PL_sig_pending, kept in the meantime */
     bool signal_was_set;     /* what signal_received held when start looked last */
     HV *stash;               /* the object's class when its methods were looked up... */
-    U32 methods;             /* ... and which state of perl's caches of methods that was */
-    bool is_plain;           /* no method that start calls is overridden there */
+    U32 changes;             /* ... and which state of perl's caches of methods that was */
+    bool is_plain;           /* no method that start calls was overridden there */
+    unsigned methods;        /* these are they */
+    struct { const CV *code; UV body; } method[16];
     GV *newborn;             /* $newborn of Prefork.pm, as of then */
 } host_t;
 
@@ -180,6 +182,9 @@ typedef enum {
     RUN_FORKED,      /* after_fork is due for event.pid */
     RUN_REAPED       /* on_child_reap is due for event.pid and event.status */
 } run_t;
+
+/* What a sub does, as a number. */
+UV body_of(pTHX_ const CV *code);
 
 /* Goes on with the loop of start until there is something for Perl. With runs_code the worker never
  * comes back from start, see leave_evals. */

@@ -131,7 +131,7 @@ XS_INTERNAL(XS_accessor)
         SvREFCNT_dec(value);
     if (accessor->kind != KIND_ANY)
         wake(aTHX_ self);
-    ST(0) = value;
+    ST(0) = sv_mortalcopy(value);
     XSRETURN(1);
 }
 
@@ -142,11 +142,15 @@ make_accessor(pTHX_ SV *package, SV *kind, SV *name)
     const char *text = SvPV(name, length);
     SV *full_name = sv_2mortal(newSVpvf("%" SVf "::%" SVf, SVfARG(package), SVfARG(name)));
     accessor_t *accessor = (accessor_t *)safemalloc(sizeof(accessor_t) + length);
+    CV *code;
     accessor->kind_name = savepv(SvPV_nolen(kind));
     accessor->kind = kind_of(aTHX_ accessor->kind_name);
     accessor->length = SvUTF8(name) ? -(I32)length : (I32)length;
     Copy(text, accessor->name, length + 1, char);
-    CvXSUBANY(newXS(SvPV_nolen(full_name), XS_accessor, __FILE__)).any_ptr = accessor;
+    code = newXS(NULL, XS_accessor, __FILE__);
+    CvXSUBANY(code).any_ptr = accessor;
+    /* By name newXS knows no UTF-8. */
+    sv_setsv_mg((SV *)gv_fetchsv(full_name, GV_ADD, SVt_PVCV), sv_2mortal(newRV_noinc((SV *)code)));
 }
 
 void

@@ -7,30 +7,58 @@
 
 #include <sys/time.h>
 
-/* Whether every method that the loop would call is the one that %PLAIN knows. That is looked up
- * again only when perl has invalidated its own caches of methods. */
+/* What a sub does, as a number: it can be given another body, and stay the same. */
+UV
+body_of(pTHX_ const CV *code)
+{
+    PERL_UNUSED_CONTEXT;
+    if (!CvISXSUB(code))
+        return PTR2UV(CvROOT(code));
+    return CvXSUBANY(code).any_ptr ? PTR2UV(CvXSUBANY(code).any_ptr) : PTR2UV(CvXSUB(code));
+}
+
+/* Notes the methods of the class that the loop would call. False if one is not what %PLAIN knows. */
+static bool
+note_methods(pTHX_ host_t *host, HV *stash)
+{
+    HV *plain = get_hv("Parallel::Prefork::PLAIN", 0);
+    bool is_plain = plain != NULL;
+    HE *entry;
+    host->newborn = gv_fetchpvs("Parallel::Prefork::newborn", GV_ADD, SVt_PV);
+    host->methods = 0;
+    if (plain)
+        hv_iterinit(plain);
+    while (is_plain && (entry = hv_iternext(plain))) {
+        I32 length;
+        const char *name = hv_iterkey(entry, &length);
+        GV *method = gv_fetchmeth_pvn(stash, name, length, 0, 0);
+        if (!method || body_of(aTHX_ GvCV(method)) != SvUV(HeVAL(entry))
+                || host->methods == C_ARRAY_LENGTH(host->method))
+            return FALSE;
+        host->method[host->methods].code = GvCV(method);
+        host->method[host->methods++].body = SvUV(HeVAL(entry));
+    }
+    return is_plain;
+}
+
+/* Whether no method that the loop would call is overridden. They are looked up again only when perl
+ * has invalidated its own caches of methods, those of the class, or, of what it inherits,
+ * of classes above it. */
 static bool
 class_is_plain(pTHX_ host_t *host, SV *object)
 {
     HV *stash = SvSTASH(SvRV(object));
-    const U32 methods = PL_sub_generation + HvMROMETA(stash)->cache_gen;
-    if (host->stash != stash || host->methods != methods) {
-        HV *plain = get_hv("Parallel::Prefork::PLAIN", 0);
-        HE *entry;
+    const struct mro_meta *meta = HvMROMETA(stash);
+    const U32 changes = PL_sub_generation + meta->cache_gen + meta->pkg_gen;
+    unsigned i;
+    if (host->stash != stash || host->changes != changes) {
         host->stash = stash;
-        host->methods = methods;
-        host->is_plain = plain != NULL;
-        host->newborn = gv_fetchpvs("Parallel::Prefork::newborn", GV_ADD, SVt_PV);
-        if (plain)
-            hv_iterinit(plain);
-        while (plain && (entry = hv_iternext(plain))) {
-            I32 length;
-            const char *name = hv_iterkey(entry, &length);
-            GV *method = gv_fetchmeth_pvn(stash, name, length, 0, 0);
-            if (!method || (SV *)GvCV(method) != SvRV(HeVAL(entry)))
-                host->is_plain = FALSE;
-        }
+        host->changes = changes;
+        host->is_plain = note_methods(aTHX_ host, stash);
     }
+    for (i = 0; host->is_plain && i < host->methods; i++)
+        if (body_of(aTHX_ host->method[i].code) != host->method[i].body)
+            return FALSE;
     return host->is_plain;
 }
 
@@ -150,8 +178,9 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
             || !plain_number(aTHX_ member(aTHX_ object, "spawn_interval"), &spawn_interval)
             || !plain_number(aTHX_ member(aTHX_ object, "err_respawn_interval"), &err_respawn_interval))
         return RUN_TURN;
+    /* What start has seen and found to be false is an object that only perl can ask. */
     if (signal_is_set(aTHX_ object))
-        return RUN_LOOK;
+        return host->signal_was_set ? RUN_TURN : RUN_LOOK;
 
     CALL(
         is_wanted = (double)pf_num_workers(host->pf) < max_workers;

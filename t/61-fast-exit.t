@@ -99,4 +99,40 @@ $count{$_}++ for lines(1, 'forks');
 is $count{'destroyed file'}, 1, 'what a worker forks by itself exits as ever';
 is $count{'destroyed sub'},  2, '... and the worker does not';
 
+# What a block of the file holds goes when the worker leaves the block, in the order of things.
+my $block = run(<<'PERL', args => [1], deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+{ package Thing; sub new { bless [], $_[0] } sub DESTROY { syswrite STDOUT, "destroyed\n" if $main::in_worker } }
+our $in_worker;
+my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+for my $round (1 .. 2) {
+    my ($thing, @things) = map { Thing->new } 1 .. 2;
+    if ($round == 1) {
+        if ($pm->start) { $pm->wait_all_children; exit 0 }
+        $in_worker = 1;
+    }
+    syswrite STDOUT, "round $round\n";
+}
+syswrite STDOUT, "left\n";
+exit 0;
+PERL
+my $round = "destroyed\n" x 2;
+is $block->out, "round 1\n${round}round 2\n${round}left\n", 'what a block holds is destroyed when the worker leaves it';
+
+SKIP: {
+    eval { require Config; $Config::Config{useithreads} } or skip 'this perl has no threads', 1;
+    my $threads = run(<<'PERL', deadline => 30);
+use threads;
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap => sub {
+    print "status $_[2]\n";
+    $_[0]->signal_received('enough');
+});
+$pm->start(sub { my $thread = threads->create(sub { 42 }); print 'joined ', $thread->join, "\n"; exit 3 });
+PERL
+    is $threads->out, "joined 42\nstatus 768\n", 'the end of a thread is not the end of the worker';
+}
+
 done_testing;

@@ -1,7 +1,7 @@
 package Parallel::Prefork;
 
 # What is here every program loads, and carries along in each of its workers. t/04-light.t holds it to
-# warnings, which would cost more to load than all of it. What few programs need is loaded
+# warnings, which would cost more to load than all of it. What few programs need is compiled
 # when they do: Options for what a check in C does not simply pass, Loop for classes that override
 # a part of the loop, WorkerPids for who looks into {worker_pids}.
 
@@ -306,14 +306,30 @@ sub mk_accessors {
     return;
 }
 
+# What is compiled when it is needed is read at once: servers change their directory, their root and their
+# user, and are upgraded while they run.
+my %source;
+for my $module (qw(Loop Options WorkerPids)) {
+    my $file = __FILE__;
+    $file =~ s{\.pm\z}{/$module.pm};
+    if (open my $source, '<', $file) {
+        local $/;
+        $source{$module} = qq{#line 1 "$file"\n} . <$source>;
+    }
+    else {
+        # Packed into one file with the program, say.
+        my $packed = "Parallel/Prefork/$module.pm";
+        require $packed;
+    }
+}
+
 # What the program has in $@ is none of our business.
 sub _load {
     my $module = shift;
-    local $@;
-    my $file = "Parallel/Prefork/$module.pm";
-    require $file;
-    # Another version may have been installed since.
-    "Parallel::Prefork::$module"->VERSION($VERSION);
+    if (my $source = delete $source{$module}) {
+        local $@;
+        eval $source or die $@;    ## no critic (StringyEval)
+    }
     return "Parallel::Prefork::$module";
 }
 
@@ -364,7 +380,7 @@ sub Parallel::Prefork::WorkerPids::UNTIE   { return }
 
 # The methods that run and drain, the loops in C, do the work of. Where one of them is
 # overridden, each turn is Perl code.
-our %PLAIN = map { $_ => \&$_ } qw(
+our %PLAIN = map { $_ => Parallel::Prefork::Core::body_of(\&$_) } qw(
     signal_received trap_signals num_workers max_workers spawn_interval err_respawn_interval
     before_fork after_fork on_child_reap _on_child_reap _decide_action _update_spawn_delay _wait _max_wait
 );

@@ -4,7 +4,6 @@ package Parallel::Prefork::Loop;
 # the loop, hooks that run before the fork, and an override of fork itself.
 
 use strict;
-use warnings;
 
 our $VERSION = '1.00';
 
@@ -79,7 +78,16 @@ sub _fork {
 sub _enter {
     my ($self, $code) = @_;
     Parallel::Prefork::Core::leave_evals() if $code;
-    Parallel::Prefork::Core::enter_worker($self, keys %{ $self->trap_signals || {} });
+    # What a subclass throws here must not leave a worker that takes itself for the manager.
+    my (@trapped, $error);
+    {
+        local $@;
+        @trapped = eval { keys %{ $self->trap_signals || {} } };
+        $error = $@;
+    }
+    @trapped = keys %{ $self->{trap_signals} } if $error && ref $self->{trap_signals} eq 'HASH';
+    Parallel::Prefork::Core::enter_worker($self, @trapped);
+    die $error if $error;
     exit 0 if $self->signal_received;
     return 1;
 }

@@ -4,7 +4,6 @@ package Parallel::Prefork::Options;
 # judge are fine here: overloaded objects, tied hashes.
 
 use strict;
-use warnings;
 
 our $VERSION = '1.00';
 
@@ -70,14 +69,14 @@ sub _check_scoreboard {
     return;
 }
 
-# Dies with the line of the program that called us.
+# Dies with the line of the program that called us, as Carp's croak does; that may be out of reach by
+# now.
 sub refuse {
     my ($class, @message) = @_;
-    require Carp;
-    no warnings 'once';
-    local @Carp::Internal{map { "Parallel::Prefork$_" }
-        '', qw(::Options ::WorkerPids ::SpareWorkers ::SpareWorkers::Scoreboard)} = (1) x 5;
-    Carp::croak(@message);
+    my ($level, $package, $file, $line) = (0);
+    do { ($package, $file, $line) = caller $level++ }
+        while defined $package && $package =~ /\AParallel::Prefork(?:::(?:Options|WorkerPids|SpareWorkers(?:::Scoreboard)?))?\z/;
+    die join('', @message) . (defined $package ? " at $file line $line.\n" : "\n");
 }
 
 1;

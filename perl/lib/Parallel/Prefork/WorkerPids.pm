@@ -4,7 +4,6 @@ package Parallel::Prefork::WorkerPids;
 # program has stored for a pid.
 
 use strict;
-use warnings;
 
 our $VERSION = '1.00';
 

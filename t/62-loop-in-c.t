@@ -1,0 +1,138 @@
+#!/usr/bin/perl
+
+# The loop of start in C does what the loop in Perl does, and gives way to it where Perl code has a
+# part in it: overridden methods, at whatever moment, values that only perl can judge, files that
+# cannot be read any more.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use Test::More;
+
+use lib 't/lib';
+use ProcessTest;
+
+my $dir = File::Temp->newdir;
+
+sub said {
+    my ($program, @args) = @_;
+    my $p = start_program("use strict;\nuse warnings;\nuse Parallel::Prefork;\n$program", args => \@args, deadline => 30);
+    is $p->wait, 0, 'the manager ends as it should' or diag $p->err;
+    return $p->out;
+}
+
+# By symbol table, from a hook, between two starts, for a time, and into the very same sub.
+my $override = <<'PERL';
+my ($how) = @ARGV;
+my $calls = 0;
+sub more { $calls++; $_[0]->num_workers < 4 }
+sub override { no warnings 'redefine'; *Parallel::Prefork::_decide_action = \&more }
+my $pm = Parallel::Prefork->new(max_workers => 2, trap_signals => { USR1 => 'KILL' });
+my $forks = 0;
+$pm->after_fork(sub { ++$forks; override() if $how eq 'hook' && $forks == 1; $_[0]->signal_received('enough') if $forks == 4 });
+# Two workers are all there is to be without the override.
+$SIG{ALRM} = sub { $pm->signal_received('too late') };
+if ($how ne 'hook') {
+    $pm->on_child_reap(sub { $_[0]->signal_received('enough') });
+    $pm->start(sub { exit 0 });
+    $pm->on_child_reap(undef);
+    $pm->wait_all_children;
+    $forks = 0;
+}
+override() if $how eq 'between';
+if ($how eq 'body') { undef &Parallel::Prefork::_decide_action; eval 'sub Parallel::Prefork::_decide_action { $calls++; $_[0]->num_workers < 4 } 1' or die $@ }
+no warnings 'redefine';
+local *Parallel::Prefork::max_workers = sub { $calls++; 4 } if $how eq 'local';
+alarm 5;
+$pm->start(sub { sleep 30 });
+print 'ended by ', $pm->signal_received, $calls ? ', called' : ', not called', "\n";
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+PERL
+for my $how (qw(hook between local body)) {
+    is said($override, $how), "ended by enough, called\n", "... an override is seen: $how";
+}
+
+# What a handler prints while the handles are flushed for a fork is printed once.
+my $flush = <<'PERL';
+my ($file) = @ARGV;
+open my $out, '>', $file or die "$file: $!";
+my $handled = 0;
+my $manager = $$;
+$SIG{USR1} = sub { $handled++; print {$out} "line\n" };
+{ package Slow; require PerlIO; sub PUSHED { bless [], $_[0] }
+  sub WRITE { my (undef, $text) = @_; kill USR1 => $$ if $$ == $manager; length $text } }
+binmode STDERR, ':via(Slow)';
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => {}, on_child_reap => sub { $_[0]->signal_received('enough') });
+print STDERR 'x';
+$pm->start(sub { exit 0 });
+$pm->wait_all_children;
+close $out;
+open my $in, '<', $file or die "$file: $!";
+my $lines = () = <$in>;
+print $handled == $lines && $lines ? "each line once\n" : "handled $handled, lines $lines\n";
+PERL
+is said($flush, "$dir/lines"), "each line once\n", '... and nothing is written twice';
+
+# An object that is false ends nothing, and keeps nothing from going on.
+is said(<<'PERL'), "went on: 3 forks\n", '... what is set and false does not end start';
+{ package False; use overload bool => sub { 0 }, '""' => sub { '' }, eq => sub { 0 }, fallback => 1 }
+my $forks = 0;
+my $pm = Parallel::Prefork->new(max_workers => 1, after_fork => sub {
+    $_[0]{signal_received} = bless [], 'False' if ++$forks == 1;
+    $_[0]->signal_received('enough') if $forks == 3;
+});
+alarm 20;
+$pm->start(sub { exit 0 });
+print "went on: $forks forks\n";
+$pm->wait_all_children;
+PERL
+
+# Nothing is looked for in the file system any more once the module is loaded.
+is said(<<'PERL', "$dir"), "done\n", '... files that have gone are not missed';
+my ($dir) = @ARGV;
+@INC = ();
+chdir $dir or die "$dir: $!";
+my $seen = 0;
+my $pm = Parallel::Prefork->new(max_workers => 1, before_fork => sub { }, on_child_reap => sub {
+    $seen = keys %{ $_[0]{worker_pids} };
+    $_[0]->signal_received('IO');
+});
+$pm->start(sub { exit 0 });
+$pm->wait_all_children;
+eval { $pm->max_workers('x') };
+print $seen && $@ =~ /\Amax_workers must be a number, 0 or more, not 'x' at \S+ line \d+\.$/ ? "done\n" : "seen $seen, $@";
+PERL
+
+# An accessor gives a copy, in any alphabet.
+is said(<<'PERL'), "5 6 7\n", '... accessors give copies, and have any name';
+use utf8;
+{ package Sub; our @ISA = 'Parallel::Prefork'; __PACKAGE__->mk_accessors('größe') }
+my $pm = Sub->new;
+$_ = 77 for $pm->max_workers(5), $pm->max_workers;
+$pm->größe(6);
+print join(' ', $pm->max_workers, $pm->größe, $pm->größe(7)), "\n";
+PERL
+
+# A worker is one before anything can throw.
+is said(<<'PERL'), "in the worker: no hash, in_child 1, TERM ends it\n", '... an error in a new worker leaves it a worker';
+{ package Sub; our @ISA = 'Parallel::Prefork'; sub trap_signals { die "no hash\n" if $main::forking; shift->SUPER::trap_signals(@_) } }
+our $forking = 0;
+pipe my $from, my $to or die "pipe: $!";
+my $pm = Sub->new(max_workers => 1, before_fork => sub { $forking = 1 },
+    after_fork => sub { $_[0]->signal_received('enough') });
+my $manager = $$;
+if (!eval { $pm->start; 1 } || $$ != $manager) {
+    syswrite $to, 'in the worker: ' . ($@ =~ s/\n//r) . ", in_child $pm->{in_child}\n";
+    sleep 30;
+    exit 1;
+}
+$forking = 0;
+chomp(my $line = <$from>);
+$pm->signal_all_children('TERM');
+$pm->on_child_reap(sub { print "$line, TERM ends it\n" if $_[2] == 15 });
+$pm->wait_all_children(10);
+PERL
+
+done_testing;
