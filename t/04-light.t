@@ -32,20 +32,27 @@ is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [sort @MODULES, 'XSLoader
 # The common case stays light at run time, in the workers above all.
 my $program = <<'PERL';
 use Parallel::Prefork;
+sub compiled { return join ' ', grep { defined &{"Parallel::Prefork::$_"} } qw(Loop::turn Options::check WorkerPids::tie_to) }
 my $pm = Parallel::Prefork->new(
     max_workers   => 2,
     trap_signals  => { TERM => 'TERM', HUP => ['TERM', 0.01] },
     before_fork   => undef,
     on_child_reap => sub { $_[0]->signal_received('enough') },
 );
-$pm->start(sub { print join(' ', sort keys %INC), qq{\n}; exit 0 });
+$pm->start(sub { print 'worker: ', compiled(), join(' ', sort keys %INC), "\n"; exit 0 });
 $pm->wait_all_children;
-print join ' ', sort keys %INC;
+print 'manager: ', compiled(), join(' ', sort keys %INC), "\n";
+$pm->before_fork(sub { $_[0]->signal_received('enough') });
+$pm->start(sub { exit 0 });
+$pm->wait_all_children;
+print 'later: ', compiled(), "\n";
 PERL
 open my $perl, '-|', $^X, (map { "-I$_" } @INC), '-e', $program or die "$^X: $!\n";
-my $out = do { local $/; <$perl> };
+my %said = map { chomp; (split /: /)[0, 1] } <$perl>;
 close $perl or die "$^X: status $?\n";
-is_deeply [do { my %seen; grep { !$seen{$_}++ } $out =~ /(\S+\.pm)/g }], ['Parallel/Prefork.pm', 'XSLoader.pm', 'strict.pm'],
-    'a pool that runs and ends loads nothing more, in the manager and in the workers';
+my $light = 'Parallel/Prefork.pm XSLoader.pm strict.pm';
+is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
+is $said{manager}, $light, '... and its manager neither, to its end';
+is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';
 
 done_testing;

@@ -589,7 +589,7 @@ CHLD have their default actions, other handlers are the manager's, and the signa
 that of the manager before the fork. If C<signal_received> is true in the worker already,
 because a C<before_fork> hook has set it, the worker exits with 0.
 
-Workers are forked by perl's own C<fork>, or by a C<*CORE::GLOBAL::fork> that was there when
+Workers are forked as perl's own C<fork> does it, or by a C<*CORE::GLOBAL::fork> that was there when
 this module was loaded.
 
 I<Where:> the manager, its hooks and its handlers. A process that the program has forked by
