@@ -14,8 +14,6 @@ fn main() {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libprefork.so.1");
     }
     if os == "linux" && std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
-        // Nothing is to be run when it is loaded or unloaded that gcc's start files do.
-        println!("cargo:rustc-cdylib-link-arg=-nostartfiles");
         unwind_by_itself();
     }
 }

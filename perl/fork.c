@@ -58,13 +58,11 @@ pid_t
 fork_worker(pTHX_ host_t *host, SV *object)
 {
     pid_t pid;
-    /* As perl's own fork, for which perlapi has no function. Flushing may run Perl code of a layer; and
-     * what a handler prints after it would be printed by the worker too. */
-    do {
-        if (signal_is_noted(aTHX))
-            PERL_ASYNC_CHECK();
-        PERL_FLUSHALL_FOR_CHILD;
-    } while (signal_is_noted(aTHX));
+    /* As perl's own fork, for which perlapi has no function. From the flush on no handler runs: what it
+     * printed would be printed by the worker too. */
+    if (signal_is_noted(aTHX))
+        PERL_ASYNC_CHECK();
+    PERL_FLUSHALL_FOR_CHILD;
     if (!fork_begin(aTHX_ host, object))
         return -1;
     pid = PerlProc_fork();

@@ -587,10 +587,10 @@ pub fn manager_is_signalled() -> bool {
         libc::SIGUSR1,
         libc::SIGUSR2,
     ];
-    // SAFETY: the set is initialised, and the numbers are those of signals.
-    signals
-        .iter()
-        .any(|&signal| unsafe { libc::sigismember(&raw const pending, signal) } == 1)
+    signals.iter().any(|&signal| {
+        // SAFETY: the set is initialised, and the numbers are those of signals.
+        unsafe { libc::sigismember(&raw const pending, signal) == 1 }
+    })
 }
 
 /// Puts a mask back.
