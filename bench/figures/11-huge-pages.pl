@@ -12,7 +12,7 @@ use Bench::Run qw(member);
         my @who = ('ours', 'ours, huge_pages');
         my %row = (better => 'less', who => \@who);
         for my $megabytes (@{ $run->size([50, 150, 500], [10]) }) {
-            my $forks   = $run->size(200, 10);
+            my $forks   = $run->size(200, 40);
             my $samples = $run->in_turn($run->size(5, 1), \@who, sub {
                 my $who = shift;
                 my %is;
@@ -37,9 +37,10 @@ use Bench::Run qw(member);
             my $pick = sub { return (samples => member($samples, $_[0])) };
             $run->row(%row, $pick->('first'), name => "$megabytes MB: from start to the first worker", unit => 'ms');
             $run->row(%row, $pick->(1), name => "$megabytes MB: fork, exit and wait, one at a time", unit => 'ms');
+            # On a busy machine a few forks may be over before the clock is read twice.
             my $rate = member($samples, 10);
             $run->row(%row, better => 'more', name => "$megabytes MB: respawn rate, pool of 10", unit => 'workers a second',
-                digits => 0, samples => { map { $_ => [map { 1000 / $_ } @{ $rate->{$_} }] } keys %$rate });
+                digits => 0, samples => { map { $_ => [map { 1000 / ($_ || 0.001) } @{ $rate->{$_} }] } keys %$rate });
             $run->row(%row, $pick->('begun manager tables'), name => "$megabytes MB: page tables of the manager",
                 unit => 'kB', digits => 0);
             $run->row(%row, $pick->('begun worker tables'), name => "$megabytes MB: page tables of a worker",
