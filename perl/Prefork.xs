@@ -373,11 +373,6 @@ num_stopping(host_t *host)
         CALL(RETVAL = pf_num_stopping(host->pf));
     OUTPUT: RETVAL
 
-void
-wake(SV *object)
-    CODE:
-        wake(aTHX_ object);
-
 # A trapped signal has arrived. Returns whether the program is to see it now, and not later. A
 # program may call the closure in %SIG with anything; what is no signal it just sees.
 bool

@@ -1,7 +1,7 @@
 /* The loop of start, as long as nothing of it is Perl: no hook is due and no method is overridden.
  * Each op that perl runs between two forks writes to pages that a fork has just made
  * shared, and each of those is a page fault, in the manager and in the worker. Whatever is not
- * as simple as this is left to the loop in Prefork.pm, which does the same. */
+ * as simple as this is left to the loop in Loop.pm, which does the same. */
 
 #include "host.h"
 
@@ -132,9 +132,9 @@ update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
 {
     SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
     const double until = defer_spawn(aTHX_ host, rest);
-    if (until > 0 || !SvIOK(shown) || SvIVX(shown) != 0)
+    if (until > 0)
         sv_setnv(shown, until);
-    if (until == 0)
+    else
         sv_setiv(shown, 0);
 }
 
