@@ -91,6 +91,8 @@ begin(host_t *host)
                 result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
         );
         check_result(aTHX_ host, result);
+        make_defaults(aTHX_ host, object);
+        prepare_to_leave(aTHX_ host);
 
 void
 become_manager(host_t *host)
@@ -103,38 +105,31 @@ look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
-# What there is for Perl to do in the loop of start, and which worker it is about: nothing for a turn of
-# the loop in Perl. In a worker it is '', which costs no page.
-void
+# What there is for Perl to do in the loop of start, and which worker it is about, as an array; an empty one
+# for a turn of the loop in Perl. Undef in a worker, in which it is to touch as few variables as possible.
+SV *
 run(host_t *host, SV *code)
     INIT:
-        SV *object = ST(0);
         pf_event event;
         run_t what;
-    PPCODE:
-        PUTBACK;
-        what = run(aTHX_ host, object, SvTRUE(code), &event);
-        SPAGAIN;
-        switch (what) {
-            case RUN_LOOK:
-                mXPUSHs(newSVpvs("look"));
-                break;
-            case RUN_IN_WORKER:
-                XPUSHs(&PL_sv_no);
-                break;
-            case RUN_FORKED:
-                mXPUSHs(newSVpvs("forked"));
-                mXPUSHi(event.pid);
-                break;
-            case RUN_REAPED:
-                mXPUSHs(newSVpvs("reaped"));
-                mXPUSHi(event.pid);
-                mXPUSHi(event.status);
-                break;
-            case RUN_TURN:
-            case RUN_NEXT:
-                break;
-        }
+        AV *told;
+    CODE:
+        what = run(aTHX_ host, ST(0), SvTRUE(code), &event);
+        if (what == RUN_IN_WORKER)
+            XSRETURN_UNDEF;
+        told = newAV();
+        RETVAL = newRV_noinc((SV *)told);
+        if (what == RUN_LOOK)
+            av_push(told, newSVpvs("look"));
+        if (what == RUN_FORKED)
+            av_push(told, newSVpvs("forked"));
+        if (what == RUN_REAPED)
+            av_push(told, newSVpvs("reaped"));
+        if (what == RUN_FORKED || what == RUN_REAPED)
+            av_push(told, newSViv(event.pid));
+        if (what == RUN_REAPED)
+            av_push(told, newSViv(event.status));
+    OUTPUT: RETVAL
 
 UV
 body_of(SV *code)
@@ -204,7 +199,7 @@ enter_worker(host_t *host, ...)
         for (i = 1; i < items; i++) {
             STRLEN length;
             const char *name = SvPV(ST(i), length);
-            reset_signal(aTHX_ name, (I32)length);
+            set_default(aTHX_ host, object, name, (I32)length);
         }
         enter_worker(aTHX_ host, object);
 

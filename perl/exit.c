@@ -1,35 +1,123 @@
 /* The end of a worker. Perl's hook for threads runs between the flushing of handles and the
- * destruction of everything: here that is made shorter, or with fast_exit left out. */
+ * destruction of everything, and may forbid the latter: it does here where nobody would see any of it.
+ * With fast_exit nobody asks. */
 
 #include "host.h"
 
+#include <perliol.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static thrhook_proc_t hook_before;
-static const void *worker;    /* the interpreter: threads of the worker's have others */
-static pid_t fast_process;    /* what it forks by itself is no worker */
+static const host_t *leaving;    /* which handle a worker of this process has, if there is one */
 
 #ifdef MULTIPLICITY
 #define THIS_INTERPRETER aTHX
 #else
-#define THIS_INTERPRETER &fast_process
+#define THIS_INTERPRETER NULL
 #endif
+
+/* Perl does not call a destructor that does nothing, such as IO::Handle's, either. */
+static bool
+does_nothing(const CV *code)
+{
+    const OP *first;
+    if (CvISXSUB(code) || !CvSTART(code))
+        return CvCONST(code);
+    first = CvSTART(code)->op_next;
+    return CvCONST(code) || first->op_type == OP_LEAVESUB
+        || (first->op_type == OP_PUSHMARK && first->op_next->op_type == OP_RETURN);
+}
+
+bool
+has_destructor(pTHX_ HV *class)
+{
+    GV *method;
+    /* Perl calls nothing for a class that is gone. */
+    if (!HvNAME(class))
+        return FALSE;
+    method = gv_fetchmeth_pvn(class, "DESTROY", 7, -1, 0);
+    if (method && GvCV(method))
+        return !does_nothing(GvCV(method));
+    return gv_fetchmeth_pvn(class, "AUTOLOAD", 8, -1, 0) != NULL;
+}
+
+/* Whether XS code, which may do anything, is called when an object goes. What else perl frees with it is not
+ * looked at: XS code that hangs on a plain variable, for once it is inside an object, is not called. */
+static bool
+has_free_hook(pTHX_ SV *value)
+{
+    const MAGIC *mg;
+    for (mg = SvMAGIC(value); mg; mg = mg->mg_moremagic)
+        if (mg->mg_type == PERL_MAGIC_ext && mg->mg_virtual && mg->mg_virtual->svt_free
+                && !is_magic_of_ours(mg))
+            return TRUE;
+    return FALSE;
+}
+
+/* A layer that has something to do when its handle is closed, beyond the flush that was. */
+static bool
+has_own_layer(PerlIO *handle)
+{
+    static const char *const plain[] = { "unix", "perlio", "stdio", "crlf", "scalar", "encoding" };
+    const PerlIOl *layer = handle ? PerlIOBase(handle) : NULL;
+    for (; layer; layer = layer->next) {
+        size_t i = 0;
+        while (layer->tab && i < C_ARRAY_LENGTH(plain) && strNE(layer->tab->name, plain[i]))
+            i++;
+        if (i == C_ARRAY_LENGTH(plain))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* To close a pipe is to wait for the process at its other end. */
+static bool
+closes_visibly(IO *io)
+{
+    return IoTYPE(io) == IoTYPE_PIPE || has_own_layer(IoIFP(io)) || has_own_layer(IoOFP(io));
+}
+
+/* Whether anybody could tell that perl's destruction of everything was left out. It walks through all values
+ * four times, and in a worker each page that it writes to is copied first. This walks as perl does. */
+static bool
+is_seen_to_go(pTHX)
+{
+    HV *harmless = NULL;
+    SV *arena;
+    if (PL_exitlistlen > 0 || PL_perl_destruct_level > 0 || getenv("PERL_DESTRUCT_LEVEL"))
+        return TRUE;
+    for (arena = PL_sv_arenaroot; arena; arena = (SV *)SvANY(arena)) {
+        const SV *end = &arena[SvREFCNT(arena)];
+        SV *value;
+        for (value = arena + 1; value < end; value++) {
+            if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value) || !SvOBJECT(value))
+                continue;
+            if (SvSTASH(value) != harmless && has_destructor(aTHX_ SvSTASH(value)))
+                return TRUE;
+            harmless = SvSTASH(value);
+            if (has_free_hook(aTHX_ value) || (SvTYPE(value) == SVt_PVIO && closes_visibly((IO *)value)))
+                return TRUE;
+        }
+    }
+    return FALSE;
+}
 
 static int
 leave(pTHX)
 {
     const int is_vetoed = hook_before(aTHX);
-    if (worker != THIS_INTERPRETER)
+    /* The threads of a worker have interpreters of their own. */
+    if (!leaving || !leaving->is_worker || leaving->interpreter != THIS_INTERPRETER)
         return is_vetoed;
-    if (fast_process == getpid()) {
+    /* What a worker forks by itself is none. */
+    if (leaving->is_fast && leaving->process == getpid()) {
         fflush(NULL);
         _exit(STATUS_EXIT);
     }
-    /* Perl would free the code of the main program, op by op, which is nothing that a program
-     * can see; each page that it wrote to for that would be copied first. */
+    /* Perl would also free the code of the main program, op by op, which no program can see. */
     PL_main_root = NULL;
-    return is_vetoed;
+    return is_vetoed || !is_seen_to_go(aTHX);
 }
 
 static bool
@@ -78,15 +166,59 @@ keep_lexicals(pTHX)
     }
 }
 
-void
-leave_worker(pTHX_ bool fast)
+/* Perl binds a function of the C library's when it calls it first: every worker would bind longjmp at
+ * its exit, and take a dozen page faults for that. */
+XS_INTERNAL(XS_croak)
 {
-    worker = THIS_INTERPRETER;
-    fast_process = fast ? getpid() : 0;
-    if (fast)
-        keep_lexicals(aTHX);
+    PERL_UNUSED_VAR(cv);
+    croak("%s", "");
+}
+
+static void
+bind_longjmp(pTHX)
+{
+    CV *code = newXS(NULL, XS_croak, __FILE__);
+    dSP;
+    ENTER;
+    save_scalar(PL_errgv);
+    SAVESPTR(PL_diehook);
+    PL_diehook = NULL;
+    PUSHMARK(SP);
+    call_sv((SV *)code, G_VOID | G_DISCARD | G_EVAL);
+    LEAVE;
+    SvREFCNT_dec((SV *)code);
+}
+
+void
+prepare_to_leave(pTHX_ host_t *host)
+{
     if (PL_threadhook != leave) {
         hook_before = PL_threadhook;
         PL_threadhook = leave;
+        bind_longjmp(aTHX);
     }
+    host->interpreter = THIS_INTERPRETER;
+    leaving = host;
+    /* Perl keeps what it finds out about methods. */
+    (void)is_seen_to_go(aTHX);
+}
+
+void
+leave_worker(pTHX_ host_t *host, bool fast)
+{
+    host->is_worker = TRUE;
+    host->is_fast = fast;
+    if (leaving != host)
+        leaving = host;
+    if (fast) {
+        host->process = getpid();
+        keep_lexicals(aTHX);
+    }
+}
+
+void
+forget_leaving(const host_t *host)
+{
+    if (leaving == host)
+        leaving = NULL;
 }

@@ -87,14 +87,6 @@ fork_worker(pTHX_ host_t *host, SV *object)
 }
 
 void
-reset_signal(pTHX_ const char *name, I32 length)
-{
-    SV **handler = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
-    sv_setpvs(*handler, "DEFAULT");
-    SvSETMAGIC(*handler);
-}
-
-void
 leave_evals(pTHX)
 {
     PL_in_eval = EVAL_NULL;
@@ -103,8 +95,9 @@ leave_evals(pTHX)
 void
 enter_worker(pTHX_ host_t *host, SV *object)
 {
-    reset_signal(aTHX_ "CHLD", 4);
+    set_default(aTHX_ host, object, "CHLD", 4);
+    host->defaults = 0;
     sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
     forked(aTHX_ host, 0);
-    leave_worker(aTHX_ SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
+    leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
 }

@@ -27,7 +27,11 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {
         CALL(pf_free(host->pf));
         SvREFCNT_dec(host->scoreboard);
-        Safefree(host);
+        free_defaults(aTHX_ host);
+        if (!host->is_worker) {
+            forget_leaving(host);
+            Safefree(host);
+        }
         mg->mg_ptr = NULL;
     }
     return 0;
@@ -62,6 +66,12 @@ dup_nothing(pTHX_ MAGIC *mg, CLONE_PARAMS *params)
 static MGVTBL host_magic = { NULL, NULL, NULL, NULL, free_host, NULL, dup_nothing, NULL };
 static MGVTBL scoreboard_magic =
     { NULL, NULL, NULL, NULL, free_scoreboard, NULL, dup_nothing, NULL };
+
+bool
+is_magic_of_ours(const MAGIC *mg)
+{
+    return mg->mg_virtual == &host_magic || mg->mg_virtual == &scoreboard_magic;
+}
 
 static MAGIC *
 magic_of(pTHX_ SV *object, MGVTBL *kind)

@@ -28,6 +28,13 @@ typedef struct {
     unsigned methods;        /* these are they */
     struct { const CV *code; UV body; } method[16];
     GV *newborn;             /* $newborn of Prefork.pm, as of then */
+    HV *handlers;            /* %SIG */
+    unsigned defaults;       /* how many elements of it are ready for a worker */
+    SV *ready[16];
+    bool is_worker;          /* this process is one... */
+    bool is_fast;            /* ... with fast_exit... */
+    pid_t process;           /* ... and this, then, is its pid */
+    const void *interpreter; /* the one that start was called in */
 } host_t;
 
 /* What hangs on a scoreboard of ours. */
@@ -36,9 +43,6 @@ typedef struct {
     pf_own_slot slot;        /* of this process, once it has set a status */
     bool is_quick;           /* there is such a slot, and no file to keep up to date */
 } board_t;
-
-/* A reference to the code for $SIG{CHLD}. */
-SV *sigchld_handler(pTHX);
 
 /* No Rust frame is on the stack while Perl code can run: die, exit and immediate signal
  * handlers longjmp. So every call that changes something has signals blocked around it. */
@@ -122,9 +126,8 @@ void forked(pTHX_ host_t *host, int pid);
 /* fork has failed, or was left without an outcome. Returns how many failures to report now. */
 unsigned fork_failed(pTHX_ host_t *host);
 
-/* In the worker, before any code of the program's: DEFAULT for a signal, by its name as a key of
- * %SIG; then the rest, and signals can arrive from there on. */
-void reset_signal(pTHX_ const char *name, I32 length);
+/* In the worker, before any code of the program's, after set_default for each trapped signal: the rest, and
+ * signals can arrive from there on. */
 void enter_worker(pTHX_ host_t *host, SV *object);
 
 /* The worker's code must never come back into the manager's: evals around start are left for good,
@@ -132,8 +135,17 @@ void enter_worker(pTHX_ host_t *host, SV *object);
 void leave_evals(pTHX);
 
 /* In a worker: its exit takes as few pages as it can. Fast, it leaves out all that perl does after END
- * blocks and the flushing of handles. */
-void leave_worker(pTHX_ bool fast);
+ * blocks and the flushing of handles; otherwise only what nobody would see. */
+void leave_worker(pTHX_ host_t *host, bool fast);
+
+/* In the manager, before there are workers: what they would all do at their exit is done once. */
+void prepare_to_leave(pTHX_ host_t *host);
+
+/* The handle is about to be freed. */
+void forget_leaving(const host_t *host);
+
+/* Whether this magic is what ties one of our objects to its handle. */
+bool is_magic_of_ours(const MAGIC *mg);
 
 /* Tells the core what the object wants of it, before each pf_next. */
 void set_goal(pTHX_ host_t *host, SV *object);
@@ -169,6 +181,27 @@ void make_accessor(pTHX_ SV *package, SV *kind, SV *name);
 /* The handlers in %SIG: of a trapped signal, which calls _trapped, and of SIGCHLD. */
 void trap(pTHX_ SV *self, SV *name);
 void trap_sigchld(pTHX);
+
+/* How often the handler of SIGCHLD was called, and whether it is the one of the program. */
+extern volatile unsigned long exit_notices;
+bool sigchld_is_ours(pTHX);
+
+/* In a worker, DEFAULT for a signal, by its name as a key of %SIG. */
+void set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length);
+
+/* In the manager: what that needs is made beforehand. */
+void make_defaults(pTHX_ host_t *host, SV *object);
+void free_defaults(pTHX_ host_t *host);
+
+/* Calls it for each name in trap_signals, if that is a plain hash, and writes to nothing for that. */
+void for_each_trapped(pTHX_ host_t *host, SV *object,
+    void (*call)(pTHX_ host_t *host, SV *object, const char *name, I32 length));
+
+/* Whether perl calls anything when an object of this class goes. */
+bool has_destructor(pTHX_ HV *class);
+
+/* Whether {worker_pids} is a tied hash. */
+bool is_tied(pTHX_ SV *object);
 
 /* start looks around: something has changed. */
 void wake(pTHX_ SV *object);

@@ -62,7 +62,7 @@ class_is_plain(pTHX_ host_t *host, SV *object)
     return host->is_plain;
 }
 
-static bool
+bool
 is_tied(pTHX_ SV *object)
 {
     SV *pids = member(aTHX_ object, "worker_pids");
@@ -147,17 +147,9 @@ has_hook(pTHX_ SV *object, const char *name)
 static void
 enter_plain_worker(pTHX_ host_t *host, SV *object, bool runs_code)
 {
-    SV *actions = member(aTHX_ object, "trap_signals");
-    HE *entry;
     if (runs_code)
         leave_evals(aTHX);
-    if (SvOK(actions))
-        hv_iterinit((HV *)SvRV(actions));
-    while (SvOK(actions) && (entry = hv_iternext((HV *)SvRV(actions)))) {
-        I32 length;
-        const char *name = hv_iterkey(entry, &length);
-        reset_signal(aTHX_ name, length);
-    }
+    for_each_trapped(aTHX_ host, object, set_default);
     enter_worker(aTHX_ host, object);
     if (signal_is_set(aTHX_ object))
         my_exit(0);

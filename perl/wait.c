@@ -4,10 +4,6 @@
 
 #include <poll.h>
 
-volatile unsigned long exit_notices;
-
-XS_INTERNAL(XS_child_exited);
-
 SV *
 member(pTHX_ SV *object, const char *name)
 {
@@ -54,31 +50,6 @@ is_running(pTHX_ SV *object)
 {
     SV *goal = member(aTHX_ object, "_goal");
     return SvOK(goal) && SvNV(goal) < 0;
-}
-
-static bool
-sigchld_is_ours(pTHX)
-{
-    SV *handler = PL_psig_ptr ? PL_psig_ptr[SIGCHLD] : NULL;
-    return handler && SvROK(handler) && SvTYPE(SvRV(handler)) == SVt_PVCV
-        && CvISXSUB((CV *)SvRV(handler)) && CvXSUB((CV *)SvRV(handler)) == XS_child_exited;
-}
-
-/* $SIG{CHLD}: perl calls it with the name of the signal, which is not looked at. */
-XS_INTERNAL(XS_child_exited)
-{
-    PERL_UNUSED_VAR(cv);
-    PERL_UNUSED_CONTEXT;
-    exit_notices++;
-    PL_stack_sp = PL_stack_base + POPMARK;
-}
-
-SV *
-sigchld_handler(pTHX)
-{
-    CV *handler = get_cvs("Parallel::Prefork::Core::child_exited", 0);
-    return newRV_inc((SV *)(handler ? handler
-        : newXS("Parallel::Prefork::Core::child_exited", XS_child_exited, __FILE__)));
 }
 
 /* What perl would call the handler for, had it one op to run: a call of a handler writes to more pages

@@ -89,19 +89,19 @@ sub start {
     local $self->{_goal} = -1;
 
     until (_signal_to_act_on($self)) {
-        my ($event, $pid, $status) = $fork_is_overridden ? () : Parallel::Prefork::Core::run($self, $code);
-        if (!defined $event) {
+        # Undef is a worker's, which copies the page of each variable that it sets.
+        defined(my $event = $fork_is_overridden ? [] : Parallel::Prefork::Core::run($self, $code))
+            or return $code ? _work($self, $code) : ();
+        my ($what, $pid, $status) = @$event;
+        if (!defined $what) {
             _load('Loop');
             return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code);
         }
-        elsif (!$event) {    # this is a worker
-            return $code ? _work($self, $code) : ();
-        }
-        elsif ($event eq 'forked') {
+        elsif ($what eq 'forked') {
             _after_fork($self, $pid);
             ($pid, $status) = Parallel::Prefork::Core::next_exit($self) and _reaped($self, $pid, $status);
         }
-        elsif ($event eq 'reaped') {
+        elsif ($what eq 'reaped') {
             _reaped($self, $pid, $status);
         }
     }
@@ -500,7 +500,8 @@ is done about signals, and which ones workers reset, but traps no others.
 
 =item fast_exit => BOOLEAN
 
-Workers leave without destroying what they have: not at all if it is not given. A worker whose
+Workers leave without destroying what they have. (Without this option they leave out only what nobody could see:
+if no object has a destructor, say.) A worker whose
 code calls C<exit> or L</finish([STATUS])>, or dies, or comes to the end of the program, runs its
 C<END> blocks, flushes its file handles and those of C's stdio, and is gone. Left out is what comes
 after that in perl: destructors (C<DESTROY>) of objects in global variables and in C<my> variables

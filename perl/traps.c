@@ -1,0 +1,261 @@
+/* What is in %SIG: the manager's handlers, and the defaults of its workers.
+ *
+ * In a worker the defaults are put in place with as few writes as can be, as each page that is
+ * written to after the fork is copied first: a store to %SIG by perl, and the end of the handler that was
+ * there, write to a dozen. So the manager makes the worker's elements of %SIG beforehand; a worker
+ * only changes what perl's hash and perl's table of handlers point to. */
+
+#include "host.h"
+
+volatile unsigned long exit_notices;
+
+/* The object that a trap handler belongs to. */
+static MGVTBL trap_magic = { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL };
+
+XS_INTERNAL(XS_trapped)
+{
+    dXSARGS;
+    MAGIC *mg = mg_findext((SV *)cv, PERL_MAGIC_ext, &trap_magic);
+    SV *signal = items ? ST(0) : &PL_sv_undef;
+    SV *self = sv_2mortal(newRV_inc(mg->mg_obj));
+    PUSHMARK(SP);
+    XPUSHs(self);
+    XPUSHs(signal);
+    PUTBACK;
+    call_pv("Parallel::Prefork::_trapped", G_VOID | G_DISCARD);
+    XSRETURN(0);
+}
+
+/* A closure as perl would make it has a pad of its own, all of which each worker would free. */
+static SV *
+new_trap(pTHX_ SV *self)
+{
+    CV *handler = newXS(NULL, XS_trapped, __FILE__);
+    MAGIC *mg = sv_magicext((SV *)handler, SvRV(self), PERL_MAGIC_ext, &trap_magic, NULL, 0);
+    mg->mg_flags |= MGf_DUP;
+    return newRV_noinc((SV *)handler);
+}
+
+/* $SIG{CHLD}: perl calls it with the name of the signal, which is not looked at. */
+XS_INTERNAL(XS_child_exited)
+{
+    PERL_UNUSED_VAR(cv);
+    PERL_UNUSED_CONTEXT;
+    exit_notices++;
+    PL_stack_sp = PL_stack_base + POPMARK;
+}
+
+static SV *
+sigchld_handler(pTHX)
+{
+    CV *handler = get_cvs("Parallel::Prefork::Core::child_exited", 0);
+    return newRV_inc((SV *)(handler ? handler
+        : newXS("Parallel::Prefork::Core::child_exited", XS_child_exited, __FILE__)));
+}
+
+static bool
+calls(const SV *handler, XSUBADDR_t function)
+{
+    return handler && SvROK(handler) && SvTYPE(SvRV(handler)) == SVt_PVCV
+        && CvISXSUB((const CV *)SvRV(handler)) && CvXSUB((const CV *)SvRV(handler)) == function;
+}
+
+bool
+sigchld_is_ours(pTHX)
+{
+    return PL_psig_ptr && calls(PL_psig_ptr[SIGCHLD], XS_child_exited);
+}
+
+static void
+set_handler(pTHX_ SV *name, SV *handler)
+{
+    SV *slot = HeVAL(hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0));
+    sv_setsv(slot, sv_2mortal(handler));
+    SvSETMAGIC(slot);
+}
+
+/* Perl says so only under warnings of the code that stores a handler. */
+void
+trap(pTHX_ SV *self, SV *name)
+{
+    if (whichsig(SvPV_nolen(name)) <= 0)
+        warn("No such signal: SIG%" SVf, SVfARG(name));
+    else
+        set_handler(aTHX_ name, new_trap(aTHX_ self));
+}
+
+void
+trap_sigchld(pTHX)
+{
+    set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP), sigchld_handler(aTHX));
+}
+
+void
+for_each_trapped(pTHX_ host_t *host, SV *object,
+    void (*call)(pTHX_ host_t *host, SV *object, const char *name, I32 length))
+{
+    HV *actions = plain_hash(aTHX_ member(aTHX_ object, "trap_signals"));
+    STRLEN i;
+    for (i = 0; actions && HvARRAY(actions) && i <= HvMAX(actions); i++) {
+        const HE *entry;
+        for (entry = HvARRAY(actions)[i]; entry; entry = HeNEXT(entry))
+            call(aTHX_ host, object, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry));
+    }
+}
+
+static MAGIC *
+element_magic(pTHX_ SV *element)
+{
+    return mg_find(element, PERL_MAGIC_sigelem);
+}
+
+static bool
+is_element(pTHX_ SV *element, const char *name, I32 length)
+{
+    const MAGIC *mg = element_magic(aTHX_ element);
+    return mg->mg_len == length && memEQ(mg->mg_ptr, name, (size_t)length);
+}
+
+/* The element of %SIG that a worker has for this name; NULL if there is none. */
+static SV *
+ready_default(pTHX_ host_t *host, const char *name, I32 length)
+{
+    unsigned i;
+    for (i = 0; i < host->defaults; i++)
+        if (is_element(aTHX_ host->ready[i], name, length))
+            return host->ready[i];
+    return NULL;
+}
+
+static void
+make_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
+{
+    /* A negative length is UTF-8: no signal has such a name. */
+    const int number = length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
+    SV *element;
+    PERL_UNUSED_VAR(object);
+    if (number <= 0 || host->defaults == C_ARRAY_LENGTH(host->ready)
+            || ready_default(aTHX_ host, name, length))
+        return;
+    element = newSVpvs("DEFAULT");
+    mg_copy((SV *)host->handlers, element, name, length);
+    if (!element_magic(aTHX_ element)) {
+        SvREFCNT_dec(element);
+        return;
+    }
+    element_magic(aTHX_ element)->mg_private = (U16)number;
+    /* The hash and the table of handlers will hold it, and nobody counts then. */
+    SvREFCNT(element) = 2;
+    host->ready[host->defaults++] = element;
+}
+
+void
+make_defaults(pTHX_ host_t *host, SV *object)
+{
+    if (!host->handlers)
+        host->handlers = (HV *)SvREFCNT_inc(get_hv("SIG", GV_ADD));
+    for_each_trapped(aTHX_ host, object, make_default);
+    make_default(aTHX_ host, object, "CHLD", 4);
+}
+
+void
+free_defaults(pTHX_ host_t *host)
+{
+    while (host->defaults) {
+        SV *element = host->ready[--host->defaults];
+        SvREFCNT(element) = 1;
+        SvREFCNT_dec(element);
+    }
+    SvREFCNT_dec(host->handlers);
+    host->handlers = NULL;
+}
+
+static bool members_hold_no_object(pTHX_ HV *hash, const SV *but, unsigned depth);
+
+/* Whether a value can stay for good and nobody sees that: no object is in it, nor a closure, which may hold one. */
+static bool
+holds_no_object(pTHX_ SV *value, unsigned depth)
+{
+    SV *held;
+    if (SvTYPE(value) >= SVt_PVMG && SvMAGIC(value))
+        return FALSE;
+    if (!SvROK(value))
+        return TRUE;
+    held = SvRV(value);
+    if (SvOBJECT(held) || (SvTYPE(held) >= SVt_PVMG && SvMAGIC(held)))
+        return FALSE;
+    if (SvTYPE(held) == SVt_PVCV)
+        return !CvCLONED((CV *)held);
+    if (depth == 0)
+        return FALSE;
+    if (SvTYPE(held) == SVt_PVHV)
+        return members_hold_no_object(aTHX_ (HV *)held, NULL, depth - 1);
+    if (SvTYPE(held) == SVt_PVAV) {
+        SSize_t i;
+        for (i = 0; i <= AvFILLp((AV *)held); i++)
+            if (AvARRAY((AV *)held)[i] && !holds_no_object(aTHX_ AvARRAY((AV *)held)[i], depth - 1))
+                return FALSE;
+        return TRUE;
+    }
+    return SvTYPE(held) < SVt_PVGV && holds_no_object(aTHX_ held, depth - 1);
+}
+
+/* All but one of its members. An iterator of perl's would be written to. */
+static bool
+members_hold_no_object(pTHX_ HV *hash, const SV *but, unsigned depth)
+{
+    STRLEN i;
+    for (i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++) {
+        const HE *entry;
+        for (entry = HvARRAY(hash)[i]; entry; entry = HeNEXT(entry))
+            if (HeVAL(entry) != but && !holds_no_object(aTHX_ HeVAL(entry), depth))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+/* A handler of ours holds the manager object. Whether that may be so for good: to free the object costs
+ * a worker some thirty pages. */
+static bool
+may_keep_object(pTHX_ SV *object)
+{
+    HV *members = (HV *)SvRV(object);
+    return !has_destructor(aTHX_ SvSTASH(members))
+        && members_hold_no_object(aTHX_ members, is_tied(aTHX_ object) ? member(aTHX_ object, "worker_pids") : NULL, 3);
+}
+
+/* What is put out of %SIG is not freed where nobody sees the difference. */
+static bool
+may_keep_handler(pTHX_ SV *handler, SV *object)
+{
+    const MAGIC *mg;
+    if (calls(handler, XS_child_exited))
+        return TRUE;
+    if (!calls(handler, XS_trapped))
+        return FALSE;
+    mg = mg_findext(SvRV(handler), PERL_MAGIC_ext, &trap_magic);
+    return mg->mg_obj == SvRV(object) && may_keep_object(aTHX_ object);
+}
+
+void
+set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
+{
+    HV *handlers = host->handlers ? host->handlers : get_hv("SIG", GV_ADD);
+    SV *element = PL_psig_ptr ? ready_default(aTHX_ host, name, length) : NULL;
+    SV **slot = hv_fetch(handlers, name, length, 0);
+    if (element && slot) {
+        const int signal = element_magic(aTHX_ element)->mg_private;
+        SV *old = *slot;
+        SV *handler = PL_psig_ptr[signal];
+        (void)rsignal(signal, SIG_DFL);
+        *slot = PL_psig_ptr[signal] = element;
+        if (handler != old || !may_keep_handler(aTHX_ old, object)) {
+            SvREFCNT_dec(handler);
+            SvREFCNT_dec(old);
+        }
+    } else {
+        slot = hv_fetch(handlers, name, length, 1);
+        sv_setpvs(*slot, "DEFAULT");
+        SvSETMAGIC(*slot);
+    }
+}

@@ -1,0 +1,128 @@
+#!/usr/bin/perl
+
+# The exit of a worker leaves out the destruction of everything where nobody could see any of it; what
+# a program can see happens as ever.
+
+use strict;
+use warnings;
+
+use Config;
+use ExtUtils::Embed ();
+use File::Temp ();
+use Test::More;
+
+use lib 't/lib';
+use ProcessTest;
+
+# What a worker of this says, and how it ends. Its output is that of syswrite, which needs no flush.
+sub worker {
+    my ($code, %options) = @_;
+    my $p = start_program(<<"PERL", deadline => 30, %options);
+use strict;
+use warnings;
+use Parallel::Prefork;
+sub note { syswrite STDOUT, "\$_[0]\\n"; return }
+our (\$thing, \$pm);
+\$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub {
+    note("status \$_[2]");
+    \$_[0]->signal_received('enough');
+});
+if (\$pm->start) { \$pm->wait_all_children; exit 0 }
+$code
+PERL
+    is $p->wait, 0, 'the manager ends as it should' or diag $p->err;
+    return $p->out;
+}
+
+# Whether perl's destruction ran, as its phase would have been seen by the one who was destroyed.
+my $witness = 'sub W::DESTROY { main::note(${^GLOBAL_PHASE}) }';
+
+is worker("$witness our \$w = bless [], 'W'; exit 3"), "DESTRUCT\nstatus 768\n", 'an object with a destructor is destroyed';
+is worker("$witness our \@w = ({ deep => [bless [], 'W'] }); exit 3"), "DESTRUCT\nstatus 768\n", '... wherever it is';
+is worker("$witness \@V::ISA = 'W'; our \$v = bless [], 'V'; exit 3"), "DESTRUCT\nstatus 768\n", '... by a method that it has inherited';
+is worker("$witness { no warnings 'once'; *UNIVERSAL::DESTROY = \\&W::DESTROY } our \$v = bless [], 'V'; exit 3") =~ /^DESTRUCT$/m,
+    1, '... or that all have';
+is worker("$witness { no warnings 'once'; *V::AUTOLOAD = \\&W::DESTROY } our \$v = bless [], 'V'; exit 3"),
+    "DESTRUCT\nstatus 768\n", '... or by AUTOLOAD';
+is worker("$witness our \$w = bless [], 'W'; sub E::DESTROY {} our \$e = bless [], 'E'; exit 3"), "DESTRUCT\nstatus 768\n",
+    '... and one that does nothing is no reason to look no further';
+is worker("$witness sub T::TIESCALAR { bless [], 'W' } tie our \$tied, 'T'; exit 3"), "DESTRUCT\nstatus 768\n", 'a tie is destroyed';
+is worker("$witness my \$w = bless [], 'W'; END { note('END') if \$main::pm->{in_child} } exit 3"), "RUN\nEND\nstatus 768\n",
+    'a variable of the file goes before END blocks run';
+is worker("$witness our \$w = bless [], 'W'; \$pm->{of_mine} = sub { \$w }; undef \$pm; exit 3") =~ /^DESTRUCT$/m, 1,
+    'what the manager object holds is destroyed';
+is worker("$witness sub Sub::new { bless \$_[1], 'W' } Sub->new(\$pm); undef \$pm; exit 3") =~ /^\w+\nstatus 768$/m, 1,
+    '... and it itself where its class wants to know';
+
+# A manager object that only the handlers hold goes with them, and with it what it holds, before END.
+for my $case (
+    ['an object in the manager object', 'mine => [{ deep => bless [], "W" }]'],
+    ['what a hook has captured', 'before_fork => do { my $w = bless [], "W"; sub { $w } }'],
+    ['the manager object', '', 'My'],
+) {
+    my ($name, $option, $class) = @$case;
+    my $held = run(<<"PERL", deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+sub note { syswrite STDOUT, "\$_[0]\n"; return }
+sub W::DESTROY { main::note("destroyed: \${^GLOBAL_PHASE}") if \$main::in_worker }
+\@My::ISA = qw(Parallel::Prefork W);
+our \$in_worker = 0;
+my \$pm = @{[$class || 'Parallel::Prefork']}->new(max_workers => 1, $option);
+\$pm->on_child_reap(eval 'sub { \$_[0]->signal_received("enough") }');
+END { note('END') if \$in_worker }
+if (!\$pm->start) { \$in_worker = 1; exit 0 }
+\$pm->wait_all_children;
+PERL
+    is $held->err, '', 'the manager ends as it should';
+    is $held->out, "destroyed: RUN\nEND\n", "$name goes with the manager's handlers, before END";
+}
+
+# Handles: what is in them is written, and a pipe waits for its process.
+is worker(q{print 'not flushed'; $SIG{TERM} = 'IGNORE'; exit 3}) =~ /not flushed/, 1, 'handles are flushed';
+is worker(q{open our $pipe, '|-', 'cat; sleep 0.3; echo done' or die; print {$pipe} "piped\n"; exit 3}), "piped\ndone\nstatus 768\n",
+    'a pipe that is open waits for its process';
+SKIP: {
+    eval { require PerlIO::via; 1 } or skip 'this perl has no PerlIO::via', 2;
+    my $via = q{
+        { package Via; $INC{'Via.pm'} = 1; sub PUSHED { bless {}, $_[0] } sub WRITE { length $_[1] }
+          sub FLUSH { 0 } sub POPPED { main::note('popped') } }
+        open our $via, '>:via(Via)', '/dev/null' or die "via: $!"; exit 3};
+    is worker($via) =~ /^popped$/m, 1, 'a layer of the program is taken off its handle';
+}
+
+# XS code that is called when its object goes, and has no DESTROY.
+SKIP: {
+    my $dir = File::Temp->newdir;
+    open my $source, '>', "$dir/Hook.c" or die "$dir/Hook.c: $!\n";
+    print {$source} <<'C';
+#define PERL_NO_GET_CONTEXT
+#include "EXTERN.h"
+#include "perl.h"
+#include "XSUB.h"
+#include <unistd.h>
+static int gone(pTHX_ SV *sv, MAGIC *mg) { (void)sv; (void)mg; return write(1, "hook\n", 5) == 5 ? 0 : 1; }
+static MGVTBL hook = { NULL, NULL, NULL, NULL, gone };
+static void at_exit(pTHX_ void *arg) { (void)arg; if (write(1, "at exit\n", 8) != 8) abort(); }
+XS(XS_hook) { dXSARGS; sv_magicext(SvRV(ST(0)), NULL, PERL_MAGIC_ext, &hook, NULL, 0); PERL_UNUSED_VAR(items); XSRETURN(0); }
+XS(XS_at_exit) { dXSARGS; call_atexit(at_exit, NULL); PERL_UNUSED_VAR(items); XSRETURN(0); }
+XS(boot_Hook) { dXSARGS; newXS("Hook::hook", XS_hook, __FILE__); newXS("Hook::at_exit", XS_at_exit, __FILE__);
+    PERL_UNUSED_VAR(items); XSRETURN_YES; }
+C
+    close $source or die "$dir/Hook.c: $!\n";
+    my $options = ExtUtils::Embed::ccopts(1);
+    system("$Config{cc} $options $Config{cccdlflags} $Config{lddlflags} -o $dir/Hook.so $dir/Hook.c") == 0
+        or skip 'XS code cannot be compiled here', 10;
+    my $load = qq{require DynaLoader; DynaLoader::dl_install_xsub('Hook::boot', DynaLoader::dl_find_symbol(
+        DynaLoader::dl_load_file('$dir/Hook.so'), 'boot_Hook')); Hook::boot(); };
+    is worker("$load our \$h = bless [], 'Hook'; Hook::hook(\$h); exit 3"), "hook\nstatus 768\n", 'XS code is called when its object goes';
+    # On a variable inside of an object it is not looked for, which shows what is left out, and when it is not.
+    my $inside = "$load our \$o = bless [1], 'Object'; Hook::hook(\\\$o->[0]); exit 3";
+    is worker($inside), "status 768\n", 'where no object could tell, perl does not destroy everything';
+    is worker($inside, env => { PERL_DESTRUCT_LEVEL => 0 }), "hook\nstatus 768\n", '... unless it is told to';
+    is worker("$witness our \$w = bless [], 'W'; $inside") =~ /^hook$/m, 1, '... or one of them could';
+    is worker("$load Hook::at_exit(); exit 3"), "at exit\nstatus 768\n", "... and what it has left for perl's exit";
+}
+
+done_testing;

@@ -1,0 +1,69 @@
+#!/usr/bin/perl
+
+# Contract 6: in a worker the trapped signals and CHLD are 'DEFAULT' in %SIG, by every way to look at it, and
+# can be set, localized and deleted like any other.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use lib 't/lib';
+use ProcessTest;
+
+# The original warns about children that it does not know, which is not the matter here.
+sub worker {
+    my ($code, %options) = @_;
+    my $p    = run(<<"PERL", deadline => 30);
+use strict;
+use warnings;
+use POSIX ();
+use Parallel::Prefork;
+my \$pm = Parallel::Prefork->new({ max_workers => 1, trap_signals => { TERM => 'TERM', USR1 => 'TERM' } });
+my \$alias = \\\$SIG{TERM};
+sub say { my \@said = map { defined \$_ ? \$_ : 'undef' } \@_; syswrite STDOUT, "\@said\\n"; return }
+sub action { my \$action = POSIX::SigAction->new; POSIX::sigaction(\$_[0], undef, \$action); return ref \$action->handler || \$action->handler }
+if (\$pm->start) { \$pm->wait_all_children; exit 0 }
+$code;
+kill TERM => getppid;
+exit 0;
+PERL
+    is $p->err, '', 'no warning' if !$options{may_warn};
+    return $p->out;
+}
+
+is worker('say(@SIG{qw(TERM USR1 CHLD)});'), "DEFAULT DEFAULT DEFAULT\n", 'DEFAULT by name';
+is worker('say(map { action($_) } POSIX::SIGTERM(), POSIX::SIGUSR1(), POSIX::SIGCHLD());'), "DEFAULT DEFAULT DEFAULT\n",
+    '... for the system too';
+is worker('my %copy = %SIG; say(@copy{qw(TERM USR1 CHLD)}); say(scalar grep { ref } values %SIG);'),
+    "DEFAULT DEFAULT DEFAULT\n0\n", '... in a copy and in a walk through all';
+is worker('say($$alias); $$alias = "IGNORE"; say($SIG{TERM}, action(POSIX::SIGTERM())); $SIG{TERM} = "DEFAULT"'),
+    "DEFAULT\nIGNORE IGNORE\n", '... by a reference that the manager took';
+
+is worker('for (1 .. 3) { $SIG{TERM} = sub { say("caught") }; kill TERM => $$; $SIG{TERM} = "DEFAULT"; say($SIG{TERM}) }'),
+    "caught\nDEFAULT\n" x 3, 'a handler can be set and taken out again';
+is worker('for (1 .. 3) { { local $SIG{TERM} = sub { say("caught") }; kill TERM => $$ } say($SIG{TERM}, action(POSIX::SIGTERM())) }'),
+    "caught\nDEFAULT DEFAULT\n" x 3, '... and localized';
+is worker('for (1 .. 2) { { local @SIG{qw(TERM CHLD)} = ("IGNORE") x 2; say(@SIG{qw(TERM CHLD)}) } say(@SIG{qw(TERM CHLD)}) }'),
+    "IGNORE IGNORE\nDEFAULT DEFAULT\n" x 2, '... two at once';
+is worker('for (1 .. 2) { { local %SIG; $SIG{TERM} = "IGNORE" } say($SIG{TERM}, action(POSIX::SIGTERM()), action(POSIX::SIGCHLD())) }'),
+    "DEFAULT DEFAULT DEFAULT\n" x 2, '... all of them, and what comes back is no handler of the manager';
+is worker('for (1 .. 3) { delete $SIG{TERM}; delete $SIG{CHLD}; say($SIG{TERM}, action(POSIX::SIGTERM())); '
+        . '$SIG{TERM} = sub { say("caught") }; kill TERM => $$ } $SIG{TERM} = "DEFAULT"'),
+    "undef DEFAULT\ncaught\n" x 3, '... and deleted';
+is worker('$SIG{CHLD} = sub { say("a child") }; my $pid = fork; exit 0 if !$pid; select undef, undef, undef, 0.01 while waitpid($pid, 1) == 0; '
+        . 'say($SIG{CHLD} ? "still" : "gone"); $SIG{CHLD} = "DEFAULT"'),
+    "a child\nstill\n", 'CHLD as well';
+
+# A worker of a worker is one too.
+is worker('my $inner = Parallel::Prefork->new({ max_workers => 1, trap_signals => { TERM => "TERM", HUP => "TERM" } }); '
+        . 'say(map { ref } @SIG{qw(TERM HUP CHLD)}); '
+        . 'if (!$inner->start) { say(@SIG{qw(TERM HUP CHLD USR1)}, action(POSIX::SIGTERM())); kill TERM => getppid; exit 0 } '
+        . '$inner->wait_all_children;'),
+    "CODE CODE CODE\nDEFAULT DEFAULT DEFAULT DEFAULT DEFAULT\n", 'a worker that becomes a manager has handlers, and its workers have none';
+is worker('$pm->{in_child} = 0; for (1 .. 2) { $SIG{TERM} = sub { $pm->signal_received("TERM") }; '
+        . 'if (!$pm->start) { say(@SIG{qw(TERM USR1 CHLD)}, action(POSIX::SIGTERM())); delete $SIG{TERM}; kill TERM => getppid; exit 0 } '
+        . '$pm->wait_all_children; say(ref $SIG{TERM}, $SIG{CHLD}) }', may_warn => 1),
+    "DEFAULT DEFAULT DEFAULT DEFAULT\nCODE DEFAULT\n" x 2, '... by the same object, too';
+
+done_testing;
