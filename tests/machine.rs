@@ -51,6 +51,7 @@ impl Driver {
         loop {
             match self.machine.next(self.now, &NoStatuses).expect("a step") {
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
+                Step::ReapWorker(pid) => panic!("{pid} was not named"),
                 Step::Reap => self.machine.none_exited(self.now),
                 Step::Audit => self.machine.audited(&[], Some(self.now)),
                 Step::UseHugePages => self.huge_pages_before.push(self.forked.len()),
@@ -342,6 +343,76 @@ fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
     }
     assert_eq!(lost, [100, 101]);
     assert_eq!(driver.machine.workers().len(), 2);
+}
+
+#[test]
+fn a_worker_that_was_named_is_replaced_before_others_are_looked_for() {
+    let mut driver = started(3);
+    driver.machine.child_ended(101, driver.now);
+    let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
+    assert_eq!(next(&mut driver), Ok(Step::ReapWorker(101)));
+    let exit = driver.machine.exited(101, 0, driver.now);
+    assert_eq!((exit.index, exit.reason), (1, Reason::Ended));
+    let fork = Step::Fork {
+        index: 1,
+        generation: 1,
+    };
+    assert_eq!(next(&mut driver), Ok(fork));
+    assert_eq!(driver.machine.forked(103, driver.now), Ok(1));
+    driver.next_pid = 104;
+    // Another one may have ended with the same notice, which comes before the wait.
+    assert_eq!(next(&mut driver), Ok(Step::Reap));
+    driver.machine.exited(100, 0, driver.now);
+    driver.wait();
+    assert_eq!(driver.forked.last(), Some(&(104, 0)));
+}
+
+#[test]
+fn several_that_were_named_are_looked_at_in_order_and_each_once() {
+    let mut driver = started(3);
+    for pid in [102, 100, 102, 100] {
+        driver.machine.child_ended(pid, driver.now);
+    }
+    let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
+    assert_eq!(next(&mut driver), Ok(Step::ReapWorker(102)));
+    // It was only stopped, and is named again later.
+    assert_eq!(next(&mut driver), Ok(Step::ReapWorker(100)));
+    assert_eq!(next(&mut driver), Ok(Step::Reap));
+    driver.machine.none_exited(driver.now);
+    driver.wait();
+    driver.machine.child_ended(102, driver.now);
+    assert_eq!(next(&mut driver), Ok(Step::ReapWorker(102)));
+}
+
+#[test]
+fn a_name_that_is_no_workers_is_a_notice_and_no_more() {
+    let mut driver = started(2);
+    let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
+    for pid in [99, 0, -1, i32::MIN, i32::MAX] {
+        driver.machine.child_ended(pid, driver.now);
+        assert_eq!(next(&mut driver), Ok(Step::Reap), "{pid}");
+        driver.wait();
+    }
+    // Reaped since it was named, and its number given to one that nobody has named.
+    driver.machine.child_ended(100, driver.now);
+    driver.machine.reaped_by_host(100, 0);
+    driver.next_pid = 100;
+    driver.wait();
+    assert_eq!(driver.forked.last(), Some(&(100, 0)));
+    driver.machine.child_ended(101, driver.now);
+    driver.machine.forget(101);
+    driver.wait();
+}
+
+#[test]
+fn one_that_was_named_is_reaped_while_the_look_for_others_rests() {
+    let mut driver = started(4000);
+    driver.machine.set_goal(Goal::Drain(None));
+    driver.machine.child_ended(4000, driver.now);
+    let step = driver.machine.next(driver.now, &NoStatuses);
+    assert_eq!(step, Ok(Step::ReapWorker(4000)));
+    driver.machine.exited(4000, 0, driver.now);
+    assert!(driver.wait().is_some_and(|rest| !rest.is_zero()));
 }
 
 #[test]

@@ -106,6 +106,8 @@ struct World {
     /// `Machine::wake` was called, so one wait may have no length.
     may_wait_for_nothing: bool,
     notice: bool,
+    /// Whom the SIGCHLD that is pending names: the first that has exited since the last one was taken.
+    named: Option<Pid>,
     kernel: BTreeMap<Pid, Child>,
     last_pid: Pid,
     owned: BTreeMap<Pid, Owned>,
@@ -167,6 +169,7 @@ impl World {
             woken: false,
             may_wait_for_nothing: false,
             notice: false,
+            named: None,
             kernel: BTreeMap::new(),
             last_pid: 0,
             owned: BTreeMap::new(),
@@ -267,6 +270,7 @@ impl World {
         note!(self, "{pid} exits with {status}");
         self.kernel.get_mut(&pid).expect("a child").zombie = Some(status);
         self.notice = true;
+        self.named.get_or_insert(pid);
         self.woken = true;
     }
 
@@ -448,10 +452,28 @@ impl World {
         }
     }
 
-    fn turn(&mut self) {
-        if std::mem::take(&mut self.notice) {
-            self.machine.children_changed(self.now);
+    /// The host tells of a SIGCHLD, and now and then whom it names: one that has exited, which
+    /// somebody may have reaped meanwhile; or one that was only stopped, a number of long ago.
+    fn take_notice(&mut self) {
+        let named = self.named.take();
+        let is_pending = std::mem::take(&mut self.notice);
+        match named {
+            Some(pid) if is_pending && self.rng.bool() => {
+                note!(self, "SIGCHLD of {pid}");
+                self.machine.child_ended(pid, self.now);
+            }
+            _ if self.rng.u32(0..20) == 0 => {
+                let pid = self.rng.i32(0..=PIDS);
+                note!(self, "SIGCHLD of {pid}, which is alive or gone");
+                self.machine.child_ended(pid, self.now);
+            }
+            _ if is_pending => self.machine.children_changed(self.now),
+            _ => {}
         }
+    }
+
+    fn turn(&mut self) {
+        self.take_notice();
         let before = self.machine.signals.first();
         let step = self.machine.next(self.now, &self.board).expect("a step");
         note!(self, "{step:?}");
@@ -461,6 +483,7 @@ impl World {
         match step {
             Step::Kill { pid, signal: STOP } => self.stop(pid),
             Step::Kill { pid, signal } => self.kill(pid, signal),
+            Step::ReapWorker(pid) => self.reap_worker(pid),
             Step::Reap => self.reap(),
             Step::Audit => {
                 let missing: Vec<Pid> = self
@@ -692,10 +715,29 @@ impl World {
             self.serial.clear();
             return;
         }
-        let Some(pid) = self.any_pid(|child| child.zombie.is_some()) else {
-            self.machine.none_exited(self.now);
-            return;
-        };
+        match self.any_pid(|child| child.zombie.is_some()) {
+            Some(pid) => self.reap_zombie(pid),
+            None => self.machine.none_exited(self.now),
+        }
+    }
+
+    /// Only a worker is looked at by its number: a foreign child may be somebody else's to reap.
+    fn reap_worker(&mut self, pid: Pid) {
+        let is_stolen = self.stolen.iter().any(|stolen| stolen.pid == pid);
+        assert!(
+            self.owned.contains_key(&pid) || is_stolen,
+            "{pid} is no worker of ours"
+        );
+        if self
+            .kernel
+            .get(&pid)
+            .is_some_and(|child| child.zombie.is_some())
+        {
+            self.reap_zombie(pid);
+        }
+    }
+
+    fn reap_zombie(&mut self, pid: Pid) {
         let child = self.kernel.remove(&pid).expect("a zombie");
         let status = child.zombie.expect("a status");
         let exit = self.machine.exited(pid, status, self.now);

@@ -6,8 +6,9 @@ use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Exit, Goal, Pid, Policy, Reason, Statuses, Step, Time};
+use crate::os::children::Which;
 use crate::os::signals;
-use crate::os::wait::Reaped;
+use crate::os::wait::{Child, Reaped};
 use crate::os::{clock, huge_pages, kill, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
@@ -179,11 +180,13 @@ impl Inner {
                     // A worker that may not be signalled cannot be helped, and the others can.
                     let _ = kill::signal_child(pid, signal);
                 }
-                Step::Reap => match self.reap() {
-                    Reaped::Child(child) => {
-                        let exit = self.machine.exited(child.pid, child.status, now);
-                        return Ok(self.reaped_event(&exit, child.rusage));
+                Step::ReapWorker(pid) => {
+                    if let Reaped::Child(child) = self.parent.reap(Which::One(pid)) {
+                        return Ok(self.exited(&child, now));
                     }
+                }
+                Step::Reap => match self.reap() {
+                    Reaped::Child(child) => return Ok(self.exited(&child, now)),
                     Reaped::NoneExited => self.machine.none_exited(clock::now()),
                     Reaped::NoChildren => self.machine.no_children(),
                 },
@@ -279,6 +282,11 @@ impl Inner {
         }
     }
 
+    fn exited(&mut self, child: &Child, now: Time) -> pf_event {
+        let exit = self.machine.exited(child.pid, child.status, now);
+        self.reaped_event(&exit, child.rusage)
+    }
+
     /// The next call frees the slot of the worker: its host may want to see what it was doing. A
     /// host that decides by itself does that too, and when it likes.
     fn reaped_event(&mut self, exit: &Exit, rusage: libc::rusage) -> pf_event {
@@ -290,10 +298,10 @@ impl Inner {
 
     fn reap(&self) -> Reaped {
         if self.reaps_foreign {
-            return self.parent.reap(None);
+            return self.parent.reap(Which::Any);
         }
         let workers: Vec<Pid> = self.workers_not_reaped().collect();
-        self.parent.reap(Some(&workers))
+        self.parent.reap(Which::Of(&workers))
     }
 
     fn audit(&mut self, now: Time) {
@@ -624,6 +632,35 @@ pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
         with(pf, AfterPanic::Serve, |inner| {
             inner.manager_only()?;
             inner.machine.children_changed(clock::now());
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its
+/// handler. It does what pf_children_changed does; in addition, if `pid` is a worker, the next
+/// pf_next reaps it first and by its number, if it has exited. wait4(2) for any child passes
+/// one after the other until it finds one that has exited: 0.27 ms among 5,000. The look
+/// for others follows all the same, since of several SIGCHLD that are pending only the first one
+/// is kept; but a FORK for the worker that was reaped comes before that. It may be called for several
+/// before the next pf_next, and for any number that a siginfo_t had: a child that was only stopped, one
+/// that was reaped meanwhile, one that is no worker.
+///
+/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call
+/// pf_wake so that the host comes to this.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_child_ended(pf: *mut pf_t, pid: i32) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
+            inner.machine.child_ended(pid, clock::now());
             Ok(pf_result::PF_OK)
         })
     }

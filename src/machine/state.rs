@@ -70,7 +70,7 @@ pub struct Exit {
     pub reason: Reason,
 }
 
-/// What is to be done next. The first four are for the system below, the rest for the host.
+/// What is to be done next. The first five are for the system below, the rest for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send the signal to the worker.
@@ -80,6 +80,8 @@ pub enum Step {
         /// What it is sent; negative: its process group.
         signal: Signal,
     },
+    /// Look whether this worker has exited, and at no other; answer with `exited` if it has.
+    ReapWorker(Pid),
     /// Look for one child that has exited; answer with `exited`, `none_exited` or `no_children`.
     Reap,
     /// Look which workers are no children any more; answer with `audited`.
@@ -152,6 +154,7 @@ pub struct Machine {
     lost: VecDeque<Exit>,
     reported: Vec<(Pid, u64)>,
     namesake: Option<Pid>,
+    named: VecDeque<Pid>,
     children_changed: bool,
     looked_at: Option<Time>,
     audit_at: Option<Time>,
@@ -182,6 +185,7 @@ impl Default for Machine {
             lost: VecDeque::new(),
             reported: Vec::new(),
             namesake: None,
+            named: VecDeque::new(),
             children_changed: true,
             looked_at: None,
             audit_at: None,
@@ -251,6 +255,31 @@ impl Machine {
         }
     }
 
+    /// The same, and the notice names the child. If that is a worker, it is looked at before and apart
+    /// from all others, which a look for any child passes one by one; they are looked for all the
+    /// same, as their notices may have become one with this, but a fork comes before that.
+    pub fn child_ended(&mut self, pid: Pid, now: Time) {
+        self.children_changed(now);
+        if let Some(worker) = self.workers.get_mut(pid) {
+            if !std::mem::replace(&mut worker.named, true) {
+                self.named.push_back(pid);
+            }
+        }
+    }
+
+    /// The next worker that a notice has named, and that is still to be looked at.
+    fn take_named(&mut self) -> Option<Pid> {
+        while let Some(pid) = self.named.pop_front() {
+            // It may have been reaped meanwhile, and its number given to one that nobody has named.
+            if let Some(worker) = self.workers.get_mut(pid) {
+                if std::mem::take(&mut worker.named) && !worker.exited {
+                    return Some(pid);
+                }
+            }
+        }
+        None
+    }
+
     /// Children may have exited without a notice. With `each`, the system may also have
     /// reaped them by itself: every worker is looked at by its pid.
     pub fn look_for_children(&mut self, each: bool) {
@@ -279,6 +308,7 @@ impl Machine {
         self.asked = None;
         self.reported.clear();
         self.namesake = None;
+        self.named.clear();
         self.stopped_by = None;
     }
 
@@ -552,6 +582,9 @@ impl Machine {
                 None => {}
             }
             return Ok(Step::Reaped(exit));
+        }
+        if let Some(pid) = self.take_named() {
+            return Ok(Step::ReapWorker(pid));
         }
         let look_at = self.look_at(now);
         if self.children_changed && look_at <= now {

@@ -28,6 +28,8 @@ pub struct Worker {
     pub spawned_at: Time,
     /// It was told to stop because the pool has too many.
     pub stopping: bool,
+    /// A notice has named it as one that has exited, and nobody has looked yet.
+    pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
     pub exited: bool,
 }
@@ -82,6 +84,7 @@ impl Workers {
                 serial,
                 spawned_at: now,
                 stopping: false,
+                named: false,
                 exited: false,
             },
         );

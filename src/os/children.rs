@@ -18,6 +18,17 @@ pub struct Parent {
     process: Pid,
 }
 
+/// Which children are looked for. One that somebody else has reaped for this parent comes before.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// Any child of this process.
+    Any,
+    /// These.
+    Of(&'a [Pid]),
+    /// This one, without a look at the others.
+    One(Pid),
+}
+
 /// The parents of one process. The lock is held while wait4(2) is called, which does not block
 /// here: between the kernel's reap and our note of it nobody may look for the child.
 #[derive(Debug, Default)]
@@ -130,8 +141,8 @@ impl Parent {
     }
 
     /// Reaps one child that has exited, without waiting: of this parent, or one that is nobody's.
-    /// With `only`, only these pids are looked for. Only in the process that made this.
-    pub fn reap(&self, only: Option<&[Pid]>) -> Reaped {
+    /// Only in the process that made this.
+    pub fn reap(&self, which: Which<'_>) -> Reaped {
         let mut family = family_of(self.process);
         if let Some(child) = family
             .parents
@@ -141,7 +152,12 @@ impl Parent {
             return Reaped::Child(child);
         }
         loop {
-            let child = match only.map_or_else(wait::reap_any, wait::reap_of) {
+            let reaped = match which {
+                Which::Any => wait::reap_any(),
+                Which::Of(pids) => wait::reap_of(pids),
+                Which::One(pid) => wait::reap_one(pid),
+            };
+            let child = match reaped {
                 Reaped::Child(child) => child,
                 none @ (Reaped::NoneExited | Reaped::NoChildren) => return none,
             };

@@ -32,6 +32,11 @@ pub fn reap_any() -> Reaped {
     reap(-1)
 }
 
+/// Reaps this child if it has exited. The kernel finds it by its number.
+pub fn reap_one(pid: Pid) -> Reaped {
+    reap(pid)
+}
+
 /// Reaps one of these children, if one has exited, and leaves all others to whoever waits for
 /// them.
 pub fn reap_of(pids: &[Pid]) -> Reaped {

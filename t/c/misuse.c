@@ -62,6 +62,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_fork_failed(pf, &out.report));
     NULL_IS(pf_fork_failed(pf, NULL));
     NULL_IS(pf_children_changed(pf));
+    NULL_IS(pf_child_ended(pf, 1));
     NULL_IS(pf_look_for_children(pf, true));
     NULL_IS(pf_watch_children(pf));
     NULL_IS(pf_wake(pf));
@@ -554,6 +555,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_wait(pf, -1, &out.event));
     REFUSED(pf_wait_all_children(pf, -1, &out.left));
     REFUSED(pf_children_changed(pf));
+    REFUSED(pf_child_ended(pf, 1));
     REFUSED(pf_look_for_children(pf, true));
     REFUSED(pf_watch_children(pf));
     REFUSED(pf_demand(pf, 1));

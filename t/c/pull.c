@@ -636,6 +636,86 @@ static void own_forks(void)
     pf_free(pf);
 }
 
+/* ---- SIGCHLD that names a child */
+
+/* Waits until a child has ended, and leaves it as it is. */
+static void until_ended(pid_t pid)
+{
+    siginfo_t info;
+    while (waitid(P_PID, pid, &info, WEXITED | WNOWAIT) < 0)
+        if (errno != EINTR)
+            abort();
+}
+
+static void named(void)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t pid[3], other;
+    int i, status;
+
+    pf_set_max_workers(pf, 3);
+    pf_begin(pf);
+    for (i = 0; i < 3; i++) {
+        next(pf);
+        pid[i] = answer(pf, until_killed, NULL);
+    }
+    is_int(next(pf).type, PF_EVENT_WAIT, "three workers run");
+    for (i = 0; i < 3; i++) {
+        kill(pid[i], SIGKILL);
+        until_ended(pid[i]);
+    }
+    pf_set_err_respawn_interval(pf, 0);
+    is_int(pf_child_ended(pf, pid[2]), PF_OK, "pf_child_ended");
+    is_int(pf_child_ended(pf, pid[1]), PF_OK, "... of another one");
+    for (i = 2; i > 0; i--) {
+        event = next(pf);
+        ok(event.type == PF_EVENT_REAPED && event.pid == pid[i] && WTERMSIG(event.status) == SIGKILL
+                && event.reason == PF_REASON_FAILED && event.index == (uint32_t)i,
+            "the one that was named is reaped before others");
+        event = next(pf);
+        ok(event.type == PF_EVENT_FORK && event.index == (uint32_t)i, "... and replaced");
+        pid[i] = answer(pf, until_killed, NULL);
+    }
+    event = next(pf);
+    ok(event.type == PF_EVENT_REAPED && event.pid == pid[0], "the one that nobody has named is found too");
+    next(pf);
+    pid[0] = answer(pf, until_killed, NULL);
+
+    /* Those that have not ended, or are no workers, are a notice and no more. */
+    pf_child_ended(pf, pid[1]);
+    pf_child_ended(pf, 0);
+    pf_child_ended(pf, -1);
+    pf_child_ended(pf, INT32_MIN);
+    pf_child_ended(pf, getpid());
+    is_int(next(pf).type, PF_EVENT_WAIT, "nobody has ended");
+    is_int(pf_num_workers(pf), 3, "... and all are there");
+    kill(pid[1], SIGSTOP);
+    waitpid(pid[1], &status, WUNTRACED);
+    pf_child_ended(pf, pid[1]);
+    is_int(next(pf).type, PF_EVENT_WAIT, "one was only stopped");
+    pf_set_reap_foreign(pf, false);
+    other = own_child(5);
+    until_ended(other);
+    pf_child_ended(pf, other);
+    is_int(next(pf).type, PF_EVENT_WAIT, "a foreign child that is somebody else's is not reaped");
+    ok(waitpid(other, &status, WNOHANG) == other && WEXITSTATUS(status) == 5, "... and can be waited for");
+    kill(pid[2], SIGKILL);
+    until_ended(pid[2]);
+    pf_child_ended(pf, pid[2]);
+    ok(next(pf).pid == pid[2], "a worker is");
+    next(pf);
+    pf_fork_failed(pf, NULL);
+    pf_rest(pf);
+    pf_set_reap_foreign(pf, true);
+    kill(pid[0], SIGKILL);
+    waitpid(pid[0], &status, 0);
+    pf_child_ended(pf, pid[0]);
+    event = wait_for(pf, -1);
+    ok(event.pid == pid[0] && event.reason == PF_REASON_STOLEN, "one that somebody else has reaped is noticed");
+    finish(pf);
+}
+
 /* ---- facts without a manager */
 
 static void facts(void)
@@ -677,6 +757,7 @@ int main(void)
     demands();
     generations();
     own_forks();
+    named();
     facts();
     return done();
 }
