@@ -13,9 +13,47 @@ fn main() {
     } else {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libprefork.so.1");
     }
-    if os == "linux" && std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
-        unwind_by_itself();
+    if os == "linux" {
+        map_little();
+        if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
+            unwind_by_itself();
+        }
     }
+}
+
+/// Constants and code in one mapping: a fork copies each mapping, and each exit gives it back. GNU ld
+/// and lld have different options for that, and GNU ld refuses lld's.
+fn map_little() {
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
+    if links_with("-Wl,--no-rosegment") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--no-rosegment");
+    }
+}
+
+/// Whether the linker that this compiler uses takes an option.
+fn links_with(option: &str) -> bool {
+    let (Some(rustc), Some(out), Ok(target)) = (
+        std::env::var_os("RUSTC"),
+        std::env::var_os("OUT_DIR").map(PathBuf::from),
+        std::env::var("TARGET"),
+    ) else {
+        return false;
+    };
+    let source = out.join("probe.rs");
+    let mut probe = Command::new(rustc);
+    probe
+        .args(["--edition=2021", "--crate-type=cdylib", "--target", &target])
+        .arg(format!("-Clink-arg={option}"));
+    if let Ok(linker) = std::env::var("RUSTC_LINKER") {
+        probe.arg(format!("-Clinker={linker}"));
+    }
+    std::fs::write(&source, "").is_ok()
+        && probe
+            .arg("-o")
+            .arg(out.join("probe.so"))
+            .arg(&source)
+            .output()
+            .is_ok_and(|output| output.status.success())
 }
 
 /// Links gcc's unwinder into the library, where gcc has it as an archive: libgcc_s.so.1, which Rust

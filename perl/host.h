@@ -182,9 +182,13 @@ void make_accessor(pTHX_ SV *package, SV *kind, SV *name);
 void trap(pTHX_ SV *self, SV *name);
 void trap_sigchld(pTHX);
 
-/* How often the handler of SIGCHLD was called, and whether it is the one of the program. */
+/* How often SIGCHLD was noticed, and the child that the last one named; whether $SIG{CHLD} is ours. */
 extern volatile unsigned long exit_notices;
+extern volatile pid_t ended_child;
 bool sigchld_is_ours(pTHX);
+
+/* Puts a handler in C in the place of perl's, if that would call the one that is ours. */
+void take_sigchld_over(pTHX_ struct sigaction *action);
 
 /* In a worker, DEFAULT for a signal, by its name as a key of %SIG. */
 void set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length);

@@ -8,6 +8,7 @@
 #include "host.h"
 
 volatile unsigned long exit_notices;
+volatile pid_t ended_child;
 
 /* The object that a trap handler belongs to. */
 static MGVTBL trap_magic = { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL };
@@ -64,6 +65,27 @@ bool
 sigchld_is_ours(pTHX)
 {
     return PL_psig_ptr && calls(PL_psig_ptr[SIGCHLD], XS_child_exited);
+}
+
+static void
+on_sigchld(int signal, siginfo_t *info, void *context)
+{
+    PERL_UNUSED_VAR(signal);
+    PERL_UNUSED_VAR(context);
+    ended_child = info->si_pid;
+    exit_notices++;
+}
+
+/* Perl's own handler notes the signal for a call of the code in %SIG, which writes to more pages than the
+ * rest of a turn, and it does not know which child it was. */
+void
+take_sigchld_over(pTHX_ struct sigaction *action)
+{
+    if (!(action->sa_flags & SA_SIGINFO) && action->sa_handler == (void (*)(int))PL_csighandlerp && sigchld_is_ours(aTHX)) {
+        action->sa_sigaction = on_sigchld;
+        action->sa_flags |= SA_SIGINFO;
+        sigaction(SIGCHLD, action, NULL);
+    }
 }
 
 static void

@@ -68,12 +68,16 @@ take_sigchld(pTHX)
 /* Passes on that SIGCHLD was seen; a handler of the program's sees it and tells nobody, so
  * that anything but time may have been one. */
 static void
-note_exits(pTHX_ host_t *host, bool sigchld_has_handler)
+note_exits(pTHX_ host_t *host, bool sigchld_has_handler, bool is_running)
 {
     if (host->exits != exit_notices || (PL_psig_pend && PL_psig_pend[SIGCHLD])
             || (!host->timed_out && sigchld_has_handler && !sigchld_is_ours(aTHX))) {
         host->exits = exit_notices;
-        pf_children_changed(host->pf);
+        /* While all are waited for, they are better looked for together. */
+        if (is_running && ended_child)
+            pf_child_ended(host->pf, ended_child);
+        else
+            pf_children_changed(host->pf);
     }
 }
 
@@ -156,6 +160,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
 
     block_signals(&mask);
     sigaction(SIGCHLD, NULL, &sigchld.action);
+    take_sigchld_over(aTHX_ &sigchld.action);
     sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
     is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
     has_handler = !is_ignored && !sigchld.is_blocked
@@ -186,7 +191,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         if (running && !host->signal_was_set && signal_is_set(aTHX_ object))
             break;
         set_goal(aTHX_ host, object);
-        note_exits(aTHX_ host, has_handler);
+        note_exits(aTHX_ host, has_handler, running);
         result = pf_next(host->pf, event);
         found = result == PF_OK && event->type == PF_EVENT_REAPED;
         if (found)
