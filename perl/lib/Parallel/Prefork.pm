@@ -500,16 +500,17 @@ is done about signals, and which ones workers reset, but traps no others.
 
 =item fast_exit => BOOLEAN
 
-Workers leave without destroying what they have. (Without this option they leave out only what nobody could see:
-if no object has a destructor, say.) A worker whose
-code calls C<exit> or L</finish([STATUS])>, or dies, or comes to the end of the program, runs its
-C<END> blocks, flushes its file handles and those of C's stdio, and is gone. Left out is what comes
-after that in perl: destructors (C<DESTROY>) of objects in global variables and in C<my> variables
-of the file, and functions that libraries in C have registered with atexit(3). Those of the
-subroutines that the exit leaves are called as ever. Perl frees the C<my> variables of the
-file one by one, and a worker has to copy every page of the manager's memory that is written to for
-that: with 150 MB of data it takes a good quarter of a second and the memory once more. Set
-it before the worker is forked.
+Workers leave without destroying what they have. A worker whose code calls C<exit> or
+L</finish([STATUS])>, or dies, or comes to the end of the program, runs its C<END> blocks, flushes its
+file handles and those of C's stdio, and is gone. Left out is what comes after that in perl: destructors
+(C<DESTROY>) of objects in global variables and in C<my> variables of the file, and functions that
+libraries in C have registered with atexit(3). Those of the subroutines that the exit leaves are
+called as ever. Perl frees the C<my> variables of the file one by one, and a worker has to copy every
+page of the manager's memory that is written to for that: with 150 MB of data it takes a good quarter of
+a second and the memory once more. Set it before the worker is forked.
+
+Without this option a worker leaves out only what nobody can see: where there is no object that has a destructor,
+no pipe to another process, and no other code that waits to be called, perl's destruction of everything that is left.
 
 =item huge_pages => BOOLEAN
 
