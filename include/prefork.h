@@ -857,7 +857,8 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 //
 // stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
 // where the process has other threads stdout and stderr, as long as no thread holds them.
-// SIGCHLD is watched as by pf_watch_children.
+// SIGCHLD is watched as by pf_watch_children. Between hooks trapped signals and SIGCHLD may be
+// blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
 //
 // Called by: manager.
 //

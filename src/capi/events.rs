@@ -192,6 +192,8 @@ impl Inner {
                 },
                 Step::Audit => self.audit(now),
                 Step::UseHugePages => {
+                    // Signals that end it are to be seen.
+                    self.release_signals();
                     huge_pages::collapse(|| {
                         self.arrivals.has_more(self.arrivals_seen)
                             || signals::manager_is_signalled()
@@ -204,7 +206,9 @@ impl Inner {
                     if let Some(board) = board.0 {
                         board.0.watch_slot(index, false);
                     }
-                    self.mask = signals::block(signals::trapped_here());
+                    if self.held.is_none() {
+                        self.mask = signals::block(signals::trapped_here());
+                    }
                     return Ok(pf_event {
                         index,
                         generation,
@@ -568,6 +572,9 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
                 inner.drop_pipe(shared);
                 for signal in signals::trapped_here() {
                     signals::reset_to_default(signal);
+                }
+                if let Some(held) = inner.held.take() {
+                    inner.mask = Some(held.into_mask());
                 }
             } else {
                 inner.machine.forked(pid, clock::now())?;

@@ -12,7 +12,9 @@ use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
 use crate::os::children::Parent;
-use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
+use crate::os::held::{self, Held, Taken};
+use crate::os::signals::{self, Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
+use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
 pub struct pf_t {
@@ -25,6 +27,8 @@ pub(super) struct Shared {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) wake_fd: AtomicI32,
     pub(super) is_woken: AtomicBool,
+    /// The manager sleeps, or is about to, where only signals end that.
+    pub(super) takes_signals: AtomicBool,
     pub(super) is_worker: AtomicBool,
 }
 
@@ -34,6 +38,9 @@ impl Shared {
         let wake_fd = self.wake_fd.load(Ordering::SeqCst);
         if wake_fd >= 0 {
             wake(wake_fd);
+        }
+        if self.takes_signals.load(Ordering::SeqCst) {
+            signals::end_take();
         }
     }
 }
@@ -52,6 +59,8 @@ pub(super) struct Inner {
     pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
     pub(super) mask: Option<SavedMask>,
+    /// The signals that pf_start holds back while no code of the program runs.
+    pub(super) held: Option<Held>,
     pub(super) owner: Pid,
     pub(super) parent: Parent,
     pub(super) reaps_foreign: bool,
@@ -170,6 +179,37 @@ impl Inner {
         trapped.map_err(|error| Failure::system("sigaction", error))
     }
 
+    /// Holds back the signals that are handled here, if nobody but this manager wants to know of their
+    /// arrival: then the handler of SIGCHLD need not run at all, and no mask has to be changed for each fork.
+    /// A wait takes them where they are pending.
+    pub(super) fn hold_signals(&mut self) {
+        let is_waking_by_signals_only = self.scoreboard.is_null() && self.workers_end.is_none();
+        if self.held.is_none()
+            && !self.poisoned
+            && is_waking_by_signals_only
+            && stdio::is_known_to_have_one_thread()
+            && self.parent.is_alone()
+            && self.traps.alone_watch_children()
+        {
+            self.held = held::hold();
+        }
+    }
+
+    /// Before code of the program runs: it has the mask that it had.
+    pub(super) fn release_signals(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.release();
+        }
+    }
+
+    pub(super) fn note(&mut self, taken: Taken) {
+        match taken {
+            Taken::Child(Some(pid)) => self.machine.child_ended(pid, clock::now()),
+            Taken::Child(None) => self.machine.children_changed(clock::now()),
+            Taken::Handled | Taken::Nothing => {}
+        }
+    }
+
     /// A process that is not the manager any more has no use for its pipe, and could harm it.
     pub(super) fn drop_pipe(&mut self, shared: &Shared) {
         self.pipe = None;
@@ -218,6 +258,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 arrivals: Arc::clone(&arrivals),
                 wake_fd: AtomicI32::new(-1),
                 is_woken: AtomicBool::new(false),
+                takes_signals: AtomicBool::new(false),
                 is_worker: AtomicBool::new(false),
             },
             inner: UnsafeCell::new(Inner {
@@ -231,6 +272,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,
+                held: None,
                 owner: this_process(),
                 parent: Parent::new(),
                 reaps_foreign: true,

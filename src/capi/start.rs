@@ -1,6 +1,7 @@
 //! The convenient calls of C hosts: each is a small loop over pf_next.
 
 use std::ffi::c_void;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ use super::events::{
 use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::{Goal, Policy};
+use crate::os::held::Held;
 use crate::os::{clock, kill, signals, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
@@ -25,7 +27,8 @@ use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 ///
 /// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
 /// where the process has other threads stdout and stderr, as long as no thread holds them.
-/// SIGCHLD is watched as by pf_watch_children.
+/// SIGCHLD is watched as by pf_watch_children. Between hooks trapped signals and SIGCHLD may be
+/// blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
 ///
 /// Called by: manager.
 ///
@@ -56,6 +59,7 @@ pub unsafe extern "C" fn pf_start(
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
             go_on(pf);
+            look_at_held_signals(pf);
             result = pf_wait(pf, -1.0, &raw mut event);
             if result != PF_OK {
                 break;
@@ -77,6 +81,7 @@ pub unsafe extern "C" fn pf_start(
                 _ => {}
             }
         }
+        release_signals(pf);
         set_starting(pf, false);
         result
     }
@@ -110,6 +115,52 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) {
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
             inner.is_starting = starting;
+            Ok(PF_OK)
+        });
+    }
+}
+
+/// Signals that are held back are taken where the loop sleeps, and here for a loop that does not.
+///
+/// # Safety
+/// As pf_start.
+unsafe fn look_at_held_signals(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            inner.hold_signals();
+            if let Some(taken) = inner.held.as_ref().map(Held::take_pending) {
+                inner.note(taken);
+            }
+            Ok(PF_OK)
+        });
+    }
+}
+
+/// # Safety
+/// As pf_start.
+unsafe fn release_signals(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            inner.release_signals();
+            Ok(PF_OK)
+        });
+    }
+}
+
+/// Before the hook that is called with trapped signals blocked: from now on the fork that was asked for
+/// has the mask, and gives it back, as in a host that forks by itself.
+///
+/// # Safety
+/// As pf_start, after a FORK event.
+unsafe fn leave_mask_to_fork(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            if let Some(held) = inner.held.take() {
+                inner.mask = Some(held.into_mask());
+            }
             Ok(PF_OK)
         });
     }
@@ -152,6 +203,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
     unsafe {
         let hooks = hooks(pf);
         if let Some(before_fork) = hooks.before_fork.call {
+            leave_mask_to_fork(pf);
             before_fork(pf, hooks.before_fork.data);
             if !is_asked_to_fork(pf) {
                 return Forked::Manager;
@@ -164,6 +216,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
             let mut report = 0;
             pf_fork_failed(pf, &raw mut report);
             if let (Some(on_fork_failure), 1..) = (hooks.on_fork_failure.call, report) {
+                release_signals(pf);
                 on_fork_failure(pf, errno, report, hooks.on_fork_failure.data);
             }
             return Forked::Manager;
@@ -181,6 +234,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
             return Forked::Failed(result);
         }
         if let Some(after_fork) = hooks.after_fork.call {
+            release_signals(pf);
             after_fork(pf, pid, hooks.after_fork.data);
         }
         Forked::Manager
@@ -203,6 +257,7 @@ unsafe fn report_exit(pf: *mut pf_t, event: &pf_event) {
     unsafe {
         let hook = hooks(pf).on_child_reap;
         if let Some(on_child_reap) = hook.call {
+            release_signals(pf);
             on_child_reap(pf, event, hook.data);
         }
     }
@@ -288,11 +343,31 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
     let asked = (event.timeout >= 0.0)
         .then(|| Duration::try_from_secs_f64(event.timeout).unwrap_or(Duration::MAX));
     let timeout = asked.into_iter().chain(most).min();
+    // SAFETY: promised by our caller, who has a handle; what is shared is atomic.
+    let shared = unsafe { &(*pf).shared };
     // SAFETY: promised by our caller; the handle keeps the descriptor open until pf_free.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
             let fd = sleep::borrow(event.fd);
-            if inner.rests_from_looking {
+            if let (Some(held), false, false) = (
+                &inner.held,
+                inner.rests_from_looking,
+                inner.may_have_missed_children,
+            ) {
+                // pf_wake by a handler: from here on it sends a signal, before it we see what it left.
+                shared.takes_signals.store(true, Ordering::SeqCst);
+                let has_more = shared.is_woken.load(Ordering::SeqCst)
+                    || shared.arrivals.has_more(inner.arrivals_seen);
+                let taken = held.take(if has_more {
+                    Some(Duration::ZERO)
+                } else {
+                    timeout
+                });
+                shared.takes_signals.store(false, Ordering::SeqCst);
+                // Nobody has waited for the pipe; what is in it ends the next wait that does.
+                inner.pipe_may_be_full = false;
+                inner.note(taken);
+            } else if inner.rests_from_looking {
                 let _held = signals::hold_sigchld();
                 let trapped = inner.traps.signals();
                 sleep::sleep(

@@ -107,6 +107,11 @@ impl Parent {
         }
     }
 
+    /// Whether there is no other parent in this process. Only in the process that made this.
+    pub fn is_alone(&self) -> bool {
+        family_of(self.process).parents.len() == 1
+    }
+
     /// A fork is about to happen. Only in the process that made this.
     pub fn will_fork(&self) {
         if let Some(member) = family_of(self.process).parents.get_mut(&self.number) {

@@ -4,6 +4,7 @@ pub mod children;
 pub mod clock;
 pub mod debug;
 pub mod descriptor;
+pub mod held;
 pub mod huge_pages;
 pub mod kill;
 pub mod shm;

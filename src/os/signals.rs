@@ -251,6 +251,12 @@ impl Traps {
         self.children.is_some() && !is_hooks(libc::SIGCHLD)
     }
 
+    /// Whether SIGCHLD is watched, and its handler does nothing but note it: it is still ours, and
+    /// the program had none before.
+    pub fn alone_watch_children(&self) -> bool {
+        self.children.is_some() && is_ours_alone(libc::SIGCHLD)
+    }
+
     /// Takes every action of ours out. A signal that nobody else traps gets back the handler
     /// that the program had before.
     pub fn remove(&mut self) {
@@ -353,10 +359,10 @@ extern "C" fn call_previous(
     let Some(handler) = (unsafe { known.handler.load(Ordering::SeqCst).as_ref() }) else {
         return;
     };
-    let function = handler.sa_sigaction;
-    if function == libc::SIG_DFL || function == libc::SIG_IGN {
+    if !is_function(handler) {
         return;
     }
+    let function = handler.sa_sigaction;
     // SAFETY: it cannot fail.
     let this = unsafe { libc::pthread_self() } as usize;
     let caller = known
@@ -496,6 +502,18 @@ fn is_hooks(signal: Signal) -> bool {
     hook != libc::SIG_DFL && disposition(signal).is_ok_and(|now| now.sa_sigaction == hook)
 }
 
+/// Whether the handler of a signal is ours, and calls none of the program's.
+fn is_ours_alone(signal: Signal) -> bool {
+    let before = KNOWN[slot_of(signal)].handler.load(Ordering::SeqCst);
+    // SAFETY: what is stored there is never freed (`put_ours_before`).
+    let has_before = unsafe { before.as_ref() }.is_some_and(is_function);
+    !has_before && is_hooks(signal)
+}
+
+fn is_function(action: &libc::sigaction) -> bool {
+    action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
+}
+
 fn disposition(signal: Signal) -> std::io::Result<libc::sigaction> {
     // SAFETY: all-zero bytes are a valid sigaction, with SIG_DFL.
     let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -591,6 +609,60 @@ pub fn manager_is_signalled() -> bool {
         // SAFETY: the set is initialised, and the numbers are those of signals.
         unsafe { libc::sigismember(&raw const pending, signal) == 1 }
     })
+}
+
+/// A set of signals.
+pub struct Set(libc::sigset_t);
+
+impl Set {
+    /// These signals.
+    pub fn of(signals: impl Iterator<Item = Signal>) -> Set {
+        let mut set = empty_set();
+        for signal in signals {
+            // SAFETY: the set is initialised, and a number that is no signal's is an error code.
+            unsafe { libc::sigaddset(&raw mut set, signal) };
+        }
+        Set(set)
+    }
+
+    /// Blocks them, and returns the mask of before.
+    pub fn block(&self) -> SavedMask {
+        let mut old = empty_set();
+        // SAFETY: both sets are initialised. It fails for a wrong `how` only (pthread_sigmask(3)).
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, self.get(), &raw mut old) };
+        SavedMask(old)
+    }
+
+    /// For system calls.
+    pub fn get(&self) -> *const libc::sigset_t {
+        &raw const self.0
+    }
+}
+
+/// Whether a signal is pending that some manager of this process traps, or SIGCHLD if it is watched.
+pub fn trapped_is_pending() -> bool {
+    let mut pending = empty_set();
+    // SAFETY: the set is written to, and then initialised in any case.
+    unsafe { libc::sigpending(&raw mut pending) };
+    trapped_here().any(|signal| {
+        // SAFETY: the set is initialised, and the number is that of a signal.
+        unsafe { libc::sigismember(&raw const pending, signal) == 1 }
+    })
+}
+
+/// Lets a signal in that is blocked and pending: its handler has run when this returns.
+pub fn let_in(signal: Signal) {
+    if let Some(mask) = change_mask(libc::SIG_UNBLOCK, std::iter::once(signal)) {
+        restore(&mask);
+    }
+}
+
+/// Ends a `Held::take` of this process. Async-signal-safe.
+pub fn end_take() {
+    let errno = Errno::last();
+    // SAFETY: kill(2) takes two integers; SIGCHLD is held back, and ends nobody where it is not.
+    unsafe { libc::kill(this_process(), libc::SIGCHLD) };
+    errno.set();
 }
 
 /// Puts a mask back.

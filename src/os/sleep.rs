@@ -32,7 +32,7 @@ pub fn sleep(
 
 /// More seconds than a time_t of 32 bits has are an error, or the past.
 #[cfg(target_os = "linux")]
-const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+pub(super) const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 #[cfg(target_os = "linux")]
 fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
