@@ -17,6 +17,7 @@ fn main() {
         map_little();
         if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
             unwind_by_itself();
+            end_quietly();
         }
     }
 }
@@ -25,13 +26,25 @@ fn main() {
 /// and lld have different options for that, and GNU ld refuses lld's.
 fn map_little() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
-    if links_with("-Wl,--no-rosegment") {
+    if links_with(&["-Wl,--no-rosegment"]) {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--no-rosegment");
     }
 }
 
-/// Whether the linker that this compiler uses takes an option.
-fn links_with(option: &str) -> bool {
+/// Leaves the C compiler's start and end files out. What they run at the exit of a process is for destructors of
+/// C++, of which there are none here; each worker would take four page faults for it. The handle that they define
+/// is an address in the library, no more (`__cxa_thread_atexit_impl` of glibc).
+fn end_quietly() {
+    let options = ["-nostartfiles", "-Wl,--defsym=__dso_handle=pf_version"];
+    if links_with(&options) {
+        for option in options {
+            println!("cargo:rustc-cdylib-link-arg={option}");
+        }
+    }
+}
+
+/// Whether the linker that this compiler uses makes a library with these options.
+fn links_with(options: &[&str]) -> bool {
     let (Some(rustc), Some(out), Ok(target)) = (
         std::env::var_os("RUSTC"),
         std::env::var_os("OUT_DIR").map(PathBuf::from),
@@ -41,13 +54,14 @@ fn links_with(option: &str) -> bool {
     };
     let source = out.join("probe.rs");
     let mut probe = Command::new(rustc);
-    probe
-        .args(["--edition=2021", "--crate-type=cdylib", "--target", &target])
-        .arg(format!("-Clink-arg={option}"));
+    probe.args(["--edition=2024", "--crate-type=cdylib", "--target", &target]);
+    for option in options {
+        probe.arg(format!("-Clink-arg={option}"));
+    }
     if let Ok(linker) = std::env::var("RUSTC_LINKER") {
         probe.arg(format!("-Clinker={linker}"));
     }
-    std::fs::write(&source, "").is_ok()
+    std::fs::write(&source, PROBE).is_ok()
         && probe
             .arg("-o")
             .arg(out.join("probe.so"))
@@ -55,6 +69,14 @@ fn links_with(option: &str) -> bool {
             .output()
             .is_ok_and(|output| output.status.success())
 }
+
+const PROBE: &str = r#"
+    thread_local!(static DROPPED_AT_EXIT: Vec<u8> = const { Vec::new() });
+    #[unsafe(no_mangle)]
+    pub extern "C" fn pf_version() -> usize {
+        DROPPED_AT_EXIT.with(Vec::len)
+    }
+"#;
 
 /// Links gcc's unwinder into the library, where gcc has it as an archive: libgcc_s.so.1, which Rust
 /// asks for by name, would be one library more in each process. What unwinds in here, a panic, ends in

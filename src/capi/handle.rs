@@ -17,6 +17,8 @@ use crate::os::signals::{self, Arrivals, SavedMask, Traps, WakePipe, is_signal, 
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
+// In one page: manager and worker write to it after each fork, and each page is copied for that.
+#[repr(align(2048))]
 pub struct pf_t {
     pub(super) shared: Shared,
     pub(super) inner: UnsafeCell<Inner>,

@@ -5,12 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+mod compact;
 mod signals;
 mod spare;
 mod state;
 mod timers;
 mod workers;
 
+pub use compact::map_with_node;
 pub use signals::{Action, Signal};
 pub use spare::{NoStatuses, Spare, Statuses};
 pub use state::{Exit, Goal, Machine, Misuse, Policy, Reason, Step};

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use super::compact::ShortQueue;
 use super::signals::{Action, Signal, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
 use super::timers::{Pacing, Time};
@@ -152,9 +153,9 @@ pub struct Machine {
     outbox: VecDeque<(Pid, Signal)>,
     stopped_by: Option<Signal>,
     lost: VecDeque<Exit>,
-    reported: Vec<(Pid, u64)>,
+    reported: ShortQueue<(Pid, u64)>,
     namesake: Option<Pid>,
-    named: VecDeque<Pid>,
+    named: ShortQueue<Pid>,
     children_changed: bool,
     looked_at: Option<Time>,
     audit_at: Option<Time>,
@@ -183,9 +184,9 @@ impl Default for Machine {
             outbox: VecDeque::new(),
             stopped_by: None,
             lost: VecDeque::new(),
-            reported: Vec::new(),
+            reported: ShortQueue::default(),
             namesake: None,
-            named: VecDeque::new(),
+            named: ShortQueue::default(),
             children_changed: true,
             looked_at: None,
             audit_at: None,
@@ -465,7 +466,7 @@ impl Machine {
             reason,
         };
         if !stolen {
-            self.reported.push((pid, worker.serial));
+            self.reported.push_back((pid, worker.serial));
         }
         exit
     }
@@ -578,7 +579,7 @@ impl Machine {
                 // A new worker has the number already: what the host says of it until the next
                 // step is about the one that is gone.
                 Some(worker) if !worker.exited => self.namesake = Some(exit.pid),
-                Some(worker) => self.reported.push((worker.pid, worker.serial)),
+                Some(worker) => self.reported.push_back((worker.pid, worker.serial)),
                 None => {}
             }
             return Ok(Step::Reaped(exit));
@@ -693,7 +694,7 @@ impl Machine {
     /// The workers that have been reported leave the table: the host has moved on.
     fn settle(&mut self) {
         self.namesake = None;
-        for (pid, serial) in self.reported.drain(..) {
+        while let Some((pid, serial)) = self.reported.pop_front() {
             let same = |worker: &Worker| worker.serial == serial && worker.exited;
             if self.workers.get(pid).is_some_and(same) {
                 self.workers.remove(pid);

@@ -5,16 +5,16 @@
 //! the host's report it is still counted, but never signalled: its number may already
 //! belong to a stranger.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
+use super::compact::{FreeNumbers, map_with_node};
 use super::timers::Time;
 
 /// A process id, as the kernel numbers them.
 pub type Pid = i32;
 
 /// What the manager knows of one worker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Worker {
     /// Its process id.
     pub pid: Pid,
@@ -35,12 +35,23 @@ pub struct Worker {
 }
 
 /// The table, and the worker indexes that are free.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Workers {
     by_pid: BTreeMap<Pid, Worker>,
-    freed: BinaryHeap<Reverse<u32>>,
+    freed: FreeNumbers,
     next_index: u32,
     next_serial: u64,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Workers {
+            by_pid: map_with_node(),
+            freed: FreeNumbers::default(),
+            next_index: 0,
+            next_serial: 0,
+        }
+    }
 }
 
 impl Workers {
@@ -56,16 +67,14 @@ impl Workers {
 
     /// The index that the next worker gets.
     pub fn next_index(&self) -> u32 {
-        self.freed
-            .peek()
-            .map_or(self.next_index, |&Reverse(index)| index)
+        self.freed.lowest().unwrap_or(self.next_index)
     }
 
     /// Enters a worker under the lowest free index, and returns that. One with the same pid
     /// goes: the kernel gives a number out again only after its former owner was reaped.
     pub fn insert(&mut self, pid: Pid, generation: u64, now: Time) -> u32 {
-        let index = match self.freed.pop() {
-            Some(Reverse(index)) => index,
+        let index = match self.freed.take_lowest() {
+            Some(index) => index,
             None => {
                 self.next_index += 1;
                 self.next_index - 1
@@ -94,7 +103,7 @@ impl Workers {
     /// Takes a worker out and frees its index.
     pub fn remove(&mut self, pid: Pid) -> Option<Worker> {
         let worker = self.by_pid.remove(&pid)?;
-        self.freed.push(Reverse(worker.index));
+        self.freed.add(worker.index);
         Some(worker)
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::signals;
 use super::wait::{self, Child, Reaped};
-use crate::machine::Pid;
+use crate::machine::{Pid, map_with_node};
 
 /// A manager, as a parent among others.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Parent {
     number: u64,
     /// The process that it is of.
     process: Pid,
+    is_forking: bool,
 }
 
 /// Which children are looked for. One that somebody else has reaped for this parent comes before.
@@ -31,10 +32,12 @@ pub enum Which<'a> {
 
 /// The parents of one process. The lock is held while wait4(2) is called, which does not block
 /// here: between the kernel's reap and our note of it nobody may look for the child.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Family {
     parents: BTreeMap<u64, Member>,
     children: BTreeMap<Pid, u64>,
+    /// How many of them fork.
+    forking: usize,
     /// Reaped while somebody else forked: perhaps that one's, who does not know its pid yet.
     unclaimed: Vec<(u64, Child)>,
 }
@@ -42,17 +45,21 @@ struct Family {
 #[derive(Debug, Default)]
 struct Member {
     reaped_by_others: VecDeque<Child>,
-    is_forking: bool,
     wake_fd: Option<RawFd>,
 }
 
-impl Family {
-    fn somebody_else_forks(&self, number: u64) -> bool {
-        self.parents
-            .iter()
-            .any(|(&other, member)| other != number && member.is_forking)
+impl Default for Family {
+    fn default() -> Self {
+        Family {
+            parents: BTreeMap::new(),
+            children: map_with_node(),
+            forking: 0,
+            unclaimed: Vec::new(),
+        }
     }
+}
 
+impl Family {
     fn deliver(&mut self, to: u64, child: Child) {
         if let Some(member) = self.parents.get_mut(&to) {
             member.reaped_by_others.push_back(child);
@@ -63,9 +70,10 @@ impl Family {
     }
 
     /// The outcome of a fork is known: `pid`, or none. What nobody can claim any more is foreign.
-    fn forked(&mut self, number: u64, pid: Option<Pid>) {
-        if let Some(member) = self.parents.get_mut(&number) {
-            member.is_forking = false;
+    fn forked(&mut self, parent: &mut Parent, pid: Option<Pid>) {
+        let number = parent.number;
+        if std::mem::take(&mut parent.is_forking) && self.parents.contains_key(&number) {
+            self.forking -= 1;
         }
         if let Some(pid) = pid {
             let is_it = |(_, child): &(u64, Child)| child.pid == pid;
@@ -76,7 +84,7 @@ impl Family {
                 self.children.insert(pid, number);
             }
         }
-        if !self.parents.values().any(|member| member.is_forking) {
+        if self.forking == 0 {
             for (reaper, child) in std::mem::take(&mut self.unclaimed) {
                 self.deliver(reaper, child);
             }
@@ -97,6 +105,7 @@ impl Parent {
         Parent {
             number,
             process: this_process(),
+            is_forking: false,
         }
     }
 
@@ -113,15 +122,16 @@ impl Parent {
     }
 
     /// A fork is about to happen. Only in the process that made this.
-    pub fn will_fork(&self) {
-        if let Some(member) = family_of(self.process).parents.get_mut(&self.number) {
-            member.is_forking = true;
+    pub fn will_fork(&mut self) {
+        let mut family = family_of(self.process);
+        if !std::mem::replace(&mut self.is_forking, true) {
+            family.forking += 1;
         }
     }
 
     /// The fork has made a child or, with none, has failed.
-    pub fn forked(&self, pid: Option<Pid>) {
-        family().forked(self.number, pid);
+    pub fn forked(&mut self, pid: Option<Pid>) {
+        family().forked(self, pid);
     }
 
     /// A child that was forked some other way.
@@ -170,7 +180,7 @@ impl Parent {
                 Some(owner) if owner != self.number && family.parents.contains_key(&owner) => {
                     family.deliver(owner, child);
                 }
-                None if family.somebody_else_forks(self.number) => {
+                None if family.forking > usize::from(self.is_forking) => {
                     family.unclaimed.push((self.number, child));
                 }
                 _ => return Reaped::Child(child),
@@ -195,7 +205,7 @@ impl Drop for Parent {
     fn drop(&mut self) {
         // In a child of the process that made it there is nothing to leave.
         if let Some(mut family) = existing_family(this_process()) {
-            family.forked(self.number, None);
+            family.forked(self, None);
             family.parents.remove(&self.number);
             let number = self.number;
             family.children.retain(|_, &mut owner| owner != number);
