@@ -61,6 +61,8 @@ pub(super) struct Inner {
     pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
     pub(super) mask: Option<SavedMask>,
+    /// The program may have printed something since stdio was flushed.
+    pub(super) may_have_printed: bool,
     /// The signals that pf_start holds back while no code of the program runs.
     pub(super) held: Option<Held>,
     pub(super) owner: Pid,
@@ -199,6 +201,7 @@ impl Inner {
 
     /// Before code of the program runs: it has the mask that it had.
     pub(super) fn release_signals(&mut self) {
+        self.may_have_printed = true;
         if let Some(held) = self.held.take() {
             held.release();
         }
@@ -274,6 +277,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,
+                may_have_printed: true,
                 held: None,
                 owner: this_process(),
                 parent: Parent::new(),

@@ -25,8 +25,9 @@ use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 /// Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
 /// `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 ///
-/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
-/// where the process has other threads stdout and stderr, as long as no thread holds them.
+/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, if the program has
+/// had its turn since the last one, and where the process has other threads stdout and stderr, as long as
+/// no thread holds them.
 /// SIGCHLD is watched as by pf_watch_children. Between hooks trapped signals and SIGCHLD may be
 /// blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
 ///
@@ -115,6 +116,7 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) {
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
             inner.is_starting = starting;
+            inner.may_have_printed = true;
             Ok(PF_OK)
         });
     }
@@ -158,6 +160,7 @@ unsafe fn leave_mask_to_fork(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            inner.may_have_printed = true;
             if let Some(held) = inner.held.take() {
                 inner.mask = Some(held.into_mask());
             }
@@ -209,7 +212,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
                 return Forked::Manager;
             }
         }
-        stdio::flush();
+        flush_stdio(pf);
         let pid = libc::fork();
         if pid < 0 {
             let errno = Errno::last_raw();
@@ -238,6 +241,18 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
             after_fork(pf, pid, hooks.after_fork.data);
         }
         Forked::Manager
+    }
+}
+
+/// # Safety
+/// As pf_start.
+unsafe fn flush_stdio(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            stdio::flush(std::mem::take(&mut inner.may_have_printed));
+            Ok(PF_OK)
+        });
     }
 }
 

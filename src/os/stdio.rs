@@ -11,9 +11,13 @@ use std::{
 /// fflush(3) waits for the lock of each stream, and a thread that reads from one holds its lock
 /// until there is input. So in a process with other threads only stdout and stderr are written
 /// out, each if no thread holds it.
-pub fn flush() {
-    if is_known_to_have_one_thread() && nothing_to_write() {
-        // As most often; fflush(3) would write to its locks, whose page is copied for that after each fork.
+///
+/// Without `may_hold_something` no code of the program has run since the last call, other than handlers, which
+/// may not print (signal-safety(7)): then there is nothing to do but what one look at stdout and stderr shows.
+/// fflush(3) would write to its locks, whose page is copied for that after each fork.
+pub fn flush(may_hold_something: bool) {
+    if !may_hold_something && is_known_to_have_one_thread() && standard_streams_hold_nothing() {
+        // As most often.
     } else if is_single_threaded() {
         // SAFETY: null stands for all streams (fflush(3)).
         unsafe { libc::fflush(std::ptr::null_mut()) };
@@ -48,62 +52,37 @@ fn is_single_threaded() -> bool {
 #[cfg(target_os = "linux")]
 fn glibc_knows_one_thread() -> bool {
     static FLAG: AtomicPtr<c_char> = AtomicPtr::new(NOT_SOUGHT);
-    let flag = sought(&FLAG, c"__libc_single_threaded");
+    let mut flag = FLAG.load(Ordering::Relaxed);
+    if flag == NOT_SOUGHT {
+        // SAFETY: the name ends with NUL.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        flag = found.cast();
+        FLAG.store(flag, Ordering::Relaxed);
+    }
     // SAFETY: null, or the C library's variable of that name: a char that lives as long as the
     // process, and that another thread writes to only where there is one.
     !flag.is_null() && unsafe { flag.read_volatile() } != 0
 }
 
-/// Whether the buffers of all streams are known to hold nothing that fflush(3) would write out. Only in a
-/// process with one thread, as it takes no lock.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn nothing_to_write() -> bool {
-    /// What comes first in a FILE of the GNU C library (struct_FILE.h), which it keeps as it is
-    /// for programs that were compiled with it.
-    #[repr(C)]
-    struct Stream {
-        flags: libc::c_int,
-        buffers: [*mut c_char; 11],
-        markers: *mut libc::c_void,
-        next: *mut Stream,
-    }
-    unsafe extern "C" {
-        fn __fpending(stream: *mut Stream) -> usize;
-    }
-    static STREAMS: AtomicPtr<c_char> = AtomicPtr::new(NOT_SOUGHT);
-    let streams: *mut *mut Stream = sought(&STREAMS, c"_IO_list_all").cast();
-    if streams.is_null() {
-        return false;
-    }
-    // SAFETY: it is the C library's variable of that name, the head of the list of all streams that are
-    // open. No other thread opens or closes one, and handlers of signals may not; __fpending reads only.
-    unsafe {
-        let mut stream = *streams;
-        while !stream.is_null() {
-            if __fpending(stream) != 0 {
-                return false;
-            }
-            stream = (*stream).next;
-        }
-    }
-    true
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn nothing_to_write() -> bool {
-    false
-}
-
-/// The C library's variable of that name, looked for once; null if it has none.
+/// Only in a process with one thread, as it takes no lock.
 #[cfg(target_os = "linux")]
-fn sought(found: &AtomicPtr<c_char>, name: &std::ffi::CStr) -> *mut c_char {
-    let mut variable = found.load(Ordering::Relaxed);
-    if variable == NOT_SOUGHT {
-        // SAFETY: the name ends with NUL.
-        variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.cast();
-        found.store(variable, Ordering::Relaxed);
+fn standard_streams_hold_nothing() -> bool {
+    unsafe extern "C" {
+        static stdout: *mut libc::FILE;
+        static stderr: *mut libc::FILE;
+        /// stdio_ext(3)
+        fn __fpending(stream: *mut libc::FILE) -> libc::size_t;
     }
-    variable
+    // SAFETY: the C library sets both before main, and a program may store only other streams.
+    unsafe { [stdout, stderr] }.into_iter().all(|stream| {
+        // SAFETY: null, or an open stream that nobody else uses now.
+        stream.is_null() || unsafe { __fpending(stream) } == 0
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn standard_streams_hold_nothing() -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]
