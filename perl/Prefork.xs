@@ -92,7 +92,7 @@ begin(host_t *host)
         );
         check_result(aTHX_ host, result);
         make_defaults(aTHX_ host, object);
-        prepare_to_leave(aTHX_ host);
+        prepare_to_leave(aTHX_ host, object);
 
 void
 become_manager(host_t *host)

@@ -29,40 +29,46 @@ does_nothing(const CV *code)
         || (first->op_type == OP_PUSHMARK && first->op_next->op_type == OP_RETURN);
 }
 
-bool
+static bool
 has_destructor(pTHX_ HV *class)
 {
     GV *method;
     /* Perl calls nothing for a class that is gone. */
     if (!HvNAME(class))
         return FALSE;
+    /* To ask for the methods of others may be an error: there C3 may find no order. */
+    if (strNE(HvMROMETA(class)->mro_which->name, "dfs"))
+        return TRUE;
     method = gv_fetchmeth_pvn(class, "DESTROY", 7, -1, 0);
     if (method && GvCV(method))
         return !does_nothing(GvCV(method));
     return gv_fetchmeth_pvn(class, "AUTOLOAD", 8, -1, 0) != NULL;
 }
 
-/* Whether XS code, which may do anything, is called when an object goes. What else perl frees with it is not
+/* Whether code that may do anything is called when an object goes: of XS code, or perl's for in-place edit. What else perl frees with it is not
  * looked at: XS code that hangs on a plain variable, for once it is inside an object, is not called. */
 static bool
 has_free_hook(pTHX_ SV *value)
 {
     const MAGIC *mg;
     for (mg = SvMAGIC(value); mg; mg = mg->mg_moremagic)
-        if (mg->mg_type == PERL_MAGIC_ext && mg->mg_virtual && mg->mg_virtual->svt_free
-                && !is_magic_of_ours(mg))
+        if (mg->mg_virtual && mg->mg_virtual->svt_free && mg->mg_type != PERL_MAGIC_backref
+                && mg->mg_type != PERL_MAGIC_utf8 && !is_magic_of_ours(mg))
             return TRUE;
     return FALSE;
 }
 
-/* A layer that has something to do when its handle is closed, beyond the flush that was. */
+/* What has something left to do or to say when it is closed, beyond the flush that was: perl tries once more to
+ * write what it could not, and warns. */
 static bool
-has_own_layer(PerlIO *handle)
+is_unfinished(PerlIO *handle)
 {
     static const char *const plain[] = { "unix", "perlio", "stdio", "crlf", "scalar", "encoding" };
     const PerlIOl *layer = handle ? PerlIOBase(handle) : NULL;
     for (; layer; layer = layer->next) {
         size_t i = 0;
+        if (layer->flags & (PERLIO_F_ERROR | PERLIO_F_WRBUF))
+            return TRUE;
         while (layer->tab && i < C_ARRAY_LENGTH(plain) && strNE(layer->tab->name, plain[i]))
             i++;
         if (i == C_ARRAY_LENGTH(plain))
@@ -75,7 +81,7 @@ has_own_layer(PerlIO *handle)
 static bool
 closes_visibly(IO *io)
 {
-    return IoTYPE(io) == IoTYPE_PIPE || has_own_layer(IoIFP(io)) || has_own_layer(IoOFP(io));
+    return IoTYPE(io) == IoTYPE_PIPE || is_unfinished(IoIFP(io)) || is_unfinished(IoOFP(io));
 }
 
 /* Whether anybody could tell that perl's destruction of everything was left out. It walks through all values
@@ -115,8 +121,6 @@ leave(pTHX)
         fflush(NULL);
         _exit(STATUS_EXIT);
     }
-    /* Perl would also free the code of the main program, op by op, which no program can see. */
-    PL_main_root = NULL;
     return is_vetoed || !is_seen_to_go(aTHX);
 }
 
@@ -180,17 +184,28 @@ bind_longjmp(pTHX)
     CV *code = newXS(NULL, XS_croak, __FILE__);
     dSP;
     ENTER;
-    save_scalar(PL_errgv);
+    SAVEGENERICSV(GvSV(PL_errgv));
+    GvSV(PL_errgv) = newSVpvs("");
     SAVESPTR(PL_diehook);
     PL_diehook = NULL;
     PUSHMARK(SP);
-    call_sv((SV *)code, G_VOID | G_DISCARD | G_EVAL);
+    call_sv((SV *)code, G_VOID | G_DISCARD | G_EVAL | G_NODEBUG);
     LEAVE;
     SvREFCNT_dec((SV *)code);
 }
 
+/* What perl finds out about the methods of classes it keeps. The manager object goes in each worker. */
+static void
+warm_up(pTHX_ SV *object)
+{
+    HV *class = SvSTASH(SvRV(object));
+    (void)is_seen_to_go(aTHX);
+    if (!has_destructor(aTHX_ class))
+        SvREFCNT_dec(sv_bless(newRV_noinc((SV *)newHV()), class));
+}
+
 void
-prepare_to_leave(pTHX_ host_t *host)
+prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
     if (PL_threadhook != leave) {
         hook_before = PL_threadhook;
@@ -199,8 +214,7 @@ prepare_to_leave(pTHX_ host_t *host)
     }
     host->interpreter = THIS_INTERPRETER;
     leaving = host;
-    /* Perl keeps what it finds out about methods. */
-    (void)is_seen_to_go(aTHX);
+    warm_up(aTHX_ object);
 }
 
 void

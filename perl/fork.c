@@ -99,5 +99,9 @@ enter_worker(pTHX_ host_t *host, SV *object)
     host->defaults = 0;
     sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
     forked(aTHX_ host, 0);
+    while (host->handlers_kept) {
+        host->handlers_kept--;
+        SvREFCNT_dec(SvRV(object));
+    }
     leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
 }

@@ -31,6 +31,7 @@ typedef struct {
     HV *handlers;            /* %SIG */
     unsigned defaults;       /* how many elements of it are ready for a worker */
     SV *ready[16];
+    unsigned handlers_kept;  /* handlers that a worker has not freed, each of which had a count of the object */
     bool is_worker;          /* this process is one... */
     bool is_fast;            /* ... with fast_exit... */
     pid_t process;           /* ... and this, then, is its pid */
@@ -139,7 +140,7 @@ void leave_evals(pTHX);
 void leave_worker(pTHX_ host_t *host, bool fast);
 
 /* In the manager, before there are workers: what they would all do at their exit is done once. */
-void prepare_to_leave(pTHX_ host_t *host);
+void prepare_to_leave(pTHX_ host_t *host, SV *object);
 
 /* The handle is about to be freed. */
 void forget_leaving(const host_t *host);
@@ -182,13 +183,14 @@ void make_accessor(pTHX_ SV *package, SV *kind, SV *name);
 void trap(pTHX_ SV *self, SV *name);
 void trap_sigchld(pTHX);
 
-/* How often SIGCHLD was noticed, and the child that the last one named; whether $SIG{CHLD} is ours. */
+/* How often SIGCHLD was noticed, and the child that the last one named, if that is known; whether $SIG{CHLD} is
+ * ours. */
 extern volatile unsigned long exit_notices;
 extern volatile pid_t ended_child;
 bool sigchld_is_ours(pTHX);
 
-/* Puts a handler in C in the place of perl's, if that would call the one that is ours. */
-void take_sigchld_over(pTHX_ struct sigaction *action);
+/* What SIGCHLD calls in a sleep (SA_SIGINFO), where it is ours to notice. */
+void note_sigchld(int signal, siginfo_t *info, void *context);
 
 /* In a worker, DEFAULT for a signal, by its name as a key of %SIG. */
 void set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length);
@@ -200,9 +202,6 @@ void free_defaults(pTHX_ host_t *host);
 /* Calls it for each name in trap_signals, if that is a plain hash, and writes to nothing for that. */
 void for_each_trapped(pTHX_ host_t *host, SV *object,
     void (*call)(pTHX_ host_t *host, SV *object, const char *name, I32 length));
-
-/* Whether perl calls anything when an object of this class goes. */
-bool has_destructor(pTHX_ HV *class);
 
 /* Whether {worker_pids} is a tied hash. */
 bool is_tied(pTHX_ SV *object);

@@ -67,25 +67,13 @@ sigchld_is_ours(pTHX)
     return PL_psig_ptr && calls(PL_psig_ptr[SIGCHLD], XS_child_exited);
 }
 
-static void
-on_sigchld(int signal, siginfo_t *info, void *context)
+void
+note_sigchld(int signal, siginfo_t *info, void *context)
 {
     PERL_UNUSED_VAR(signal);
     PERL_UNUSED_VAR(context);
     ended_child = info->si_pid;
     exit_notices++;
-}
-
-/* Perl's own handler notes the signal for a call of the code in %SIG, which writes to more pages than the
- * rest of a turn, and it does not know which child it was. */
-void
-take_sigchld_over(pTHX_ struct sigaction *action)
-{
-    if (!(action->sa_flags & SA_SIGINFO) && action->sa_handler == (void (*)(int))PL_csighandlerp && sigchld_is_ours(aTHX)) {
-        action->sa_sigaction = on_sigchld;
-        action->sa_flags |= SA_SIGINFO;
-        sigaction(SIGCHLD, action, NULL);
-    }
 }
 
 static void
@@ -125,10 +113,18 @@ for_each_trapped(pTHX_ host_t *host, SV *object,
     }
 }
 
+/* A program may have put another hash in its place, or tied it. */
+static bool
+is_plain_sig(pTHX_ HV *handlers)
+{
+    return PL_psig_ptr && mg_find((SV *)handlers, PERL_MAGIC_sig)
+        && !mg_find((SV *)handlers, PERL_MAGIC_tied);
+}
+
 static MAGIC *
 element_magic(pTHX_ SV *element)
 {
-    return mg_find(element, PERL_MAGIC_sigelem);
+    return SvTYPE(element) >= SVt_PVMG ? mg_find(element, PERL_MAGIC_sigelem) : NULL;
 }
 
 static bool
@@ -156,7 +152,7 @@ make_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
     const int number = length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
     SV *element;
     PERL_UNUSED_VAR(object);
-    if (number <= 0 || host->defaults == C_ARRAY_LENGTH(host->ready)
+    if (number <= 0 || !is_plain_sig(aTHX_ host->handlers) || host->defaults == C_ARRAY_LENGTH(host->ready)
             || ready_default(aTHX_ host, name, length))
         return;
     element = newSVpvs("DEFAULT");
@@ -172,15 +168,6 @@ make_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
 }
 
 void
-make_defaults(pTHX_ host_t *host, SV *object)
-{
-    if (!host->handlers)
-        host->handlers = (HV *)SvREFCNT_inc(get_hv("SIG", GV_ADD));
-    for_each_trapped(aTHX_ host, object, make_default);
-    make_default(aTHX_ host, object, "CHLD", 4);
-}
-
-void
 free_defaults(pTHX_ host_t *host)
 {
     while (host->defaults) {
@@ -192,92 +179,53 @@ free_defaults(pTHX_ host_t *host)
     host->handlers = NULL;
 }
 
-static bool members_hold_no_object(pTHX_ HV *hash, const SV *but, unsigned depth);
-
-/* Whether a value can stay for good and nobody sees that: no object is in it, nor a closure, which may hold one. */
-static bool
-holds_no_object(pTHX_ SV *value, unsigned depth)
+void
+make_defaults(pTHX_ host_t *host, SV *object)
 {
-    SV *held;
-    if (SvTYPE(value) >= SVt_PVMG && SvMAGIC(value))
-        return FALSE;
-    if (!SvROK(value))
-        return TRUE;
-    held = SvRV(value);
-    if (SvOBJECT(held) || (SvTYPE(held) >= SVt_PVMG && SvMAGIC(held)))
-        return FALSE;
-    if (SvTYPE(held) == SVt_PVCV)
-        return !CvCLONED((CV *)held);
-    if (depth == 0)
-        return FALSE;
-    if (SvTYPE(held) == SVt_PVHV)
-        return members_hold_no_object(aTHX_ (HV *)held, NULL, depth - 1);
-    if (SvTYPE(held) == SVt_PVAV) {
-        SSize_t i;
-        for (i = 0; i <= AvFILLp((AV *)held); i++)
-            if (AvARRAY((AV *)held)[i] && !holds_no_object(aTHX_ AvARRAY((AV *)held)[i], depth - 1))
-                return FALSE;
-        return TRUE;
+    if (host->handlers != get_hv("SIG", GV_ADD)) {
+        free_defaults(aTHX_ host);
+        host->handlers = (HV *)SvREFCNT_inc(get_hv("SIG", GV_ADD));
     }
-    return SvTYPE(held) < SVt_PVGV && holds_no_object(aTHX_ held, depth - 1);
+    for_each_trapped(aTHX_ host, object, make_default);
+    make_default(aTHX_ host, object, "CHLD", 4);
 }
 
-/* All but one of its members. An iterator of perl's would be written to. */
-static bool
-members_hold_no_object(pTHX_ HV *hash, const SV *but, unsigned depth)
+/* The object of a handler of ours that only perl's hash and perl's table know of; NULL for any other. */
+static SV *
+object_of(pTHX_ SV *handler)
 {
-    STRLEN i;
-    for (i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++) {
-        const HE *entry;
-        for (entry = HvARRAY(hash)[i]; entry; entry = HeNEXT(entry))
-            if (HeVAL(entry) != but && !holds_no_object(aTHX_ HeVAL(entry), depth))
-                return FALSE;
-    }
-    return TRUE;
-}
-
-/* A handler of ours holds the manager object. Whether that may be so for good: to free the object costs
- * a worker some thirty pages. */
-static bool
-may_keep_object(pTHX_ SV *object)
-{
-    HV *members = (HV *)SvRV(object);
-    return !has_destructor(aTHX_ SvSTASH(members))
-        && members_hold_no_object(aTHX_ members, is_tied(aTHX_ object) ? member(aTHX_ object, "worker_pids") : NULL, 3);
-}
-
-/* What is put out of %SIG is not freed where nobody sees the difference. */
-static bool
-may_keep_handler(pTHX_ SV *handler, SV *object)
-{
+    const CV *code;
     const MAGIC *mg;
-    if (calls(handler, XS_child_exited))
-        return TRUE;
-    if (!calls(handler, XS_trapped))
-        return FALSE;
-    mg = mg_findext(SvRV(handler), PERL_MAGIC_ext, &trap_magic);
-    return mg->mg_obj == SvRV(object) && may_keep_object(aTHX_ object);
+    if (SvREFCNT(handler) != 2 || !calls(handler, XS_trapped))
+        return NULL;
+    code = (const CV *)SvRV(handler);
+    mg = SvMAGIC(code);
+    return SvREFCNT(code) == 1 && !SvOBJECT(code) && mg->mg_virtual == &trap_magic && !mg->mg_moremagic
+        ? mg->mg_obj : NULL;
 }
 
 void
 set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
 {
-    HV *handlers = host->handlers ? host->handlers : get_hv("SIG", GV_ADD);
-    SV *element = PL_psig_ptr ? ready_default(aTHX_ host, name, length) : NULL;
-    SV **slot = hv_fetch(handlers, name, length, 0);
-    if (element && slot) {
+    SV *element = ready_default(aTHX_ host, name, length);
+    SV **slot = element && is_plain_sig(aTHX_ host->handlers) ? hv_fetch(host->handlers, name, length, 0) : NULL;
+    if (!slot) {
+        slot = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
+        sv_setpvs(*slot, "DEFAULT");
+        SvSETMAGIC(*slot);
+    } else if (*slot != element) {
         const int signal = element_magic(aTHX_ element)->mg_private;
         SV *old = *slot;
         SV *handler = PL_psig_ptr[signal];
         (void)rsignal(signal, SIG_DFL);
         *slot = PL_psig_ptr[signal] = element;
-        if (handler != old || !may_keep_handler(aTHX_ old, object)) {
-            SvREFCNT_dec(handler);
-            SvREFCNT_dec(old);
+        if (handler == old && object_of(aTHX_ old) == SvRV(object)) {
+            /* That it stays nobody sees, if the object is let go of. */
+            host->handlers_kept++;
+        } else if (handler != old || !calls(old, XS_child_exited)) {
+            /* What goes with it may be the program's, whose code is not to run here. */
+            sv_2mortal(handler);
+            sv_2mortal(old);
         }
-    } else {
-        slot = hv_fetch(handlers, name, length, 1);
-        sv_setpvs(*slot, "DEFAULT");
-        SvSETMAGIC(*slot);
     }
 }

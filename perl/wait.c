@@ -81,12 +81,6 @@ note_exits(pTHX_ host_t *host, bool sigchld_has_handler, bool is_running)
     }
 }
 
-static void
-on_sigchld(int signal)
-{
-    PERL_UNUSED_VAR(signal);
-}
-
 /* What the program had for SIGCHLD. */
 typedef struct {
     struct sigaction action;
@@ -160,19 +154,21 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
 
     block_signals(&mask);
     sigaction(SIGCHLD, NULL, &sigchld.action);
-    take_sigchld_over(aTHX_ &sigchld.action);
     sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
     is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
     has_handler = !is_ignored && !sigchld.is_blocked
         && ((action->sa_flags & SA_SIGINFO) || action->sa_handler != SIG_DFL);
-    lends_handler = !has_handler && blocking;
+    lends_handler = blocking && (!has_handler || sigchld_is_ours(aTHX));
     if (lends_handler) {
         /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left it
-         * to the default, which discards it. */
+         * to the default, which discards it. Perl's own handler does not know which child it was, and notes
+         * the signal for a call of the code in %SIG. It comes back after the sleep: POSIX::sigaction is not to
+         * find another one. */
         struct sigaction noted;
         ENTER;
         Zero(&noted, 1, struct sigaction);
-        noted.sa_handler = on_sigchld;
+        noted.sa_sigaction = note_sigchld;
+        noted.sa_flags = SA_SIGINFO;
         sigemptyset(&noted.sa_mask);
         sigaction(SIGCHLD, &noted, NULL);
         SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);

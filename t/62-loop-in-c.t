@@ -135,4 +135,17 @@ $pm->on_child_reap(sub { print "$line, TERM ends it\n" if $_[2] == 15 });
 $pm->wait_all_children(10);
 PERL
 
+# SIGCHLD has another handler in the sleep only: what a program saves and puts back is perl's own.
+is said(<<'PERL'), "1 0\n" x 2, 'POSIX::sigaction finds a safe handler for SIGCHLD, without siginfo';
+use POSIX qw(SIGCHLD SA_SIGINFO);
+my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+for (1 .. 2) {
+    $pm->start(sub { select undef, undef, undef, 0.05 });
+    my $action = POSIX::SigAction->new;
+    POSIX::sigaction(SIGCHLD, undef, $action);
+    printf "%d %d\n", $action->safe, $action->flags & SA_SIGINFO;
+    POSIX::sigaction(SIGCHLD, $action);
+}
+PERL
+
 done_testing;

@@ -79,6 +79,16 @@ PERL
     is $held->out, "destroyed: RUN\nEND\n", "$name goes with the manager's handlers, before END";
 }
 
+# What the worker itself puts there goes with it, when the worker says so and not later.
+for my $case (
+    ['a handle',   'pipe my $r, my $w or die; $pm->{of_mine} = $w; undef $w; undef $pm; note(defined readline $r ? "?" : "end of file")', "end of file\n"],
+    ['an object',  "$witness \$pm->{of_mine} = bless [], 'W'; undef \$pm; note('after')", "RUN\nafter\n"],
+    ['a weak reference to it', 'require Scalar::Util; Scalar::Util::weaken(my $weak = $pm); undef $pm; note(defined $weak ? "?" : "gone")', "gone\n"],
+) {
+    my ($name, $code, $said) = @$case;
+    is worker("$code; exit 3"), "${said}status 768\n", "$name in the manager object goes with it";
+}
+
 # Handles: what is in them is written, and a pipe waits for its process.
 is worker(q{print 'not flushed'; $SIG{TERM} = 'IGNORE'; exit 3}) =~ /not flushed/, 1, 'handles are flushed';
 is worker(q{open our $pipe, '|-', 'cat; sleep 0.3; echo done' or die; print {$pipe} "piped\n"; exit 3}), "piped\ndone\nstatus 768\n",
@@ -90,6 +100,33 @@ SKIP: {
           sub FLUSH { 0 } sub POPPED { main::note('popped') } }
         open our $via, '>:via(Via)', '/dev/null' or die "via: $!"; exit 3};
     is worker($via) =~ /^popped$/m, 1, 'a layer of the program is taken off its handle';
+}
+
+SKIP: {
+    -c '/dev/full' or skip 'there is no /dev/full', 2;
+    my $fails = q{$SIG{__WARN__} = sub { syswrite STDOUT, $_[0] =~ /^(Warning: unable to close filehandle)/ ? "$1\n" : $_[0] };};
+    is worker("$fails open our \$full, '>', '/dev/full' or die; print {\$full} 'lost'; exit 3"),
+        "Warning: unable to close filehandle\nstatus 768\n", 'perl warns of what could not be written';
+}
+{
+    my $dir = File::Temp->newdir;
+    open my $file, '>', "$dir/file" or die "$dir/file: $!\n";
+    print {$file} "a\nb\n";
+    close $file or die "$dir/file: $!\n";
+    worker("local (\$^I, \@ARGV) = ('', '$dir/file'); while (<>) { print; last } exit 3");
+    is_deeply [map { s{.*/}{}r } glob "$dir/* $dir/.[!.]*"], ['file'], 'an edit in place that the exit ends leaves no file behind';
+}
+SKIP: {
+    eval { require mro; 1 } or skip 'this perl has no mro', 2;
+    my $p = run(<<'PERL', deadline => 30);
+use Parallel::Prefork;
+{ package A1; our @ISA = (); package A2; our @ISA = 'A1'; package XX; require mro; mro::set_mro('XX', 'c3'); }
+our $object = bless [], 'XX';
+eval { @XX::ISA = ('A1', 'A2') };
+my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+print eval { $pm->start(sub { exit 0 }); 1 } ? "started\n" : "start: $@";
+PERL
+    is $p->out, "started\n", 'an object whose class has no order of methods hinders nobody';
 }
 
 # XS code that is called when its object goes, and has no DESTROY.

@@ -14,15 +14,18 @@ use ProcessTest;
 # The original warns about children that it does not know, which is not the matter here.
 sub worker {
     my ($code, %options) = @_;
-    my $p    = run(<<"PERL", deadline => 30);
+    my $more    = $options{more} || '';
+    my $manager = $options{manager} || '';
+    my $p       = run(<<"PERL", deadline => 30);
 use strict;
 use warnings;
 use POSIX ();
 use Parallel::Prefork;
-my \$pm = Parallel::Prefork->new({ max_workers => 1, trap_signals => { TERM => 'TERM', USR1 => 'TERM' } });
+my \$pm = Parallel::Prefork->new({ max_workers => 1, trap_signals => { TERM => 'TERM', USR1 => 'TERM', $more } });
 my \$alias = \\\$SIG{TERM};
 sub say { my \@said = map { defined \$_ ? \$_ : 'undef' } \@_; syswrite STDOUT, "\@said\\n"; return }
 sub action { my \$action = POSIX::SigAction->new; POSIX::sigaction(\$_[0], undef, \$action); return ref \$action->handler || \$action->handler }
+$manager;
 if (\$pm->start) { \$pm->wait_all_children; exit 0 }
 $code;
 kill TERM => getppid;
@@ -54,6 +57,22 @@ is worker('for (1 .. 3) { delete $SIG{TERM}; delete $SIG{CHLD}; say($SIG{TERM}, 
 is worker('$SIG{CHLD} = sub { say("a child") }; my $pid = fork; exit 0 if !$pid; select undef, undef, undef, 0.01 while waitpid($pid, 1) == 0; '
         . 'say($SIG{CHLD} ? "still" : "gone"); $SIG{CHLD} = "DEFAULT"'),
     "a child\nstill\n", 'CHLD as well';
+
+# What there is in the place of perl's own %SIG, or beside the usual signals.
+is worker('say(@SIG{qw(TERM CHLD)}); $SIG{CHLD} = "IGNORE"; $SIG{CHLD} = "DEFAULT"; say($SIG{CHLD})', more => 'CHLD => undef'),
+    "DEFAULT DEFAULT\nDEFAULT\n", 'CHLD may be one of trap_signals';
+is worker('say(action(POSIX::SIGABRT()), map { $SIG{$_} } qw(IOT ABRT))', more => "IOT => undef, ABRT => undef"), "DEFAULT DEFAULT DEFAULT\n",
+    '... and two names of one signal';
+is worker('say(map { $SIG{$_} } 1 .. 2)', manager => '*SIG = {}'), "undef undef\n", 'another hash may be in its place';
+is worker('say(@SIG{qw(TERM CHLD)})', manager => 'require Tie::Hash; my %copy = %SIG; tie %SIG, "Tie::StdHash"; %SIG = %copy'),
+    "DEFAULT DEFAULT\n", '... or it may be tied';
+
+# What a handler of the program's has captured goes in a worker that knows that it is one, and can be signalled.
+is worker('say("worker")', manager => '{ my $guard = bless []; $SIG{USR1} = sub { $guard } }
+    sub DESTROY { return if $pm->{manager_pid} == $$; my $mask = POSIX::SigSet->new; POSIX::sigprocmask(0, POSIX::SigSet->new, $mask);
+        say("gone", $pm->{in_child}, $mask->ismember(POSIX::SIGTERM())) }'), "gone 1 0\nworker\n", 'what goes with a handler goes late enough';
+is worker('say("worker")', manager => '{ my $guard = bless []; $SIG{USR1} = sub { $guard } }
+    sub DESTROY { %{ $pm->{trap_signals} } = () if $$ != $pm->{manager_pid} }'), "worker\n", '... and may change trap_signals';
 
 # A worker of a worker is one too.
 is worker('my $inner = Parallel::Prefork->new({ max_workers => 1, trap_signals => { TERM => "TERM", HUP => "TERM" } }); '
