@@ -1,4 +1,5 @@
-# The same with pf_start.
+# The same with pf_start. What it costs to have the library in the process at all, a bare loop that is linked
+# with it shows.
 
 use strict;
 use warnings;
@@ -8,9 +9,9 @@ use warnings;
     measure => sub {
         my $run   = shift;
         my $forks = $run->size(5000, 200);
-        my %program = ('bare C' => 'churn-bare', 'ours' => 'churn-manager');
+        my %program = ('bare C' => 'churn-bare', 'bare C, linked' => 'churn-bare-linked', 'ours' => 'churn-manager');
         for my $pool (1, 10, 100) {
-            my $seconds = $run->in_turn($run->size(11, 1), ['bare C', 'ours'], sub {
+            my $seconds = $run->in_turn($run->size(11, 1), [sort keys %program], sub {
                 my $who = shift;
                 return $run->seconds($run->compiled($program{$who}, $forks, $pool), $forks) / $forks;
             });
@@ -18,7 +19,7 @@ use warnings;
                 name    => "pool of $pool",
                 base    => 'bare C',
                 seconds => $seconds,
-                who     => ['ours'],
+                who     => ['ours', 'bare C, linked'],
                 goal    => 0.97,
                 note    => $run->per_second($seconds->{'bare C'}, 'bare C'),
             );
