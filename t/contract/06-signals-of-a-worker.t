@@ -68,11 +68,11 @@ is worker('say(@SIG{qw(TERM CHLD)})', manager => 'require Tie::Hash; my %copy = 
     "DEFAULT DEFAULT\n", '... or it may be tied';
 
 # What a handler of the program's has captured goes in a worker that knows that it is one, and can be signalled.
-is worker('say("worker")', manager => '{ my $guard = bless []; $SIG{USR1} = sub { $guard } }
-    sub DESTROY { return if $pm->{manager_pid} == $$; my $mask = POSIX::SigSet->new; POSIX::sigprocmask(0, POSIX::SigSet->new, $mask);
+is worker('say("worker")', manager => 'our $manager = $$; { my $guard = bless []; $SIG{USR1} = sub { $guard } }
+    sub DESTROY { return if $$ == $manager; my $mask = POSIX::SigSet->new; POSIX::sigprocmask(0, POSIX::SigSet->new, $mask);
         say("gone", $pm->{in_child}, $mask->ismember(POSIX::SIGTERM())) }'), "gone 1 0\nworker\n", 'what goes with a handler goes late enough';
-is worker('say("worker")', manager => '{ my $guard = bless []; $SIG{USR1} = sub { $guard } }
-    sub DESTROY { %{ $pm->{trap_signals} } = () if $$ != $pm->{manager_pid} }'), "worker\n", '... and may change trap_signals';
+is worker('say("worker")', manager => 'our $manager = $$; { my $guard = bless []; $SIG{USR1} = sub { $guard } }
+    sub DESTROY { %{ $pm->{trap_signals} } = () if $$ != $manager }'), "worker\n", '... and may change trap_signals';
 
 # A worker of a worker is one too.
 is worker('my $inner = Parallel::Prefork->new({ max_workers => 1, trap_signals => { TERM => "TERM", HUP => "TERM" } }); '
