@@ -190,18 +190,18 @@ make_defaults(pTHX_ host_t *host, SV *object)
     make_default(aTHX_ host, object, "CHLD", 4);
 }
 
-/* The object of a handler of ours that only perl's hash and perl's table know of; NULL for any other. */
-static SV *
-object_of(pTHX_ SV *handler)
+/* What ties a handler of ours to this object, if only perl's hash and perl's table know of the handler. */
+static MAGIC *
+only_tie(pTHX_ SV *handler, SV *object)
 {
     const CV *code;
-    const MAGIC *mg;
+    MAGIC *mg;
     if (SvREFCNT(handler) != 2 || !calls(handler, XS_trapped))
         return NULL;
     code = (const CV *)SvRV(handler);
     mg = SvMAGIC(code);
     return SvREFCNT(code) == 1 && !SvOBJECT(code) && mg->mg_virtual == &trap_magic && !mg->mg_moremagic
-        ? mg->mg_obj : NULL;
+        && mg->mg_obj == SvRV(object) ? mg : NULL;
 }
 
 void
@@ -217,10 +217,12 @@ set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
         const int signal = element_magic(aTHX_ element)->mg_private;
         SV *old = *slot;
         SV *handler = PL_psig_ptr[signal];
+        MAGIC *tie = handler == old ? only_tie(aTHX_ old, object) : NULL;
         (void)rsignal(signal, SIG_DFL);
         *slot = PL_psig_ptr[signal] = element;
-        if (handler == old && object_of(aTHX_ old) == SvRV(object)) {
+        if (tie) {
             /* That it stays nobody sees, if the object is let go of. */
+            tie->mg_flags &= ~MGf_REFCOUNTED;
             host->handlers_kept++;
         } else if (handler != old || !calls(old, XS_child_exited)) {
             /* What goes with it may be the program's, whose code is not to run here. */
