@@ -855,11 +855,10 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
 // `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 //
-// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, if the program has
-// had its turn since the last one, and where the process has other threads stdout and stderr, as long as
-// no thread holds them.
-// SIGCHLD is watched as by pf_watch_children. Between hooks trapped signals and SIGCHLD may be
-// blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
+// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
+// where the process has other threads stdout and stderr, as long as no thread holds them.
+// SIGCHLD is watched as by pf_watch_children. Between hooks it may be blocked and taken by
+// sigtimedwait(2); hooks and workers have the mask of before.
 //
 // Called by: manager.
 //
@@ -870,9 +869,7 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `worker` may be called with
 // `data` in the workers.
-pf_result pf_start(pf_t *pf,
-                   pf_worker_fn worker,
-                   void *data);
+pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
 
 // The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that
 // WAIT asks for (poll(2)), of `timeout` seconds in all at most (negative: for ever). When

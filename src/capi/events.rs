@@ -192,8 +192,6 @@ impl Inner {
                 },
                 Step::Audit => self.audit(now),
                 Step::UseHugePages => {
-                    // Signals that end it are to be seen.
-                    self.release_signals();
                     huge_pages::collapse(|| {
                         self.arrivals.has_more(self.arrivals_seen)
                             || signals::manager_is_signalled()
@@ -206,9 +204,7 @@ impl Inner {
                     if let Some(board) = board.0 {
                         board.0.watch_slot(index, false);
                     }
-                    if self.held.is_none() {
-                        self.mask = signals::block(signals::trapped_here());
-                    }
+                    self.mask = signals::block(signals::trapped_here());
                     return Ok(pf_event {
                         index,
                         generation,

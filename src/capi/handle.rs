@@ -13,7 +13,7 @@ use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
 use crate::os::children::Parent;
 use crate::os::held::{self, Held, Taken};
-use crate::os::signals::{self, Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
+use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -29,8 +29,6 @@ pub(super) struct Shared {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) wake_fd: AtomicI32,
     pub(super) is_woken: AtomicBool,
-    /// The manager sleeps, or is about to, where only signals end that.
-    pub(super) takes_signals: AtomicBool,
     pub(super) is_worker: AtomicBool,
 }
 
@@ -41,9 +39,7 @@ impl Shared {
         if wake_fd >= 0 {
             wake(wake_fd);
         }
-        if self.takes_signals.load(Ordering::SeqCst) {
-            signals::end_take();
-        }
+        self.arrivals.end_sleep();
     }
 }
 
@@ -61,10 +57,10 @@ pub(super) struct Inner {
     pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
     pub(super) mask: Option<SavedMask>,
-    /// The program may have printed something since stdio was flushed.
-    pub(super) may_have_printed: bool,
-    /// The signals that pf_start holds back while no code of the program runs.
+    /// SIGCHLD, which pf_start holds back while no code of the program runs.
     pub(super) held: Option<Held>,
+    /// The system has refused to wait for it.
+    pub(super) cannot_take: bool,
     pub(super) owner: Pid,
     pub(super) parent: Parent,
     pub(super) reaps_foreign: bool,
@@ -176,32 +172,31 @@ impl Inner {
             return Ok(());
         };
         let trapped = if signal == libc::SIGCHLD {
-            self.traps.watch_children(pipe)
+            self.traps.watch_children(&shared.arrivals, pipe)
         } else {
             self.traps.trap(signal, &shared.arrivals, pipe)
         };
         trapped.map_err(|error| Failure::system("sigaction", error))
     }
 
-    /// Holds back the signals that are handled here, if nobody but this manager wants to know of their
-    /// arrival: then the handler of SIGCHLD need not run at all, and no mask has to be changed for each fork.
-    /// A wait takes them where they are pending.
-    pub(super) fn hold_signals(&mut self) {
-        let is_waking_by_signals_only = self.scoreboard.is_null() && self.workers_end.is_none();
-        if self.held.is_none()
-            && !self.poisoned
-            && is_waking_by_signals_only
+    /// Holds SIGCHLD back if nobody but this manager wants to know of it, and lets it in again when that
+    /// has changed: while it is held its handler need not run, and a wait takes it where it is pending.
+    pub(super) fn hold_sigchld(&mut self) {
+        let may_hold = !self.poisoned
+            && !self.cannot_take
+            && self.scoreboard.is_null()
+            && self.workers_end.is_none()
             && stdio::is_known_to_have_one_thread()
-            && self.parent.is_alone()
-            && self.traps.alone_watch_children()
-        {
+            && self.parent.is_alone();
+        if !may_hold {
+            self.release_sigchld();
+        } else if self.held.is_none() && self.traps.alone_watch_children() {
             self.held = held::hold();
         }
     }
 
     /// Before code of the program runs: it has the mask that it had.
-    pub(super) fn release_signals(&mut self) {
-        self.may_have_printed = true;
+    pub(super) fn release_sigchld(&mut self) {
         if let Some(held) = self.held.take() {
             held.release();
         }
@@ -211,7 +206,11 @@ impl Inner {
         match taken {
             Taken::Child(Some(pid)) => self.machine.child_ended(pid, clock::now()),
             Taken::Child(None) => self.machine.children_changed(clock::now()),
-            Taken::Handled | Taken::Nothing => {}
+            Taken::Nothing => {}
+            Taken::Refused => {
+                self.cannot_take = true;
+                self.release_sigchld();
+            }
         }
     }
 
@@ -226,7 +225,7 @@ impl Inner {
         if self.pipe.is_none() {
             let pipe = WakePipe::new().map_err(|errno| Failure::errno("pipe2", errno))?;
             shared.wake_fd.store(pipe.write_fd(), Ordering::SeqCst);
-            self.parent.set_wake_fd(pipe.write_fd());
+            self.parent.set_wake(pipe.write_fd(), &shared.arrivals);
             self.pipe = Some(pipe);
         }
         self.pipe
@@ -263,7 +262,6 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 arrivals: Arc::clone(&arrivals),
                 wake_fd: AtomicI32::new(-1),
                 is_woken: AtomicBool::new(false),
-                takes_signals: AtomicBool::new(false),
                 is_worker: AtomicBool::new(false),
             },
             inner: UnsafeCell::new(Inner {
@@ -277,8 +275,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,
-                may_have_printed: true,
                 held: None,
+                cannot_take: false,
                 owner: this_process(),
                 parent: Parent::new(),
                 reaps_foreign: true,

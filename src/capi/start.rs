@@ -25,11 +25,10 @@ use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 /// Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
 /// `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 ///
-/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, if the program has
-/// had its turn since the last one, and where the process has other threads stdout and stderr, as long as
-/// no thread holds them.
-/// SIGCHLD is watched as by pf_watch_children. Between hooks trapped signals and SIGCHLD may be
-/// blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
+/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
+/// where the process has other threads stdout and stderr, as long as no thread holds them.
+/// SIGCHLD is watched as by pf_watch_children. Between hooks it may be blocked and taken by
+/// sigtimedwait(2); hooks and workers have the mask of before.
 ///
 /// Called by: manager.
 ///
@@ -60,7 +59,7 @@ pub unsafe extern "C" fn pf_start(
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
             go_on(pf);
-            look_at_held_signals(pf);
+            look_at_held_sigchld(pf);
             result = pf_wait(pf, -1.0, &raw mut event);
             if result != PF_OK {
                 break;
@@ -82,7 +81,7 @@ pub unsafe extern "C" fn pf_start(
                 _ => {}
             }
         }
-        release_signals(pf);
+        release_sigchld(pf);
         set_starting(pf, false);
         result
     }
@@ -116,21 +115,20 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) {
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
             inner.is_starting = starting;
-            inner.may_have_printed = true;
             Ok(PF_OK)
         });
     }
 }
 
-/// Signals that are held back are taken where the loop sleeps, and here for a loop that does not.
+/// SIGCHLD, if it is held back, is taken where the loop sleeps, and here for a loop that does not.
 ///
 /// # Safety
 /// As pf_start.
-unsafe fn look_at_held_signals(pf: *mut pf_t) {
+unsafe fn look_at_held_sigchld(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            inner.hold_signals();
+            inner.hold_sigchld();
             if let Some(taken) = inner.held.as_ref().map(Held::take_pending) {
                 inner.note(taken);
             }
@@ -141,18 +139,18 @@ unsafe fn look_at_held_signals(pf: *mut pf_t) {
 
 /// # Safety
 /// As pf_start.
-unsafe fn release_signals(pf: *mut pf_t) {
+unsafe fn release_sigchld(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            inner.release_signals();
+            inner.release_sigchld();
             Ok(PF_OK)
         });
     }
 }
 
 /// Before the hook that is called with trapped signals blocked: from now on the fork that was asked for
-/// has the mask, and gives it back, as in a host that forks by itself.
+/// has the mask of before, and gives it back, as in a host that forks by itself.
 ///
 /// # Safety
 /// As pf_start, after a FORK event.
@@ -160,7 +158,6 @@ unsafe fn leave_mask_to_fork(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            inner.may_have_printed = true;
             if let Some(held) = inner.held.take() {
                 inner.mask = Some(held.into_mask());
             }
@@ -212,14 +209,14 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
                 return Forked::Manager;
             }
         }
-        flush_stdio(pf);
+        stdio::flush();
         let pid = libc::fork();
         if pid < 0 {
             let errno = Errno::last_raw();
             let mut report = 0;
             pf_fork_failed(pf, &raw mut report);
             if let (Some(on_fork_failure), 1..) = (hooks.on_fork_failure.call, report) {
-                release_signals(pf);
+                release_sigchld(pf);
                 on_fork_failure(pf, errno, report, hooks.on_fork_failure.data);
             }
             return Forked::Manager;
@@ -237,22 +234,10 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
             return Forked::Failed(result);
         }
         if let Some(after_fork) = hooks.after_fork.call {
-            release_signals(pf);
+            release_sigchld(pf);
             after_fork(pf, pid, hooks.after_fork.data);
         }
         Forked::Manager
-    }
-}
-
-/// # Safety
-/// As pf_start.
-unsafe fn flush_stdio(pf: *mut pf_t) {
-    // SAFETY: promised by our caller.
-    unsafe {
-        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            stdio::flush(std::mem::take(&mut inner.may_have_printed));
-            Ok(PF_OK)
-        });
     }
 }
 
@@ -272,7 +257,7 @@ unsafe fn report_exit(pf: *mut pf_t, event: &pf_event) {
     unsafe {
         let hook = hooks(pf).on_child_reap;
         if let Some(on_child_reap) = hook.call {
-            release_signals(pf);
+            release_sigchld(pf);
             on_child_reap(pf, event, hook.data);
         }
     }
@@ -369,16 +354,18 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
                 inner.rests_from_looking,
                 inner.may_have_missed_children,
             ) {
-                // pf_wake by a handler: from here on it sends a signal, before it we see what it left.
-                shared.takes_signals.store(true, Ordering::SeqCst);
+                // A handler, of ours or one that calls pf_wake: from here on it sends a signal, before it we see
+                // what it has left.
+                shared.arrivals.set_sleeper(Some(held.thread()));
                 let has_more = shared.is_woken.load(Ordering::SeqCst)
-                    || shared.arrivals.has_more(inner.arrivals_seen);
+                    || shared.arrivals.has_more(inner.arrivals_seen)
+                    || inner.traps.child_is_noted();
                 let taken = held.take(if has_more {
                     Some(Duration::ZERO)
                 } else {
                     timeout
                 });
-                shared.takes_signals.store(false, Ordering::SeqCst);
+                shared.arrivals.set_sleeper(None);
                 // Nobody has waited for the pipe; what is in it ends the next wait that does.
                 inner.pipe_may_be_full = false;
                 inner.note(taken);

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::signals;
+use super::signals::{self, Arrivals};
 use super::wait::{self, Child, Reaped};
 use crate::machine::{Pid, map_with_node};
 
@@ -45,7 +45,7 @@ struct Family {
 #[derive(Debug, Default)]
 struct Member {
     reaped_by_others: VecDeque<Child>,
-    wake_fd: Option<RawFd>,
+    wake: Option<(RawFd, Arc<Arrivals>)>,
 }
 
 impl Default for Family {
@@ -63,8 +63,9 @@ impl Family {
     fn deliver(&mut self, to: u64, child: Child) {
         if let Some(member) = self.parents.get_mut(&to) {
             member.reaped_by_others.push_back(child);
-            if let Some(fd) = member.wake_fd {
-                signals::wake(fd);
+            if let Some((fd, arrivals)) = &member.wake {
+                signals::wake(*fd);
+                arrivals.end_sleep();
             }
         }
     }
@@ -109,10 +110,10 @@ impl Parent {
         }
     }
 
-    /// What is to be written to when somebody else has reaped a child of this one.
-    pub fn set_wake_fd(&self, fd: RawFd) {
+    /// What is to be written to, and woken, when somebody else has reaped a child of this one.
+    pub fn set_wake(&self, fd: RawFd, arrivals: &Arc<Arrivals>) {
         if let Some(member) = family().parents.get_mut(&self.number) {
-            member.wake_fd = Some(fd);
+            member.wake = Some((fd, Arc::clone(arrivals)));
         }
     }
 

@@ -1,38 +1,57 @@
-//! Signals that a loop of ours holds back and takes one by one, where no handler has to run for them.
+//! SIGCHLD, where a loop of ours holds it back and takes it without a handler.
 
 use std::time::Duration;
 
-use super::signals::{SavedMask, Set, restore, trapped_here, trapped_is_pending};
+use nix::errno::Errno;
+
+use super::signals::{SavedMask, Set, is_pending, restore, trapped_here};
 use crate::machine::Pid;
 
-/// All that managers of this process trap, blocked until `release`; and the mask of before.
+/// SIGCHLD, blocked in this thread until `release`; and the mask of before.
 pub struct Held {
-    signals: Set,
+    sigchld: Set,
     before: SavedMask,
+    thread: i32,
 }
 
 /// What was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// Nothing: the time is over, or a handler of the program has run.
+    /// Nothing: the time is over, or a handler has run.
     Nothing,
     /// A SIGCHLD, which names a child that has ended; none if it says something else.
     Child(Option<Pid>),
-    /// Another one, whose handler has run.
-    Handled,
+    /// The system does not let us wait like that.
+    Refused,
 }
 
-/// Holds back what is trapped here. None where that cannot be.
+/// Holds it back. None where that cannot be, or where this thread blocks another signal that is trapped: the
+/// wait has to let that in.
+#[cfg(target_os = "linux")]
 pub fn hold() -> Option<Held> {
-    cfg!(target_os = "linux").then(|| {
-        let signals = Set::of(trapped_here());
-        let before = signals.block();
-        Held { signals, before }
+    let sigchld = Set::of(std::iter::once(libc::SIGCHLD));
+    let before = sigchld.block();
+    if trapped_here().any(|signal| signal != libc::SIGCHLD && before.blocks(signal)) {
+        restore(&before);
+        return None;
+    }
+    // SAFETY: gettid(2) cannot fail and touches nothing.
+    let thread = unsafe { libc::gettid() };
+    Some(Held {
+        sigchld,
+        before,
+        thread,
     })
 }
 
+/// There is no sigtimedwait(2) everywhere.
+#[cfg(not(target_os = "linux"))]
+pub fn hold() -> Option<Held> {
+    None
+}
+
 impl Held {
-    /// Lets them in again.
+    /// Lets it in again.
     pub fn release(self) {
         restore(&self.before);
     }
@@ -42,10 +61,15 @@ impl Held {
         self.before
     }
 
-    /// Takes one of those that are pending. It is asked first whether there are any: the call that takes
-    /// would write to errno(3) if there are none, whose page would be copied for that after each fork.
+    /// The thread that holds it, by the number that the system has for it.
+    pub fn thread(&self) -> i32 {
+        self.thread
+    }
+
+    /// Takes one that is pending. It is asked first whether there is one: the call that takes
+    /// would write to errno(3) if there is none, whose page would be copied for that after each fork.
     pub fn take_pending(&self) -> Taken {
-        if trapped_is_pending() {
+        if is_pending(libc::SIGCHLD) {
             self.take(Some(Duration::ZERO))
         } else {
             Taken::Nothing
@@ -53,11 +77,9 @@ impl Held {
     }
 
     /// Takes one that is pending or, until the time is over (none: no limit), the next that arrives. A
-    /// SIGCHLD is taken without its handler. The handlers of others run as they would have: such a
-    /// signal is put back as it was and let in.
+    /// handler of another signal ends the wait.
     #[cfg(target_os = "linux")]
     pub fn take(&self, timeout: Option<Duration>) -> Taken {
-        use super::signals::let_in;
         use super::sleep::LONGEST;
 
         let timeout = timeout.map(|timeout| {
@@ -73,31 +95,21 @@ impl Held {
         // SAFETY: all-zero bytes are a valid siginfo_t, which is plain data.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
         // SAFETY: the set is initialised, the others are null or point to live variables.
-        let signal = unsafe { libc::sigtimedwait(self.signals.get(), &raw mut info, timeout) };
+        let signal = unsafe { libc::sigtimedwait(self.sigchld.get(), &raw mut info, timeout) };
         if signal == libc::SIGCHLD {
             return Taken::Child(ended_child(&info));
         }
-        if signal <= 0 {
-            return Taken::Nothing;
+        if matches!(Errno::last(), Errno::EAGAIN | Errno::EINTR) {
+            Taken::Nothing
+        } else {
+            Taken::Refused
         }
-        // SAFETY: it sends what this process has received to itself, which may be of any si_code; the
-        // pointer is to a live siginfo_t. Where real-time signals have used up the room for that
-        // (EAGAIN), kill(2) still sends one.
-        unsafe {
-            let this = libc::getpid();
-            let sent = libc::syscall(libc::SYS_rt_sigqueueinfo, this, signal, &raw const info);
-            if sent != 0 {
-                libc::kill(this, signal);
-            }
-        }
-        let_in(signal);
-        Taken::Handled
     }
 
     /// Never called, as nothing is held here.
     #[cfg(not(target_os = "linux"))]
     pub fn take(&self, _timeout: Option<Duration>) -> Taken {
-        Taken::Nothing
+        Taken::Refused
     }
 }
 

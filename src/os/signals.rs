@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nix::errno::Errno;
@@ -24,6 +24,8 @@ const SIGNALS: usize = 129;
 pub struct Arrivals {
     count: AtomicU64,
     arrived: [AtomicU64; SIGNALS],
+    /// The thread that sleeps, or is about to, where nothing but a signal ends that; 0 for none.
+    sleeper: AtomicI32,
 }
 
 impl Default for Arrivals {
@@ -31,6 +33,7 @@ impl Default for Arrivals {
         Arrivals {
             count: AtomicU64::new(0),
             arrived: [const { AtomicU64::new(0) }; SIGNALS],
+            sleeper: AtomicI32::new(0),
         }
     }
 }
@@ -50,6 +53,21 @@ impl Arrivals {
         // A failure means that an equal one is still waiting; the two are one.
         let _ = slot.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
         true
+    }
+
+    /// Says which thread is about to sleep where only signals end that (none: it is awake). What is looked at
+    /// after this, and is there by then, is seen; what comes later ends the sleep.
+    pub fn set_sleeper(&self, thread: Option<i32>) {
+        self.sleeper.store(thread.unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// Ends such a sleep, by a SIGCHLD for that thread, which holds it back; another thread may let it in.
+    /// Async-signal-safe.
+    pub fn end_sleep(&self) {
+        let thread = self.sleeper.load(Ordering::SeqCst);
+        if thread != 0 {
+            signal_thread(thread, libc::SIGCHLD);
+        }
     }
 
     /// Whether any has arrived since `seen`.
@@ -176,21 +194,25 @@ impl Traps {
         if self.installed.contains_key(&signal) {
             return Ok(());
         }
-        let arrivals = Arc::clone(arrivals);
-        let id = self.register(signal, pipe, move || {
-            arrivals.record(signal);
+        let recorded = Arc::clone(arrivals);
+        let id = self.register(signal, arrivals, pipe, move || {
+            recorded.record(signal);
         })?;
         self.installed.insert(signal, id);
         Ok(())
     }
 
     /// Lets the exit of a child end a wait.
-    pub fn watch_children(&mut self, pipe: &WakePipe) -> std::io::Result<()> {
+    pub fn watch_children(
+        &mut self,
+        arrivals: &Arc<Arrivals>,
+        pipe: &WakePipe,
+    ) -> std::io::Result<()> {
         if self.children.is_some() {
             return Ok(());
         }
         let arrived = Arc::clone(&self.child_arrived);
-        let id = self.register(libc::SIGCHLD, pipe, move || {
+        let id = self.register(libc::SIGCHLD, arrivals, pipe, move || {
             arrived.store(true, Ordering::SeqCst);
         })?;
         self.children = Some(id);
@@ -200,14 +222,17 @@ impl Traps {
     fn register(
         &self,
         signal: Signal,
+        arrivals: &Arc<Arrivals>,
         pipe: &WakePipe,
         record: impl Fn() + Clone + Send + Sync + 'static,
     ) -> std::io::Result<SigId> {
         let (owner, write_fd) = (self.owner, pipe.write_fd());
+        let arrivals = Arc::clone(arrivals);
         let action = move || {
             if this_process() == owner {
                 record();
                 wake(write_fd);
+                arrivals.end_sleep();
             }
         };
         let mut dispositions = dispositions();
@@ -226,6 +251,11 @@ impl Traps {
             action();
         }
         Ok(id)
+    }
+
+    /// Whether the handler of SIGCHLD has run since child_arrived was asked.
+    pub fn child_is_noted(&self) -> bool {
+        self.child_arrived.load(Ordering::SeqCst)
     }
 
     /// Whether SIGCHLD has arrived since the last time this was asked; none if nobody watches.
@@ -539,6 +569,14 @@ fn this_process() -> libc::pid_t {
 /// The mask to put back.
 pub struct SavedMask(libc::sigset_t);
 
+impl SavedMask {
+    /// Whether a signal is blocked by it.
+    pub fn blocks(&self, signal: Signal) -> bool {
+        // SAFETY: the set was filled in by pthread_sigmask(3).
+        unsafe { libc::sigismember(&raw const self.0, signal) == 1 }
+    }
+}
+
 /// Blocks these signals until `restore`: from before a fork until the parent knows the
 /// pid and the child has its own dispositions. None if there are none to block.
 pub fn block(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
@@ -639,31 +677,27 @@ impl Set {
     }
 }
 
-/// Whether a signal is pending that some manager of this process traps, or SIGCHLD if it is watched.
-pub fn trapped_is_pending() -> bool {
+/// Whether a signal is pending, which is blocked then.
+pub fn is_pending(signal: Signal) -> bool {
     let mut pending = empty_set();
-    // SAFETY: the set is written to, and then initialised in any case.
-    unsafe { libc::sigpending(&raw mut pending) };
-    trapped_here().any(|signal| {
-        // SAFETY: the set is initialised, and the number is that of a signal.
-        unsafe { libc::sigismember(&raw const pending, signal) == 1 }
-    })
-}
-
-/// Lets a signal in that is blocked and pending: its handler has run when this returns.
-pub fn let_in(signal: Signal) {
-    if let Some(mask) = change_mask(libc::SIG_UNBLOCK, std::iter::once(signal)) {
-        restore(&mask);
+    // SAFETY: the set is written to, and then initialised in any case; a number that is no signal's is an error.
+    unsafe {
+        libc::sigpending(&raw mut pending);
+        libc::sigismember(&raw const pending, signal) == 1
     }
 }
 
-/// Ends a `Held::take` of this process. Async-signal-safe.
-pub fn end_take() {
+#[cfg(target_os = "linux")]
+fn signal_thread(thread: i32, signal: Signal) {
     let errno = Errno::last();
-    // SAFETY: kill(2) takes two integers; SIGCHLD is held back, and ends nobody where it is not.
-    unsafe { libc::kill(this_process(), libc::SIGCHLD) };
+    // SAFETY: tgkill(2) takes three integers; the thread is of this process, and asleep in a call of ours.
+    unsafe { libc::syscall(libc::SYS_tgkill, this_process(), thread, signal) };
     errno.set();
 }
+
+/// There is no such sleep.
+#[cfg(not(target_os = "linux"))]
+fn signal_thread(_thread: i32, _signal: Signal) {}
 
 /// Puts a mask back.
 pub fn restore(mask: &SavedMask) {

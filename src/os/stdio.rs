@@ -11,14 +11,8 @@ use std::{
 /// fflush(3) waits for the lock of each stream, and a thread that reads from one holds its lock
 /// until there is input. So in a process with other threads only stdout and stderr are written
 /// out, each if no thread holds it.
-///
-/// Without `may_hold_something` no code of the program has run since the last call, other than handlers, which
-/// may not print (signal-safety(7)): then there is nothing to do but what one look at stdout and stderr shows.
-/// fflush(3) would write to its locks, whose page is copied for that after each fork.
-pub fn flush(may_hold_something: bool) {
-    if !may_hold_something && is_known_to_have_one_thread() && standard_streams_hold_nothing() {
-        // As most often.
-    } else if is_single_threaded() {
+pub fn flush() {
+    if is_single_threaded() {
         // SAFETY: null stands for all streams (fflush(3)).
         unsafe { libc::fflush(std::ptr::null_mut()) };
     } else {
@@ -62,27 +56,6 @@ fn glibc_knows_one_thread() -> bool {
     // SAFETY: null, or the C library's variable of that name: a char that lives as long as the
     // process, and that another thread writes to only where there is one.
     !flag.is_null() && unsafe { flag.read_volatile() } != 0
-}
-
-/// Only in a process with one thread, as it takes no lock.
-#[cfg(target_os = "linux")]
-fn standard_streams_hold_nothing() -> bool {
-    unsafe extern "C" {
-        static stdout: *mut libc::FILE;
-        static stderr: *mut libc::FILE;
-        /// stdio_ext(3)
-        fn __fpending(stream: *mut libc::FILE) -> libc::size_t;
-    }
-    // SAFETY: the C library sets both before main, and a program may store only other streams.
-    unsafe { [stdout, stderr] }.into_iter().all(|stream| {
-        // SAFETY: null, or an open stream that nobody else uses now.
-        stream.is_null() || unsafe { __fpending(stream) } == 0
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn standard_streams_hold_nothing() -> bool {
-    false
 }
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
-/* Signals while pf_start holds them back and takes them where it sleeps: none is lost, handlers of the
- * program run as before, and its code never sees the mask of the loop. */
+/* Signals while pf_start holds SIGCHLD back and takes it where it sleeps: none is lost, all are acted on in
+ * the order in which they arrive, handlers of the program run as before, and its code never sees the mask of the loop. */
 
 #define _GNU_SOURCE
 #include "tap.h"
@@ -135,21 +135,32 @@ extern int __sigaction(int, const struct sigaction *, struct sigaction *);
 #define CAN_AIM 0
 #endif
 
-static int takes, looks, fires_at_take, fires_at_look;
+static int takes, looks, fires_at_take, fires_at_look, refuses;
+
+static void usr1_arrives(void)
+{
+    raise(SIGUSR1);
+}
+
+static void (*what_happens)(void) = usr1_arrives;
 
 #if CAN_AIM
 /* In place of the C library's, which libprefork calls otherwise. */
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
     if (++takes == fires_at_take)
-        raise(SIGUSR1);
+        what_happens();
+    if (refuses) {
+        errno = ENOSYS;
+        return -1;
+    }
     return (int)syscall(SYS_rt_sigtimedwait, set, info, timeout, 8);
 }
 
 int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
     if (signal == SIGCHLD && !action && ++looks == fires_at_look)
-        raise(SIGUSR1);
+        what_happens();
     return __sigaction(signal, action, old);
 }
 #endif
@@ -196,6 +207,44 @@ static void woken_at_the_last_moment(void)
         ok(ended, "... also right after the last look at what has come");
     ok(number > 1, "there was one");
     handle(SIGUSR1, SIG_DFL);
+}
+
+static void term_and_hup_arrive(void)
+{
+    raise(SIGTERM);
+    raise(SIGHUP);
+}
+
+static void in_order(void)
+{
+    pf_t *pf = manager(1);
+    if (!CAN_AIM) {
+        skip("TERM, then HUP", "the calls cannot be replaced");
+        return;
+    }
+    pf_trap_signal(pf, SIGHUP, 0, 0);
+    what_happens = term_and_hup_arrive;
+    takes = *count = 0;
+    fires_at_take = 1;
+    pf_start(pf, ends_it_when_it_sleeps_on, NULL);
+    fires_at_take = 0;
+    what_happens = usr1_arrives;
+    is_int(pf_signal_received(pf), SIGTERM, "TERM, then HUP: the first ends the run");
+    is_int(pf_show_next_signal(pf), SIGHUP, "... and the second is not lost");
+    finish(pf);
+}
+
+static void refused(void)
+{
+    pf_t *pf = manager(1);
+    int signal = TRAPPED;
+    takes = *count = 0;
+    refuses = 1;
+    is_int(pf_start(pf, every_tenth_ends_it, NULL), PF_OK, "a run on a system that refuses such a wait ends");
+    is_int(pf_start(pf, sends_when_asleep, &signal), PF_OK, "... also an idle one");
+    refuses = 0;
+    ok(takes <= 1, "... and it is tried once");
+    finish(pf);
 }
 
 /* ---- masks */
@@ -369,6 +418,62 @@ static int32_t every_tenth_ends_it_at_once(pf_t *pf, void *data)
     _exit(every_tenth_ends_it(pf, data));
 }
 
+/* It takes every signal that the manager holds back, such as that of the worker which has just ended. */
+static void *takes_signals(void *data)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    SET(*(int *)data, 1);
+    while (GET(*(int *)data) == 1)
+        nap();
+    return NULL;
+}
+
+static pthread_t appeared;
+static int appeared_state;
+
+static void a_thread_appears(void)
+{
+    siginfo_t info;
+    if (pthread_create(&appeared, NULL, takes_signals, &appeared_state))
+        abort();
+    UNTIL(GET(appeared_state) == 1);
+    do {
+        nap();
+        info.si_pid = 0;
+    } while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0);
+    nap();
+}
+
+/* Libraries stop their threads before a fork, and start them again after it. In a process of its own: the C
+ * library never says again that there is one thread. */
+static void thread_in_between(int *fires_at, int number, const char *when)
+{
+    int status;
+    pid_t pid;
+    if (!CAN_AIM) {
+        skip("a thread that appears during a run", "the calls cannot be replaced");
+        return;
+    }
+    pid = fork();
+    if (pid == 0) {
+        pf_t *pf = manager(1);
+        alarm(60);
+        what_happens = a_thread_appears;
+        *count = takes = looks = 0;
+        *fires_at = number;
+        if (pf_start(pf, every_tenth_ends_it, NULL) != PF_OK || appeared_state != 1)
+            _exit(1);
+        SET(appeared_state, 2);
+        pthread_join(appeared, NULL);
+        leave(pf);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    is_int(status, 0, when);
+}
+
 static void *waits(void *data)
 {
     UNTIL(GET(*(int *)data));
@@ -416,6 +521,16 @@ static int in_file(const char *path, int character)
     return n;
 }
 
+static int forked, prints_at_fork;
+
+static void prints_after_fork(void)
+{
+    if (prints_at_fork) {
+        forked++;
+        fputc('f', file);
+    }
+}
+
 static void printed_once(void)
 {
     char path[256];
@@ -437,6 +552,15 @@ static void printed_once(void)
     pf_start(pf, every_tenth_ends_it, NULL);
     fflush(file);
     is_int(in_file(path, 'r'), reaped, "... and by a hook");
+    pf_set_on_child_reap(pf, NULL, NULL);
+
+    pthread_atfork(NULL, prints_after_fork, NULL);
+    prints_at_fork = 1;
+    pf_start(pf, every_tenth_ends_it, NULL);
+    prints_at_fork = 0;
+    fflush(file);
+    ok(forked > 1, "there is a handler at forks");
+    is_int(in_file(path, 'f'), forked, "... and what it prints is in the file once");
     leave(pf);
     fclose(file);
     unlink(path);
@@ -444,7 +568,7 @@ static void printed_once(void)
 
 int main(void)
 {
-    int hooks;
+    int hooks, number;
     begin();
     count = shared(sizeof *count);
     mask = shared(sizeof *mask);
@@ -458,6 +582,11 @@ int main(void)
     handlers_of_before();
     ignored_meanwhile();
     printed_once();
+    in_order();
+    refused();
+    thread_in_between(&fires_at_take, 3, "a thread that appears, and gets a SIGCHLD, when the manager is about to sleep");
+    for (number = 3; number < 9; number++)
+        thread_in_between(&fires_at_look, number, "... or a moment before");
     threads(); /* last: the C library never says again that there is one thread */
     return done();
 }
