@@ -217,11 +217,12 @@ static void term_and_hup_arrive(void)
 
 static void in_order(void)
 {
-    pf_t *pf = manager(1);
+    pf_t *pf;
     if (!CAN_AIM) {
         skip("TERM, then HUP", "the calls cannot be replaced");
         return;
     }
+    pf = manager(1);
     pf_trap_signal(pf, SIGHUP, 0, 0);
     what_happens = term_and_hup_arrive;
     takes = *count = 0;
