@@ -28,7 +28,7 @@ typedef struct {
     unsigned methods;        /* these are they */
     struct { const CV *code; UV body; } method[16];
     GV *newborn;             /* $newborn of Prefork.pm, as of then */
-    HV *handlers;            /* %SIG */
+    GV *sig;                 /* *SIG: a hash that is localized is not kept */
     unsigned defaults;       /* how many elements of it are ready for a worker */
     SV *ready[16];
     unsigned handlers_kept;  /* handlers that a worker has not freed, each of which had a count of the object */

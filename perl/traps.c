@@ -117,7 +117,7 @@ for_each_trapped(pTHX_ host_t *host, SV *object,
 static bool
 is_plain_sig(pTHX_ HV *handlers)
 {
-    return PL_psig_ptr && mg_find((SV *)handlers, PERL_MAGIC_sig)
+    return PL_psig_ptr && handlers && mg_find((SV *)handlers, PERL_MAGIC_sig)
         && !mg_find((SV *)handlers, PERL_MAGIC_tied);
 }
 
@@ -152,11 +152,11 @@ make_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
     const int number = length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
     SV *element;
     PERL_UNUSED_VAR(object);
-    if (number <= 0 || !is_plain_sig(aTHX_ host->handlers) || host->defaults == C_ARRAY_LENGTH(host->ready)
+    if (number <= 0 || !is_plain_sig(aTHX_ GvHV(host->sig)) || host->defaults == C_ARRAY_LENGTH(host->ready)
             || ready_default(aTHX_ host, name, length))
         return;
     element = newSVpvs("DEFAULT");
-    mg_copy((SV *)host->handlers, element, name, length);
+    mg_copy((SV *)GvHV(host->sig), element, name, length);
     if (!element_magic(aTHX_ element)) {
         SvREFCNT_dec(element);
         return;
@@ -175,17 +175,15 @@ free_defaults(pTHX_ host_t *host)
         SvREFCNT(element) = 1;
         SvREFCNT_dec(element);
     }
-    SvREFCNT_dec(host->handlers);
-    host->handlers = NULL;
+    SvREFCNT_dec((SV *)host->sig);
+    host->sig = NULL;
 }
 
 void
 make_defaults(pTHX_ host_t *host, SV *object)
 {
-    if (host->handlers != get_hv("SIG", GV_ADD)) {
-        free_defaults(aTHX_ host);
-        host->handlers = (HV *)SvREFCNT_inc(get_hv("SIG", GV_ADD));
-    }
+    if (!host->sig)
+        host->sig = (GV *)SvREFCNT_inc(gv_fetchpvs("SIG", GV_ADD, SVt_PVHV));
     for_each_trapped(aTHX_ host, object, make_default);
     make_default(aTHX_ host, object, "CHLD", 4);
 }
@@ -208,7 +206,7 @@ void
 set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
 {
     SV *element = ready_default(aTHX_ host, name, length);
-    SV **slot = element && is_plain_sig(aTHX_ host->handlers) ? hv_fetch(host->handlers, name, length, 0) : NULL;
+    SV **slot = element && is_plain_sig(aTHX_ GvHV(host->sig)) ? hv_fetch(GvHV(host->sig), name, length, 0) : NULL;
     if (!slot) {
         slot = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
         sv_setpvs(*slot, "DEFAULT");

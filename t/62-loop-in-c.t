@@ -148,4 +148,14 @@ for (1 .. 2) {
 }
 PERL
 
+# A manager object does not outlive a %SIG that was localized around it.
+is said(<<'PERL'), "gone\n" x 3, 'a manager goes with a localized %SIG';
+{ package My; our @ISA = 'Parallel::Prefork'; my $manager = $$; sub DESTROY { print "gone\n" if $$ == $manager } }
+for (1 .. 3) {
+    local %SIG = %SIG;
+    my $pm = My->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+    $pm->start(sub { exit 0 });
+}
+PERL
+
 done_testing;
