@@ -149,6 +149,12 @@ tie_worker_pids(host_t *host)
         RETVAL = tie_worker_pids(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 
+# Gives a sub one name more, in the package of a program, say.
+void
+export(SV *full_name, SV *code)
+    CODE:
+        sv_setsv_mg((SV *)gv_fetchsv(full_name, GV_ADD, SVt_PVCV), code);
+
 # The names of members follow.
 void
 make_accessors(SV *package, SV *kind, ...)

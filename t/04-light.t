@@ -1,12 +1,17 @@
 #!/usr/bin/perl
 
 # What every program loads does without warnings.pm, which would take longer to load than all of it.
-# Here it is held to it; and to loading nothing else. strict comes with XSLoader.
+# Here it is held to it; and to loading nothing else.
 
 use strict;
 use warnings;
 
+use Cwd ();
+use File::Basename qw(basename dirname);
+use File::Copy qw(copy);
+use File::Path qw(make_path);
 use File::Spec;
+use File::Temp;
 use Test::More;
 
 my @MODULES = map { "Parallel/Prefork$_.pm" } '', '/SpareWorkers', '/SpareWorkers/Scoreboard';
@@ -18,16 +23,39 @@ for my $module (@MODULES) {
 }
 
 sub loaded {
-    my @modules = @_;
-    my $program = join '; ', (map { "require $_" } @modules), 'print join "\n", sort keys %INC';
-    open my $perl, '-|', $^X, (map { "-I$_" } @INC), '-e', $program or die "$^X: $!\n";
+    my ($module, @folders) = @_;
+    my $program = qq{require $module; print join "\\n", sort keys %INC};
+    open my $perl, '-|', $^X, (map { "-I$_" } @folders, @INC), '-e', $program or die "$^X: $!\n";
     chomp(my @files = <$perl>);
     close $perl or die "$^X: status $?\n";
     return @files;
 }
 
-is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm', 'XSLoader.pm', 'strict.pm'], 'Parallel::Prefork loads no more than it needs';
-is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [sort @MODULES, 'XSLoader.pm', 'strict.pm'], '... and SpareWorkers neither';
+is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm'], 'Parallel::Prefork loads no other module';
+is_deeply [loaded('Parallel::Prefork::SpareWorkers')], \@MODULES, '... and SpareWorkers none but those';
+
+# What it does not load by itself, XSLoader loads, which knows of more, or says what is wrong.
+my ($arch) = map { File::Spec->rel2abs($_) } grep { -f "$_/Parallel/Prefork.pm" } @INC;
+my $elsewhere = File::Temp->newdir;
+{
+    my $home = Cwd::getcwd();
+    chdir dirname($arch) or die "$arch: $!";
+    is_deeply [loaded('Parallel::Prefork', basename($arch))], ['Parallel/Prefork.pm', 'XSLoader.pm', 'strict.pm'],
+        'a relative folder in @INC is one for XSLoader';
+    chdir $home or die "$home: $!";
+}
+for my $file (map { "Parallel/$_" } 'Prefork.pm', map { "Prefork/$_.pm" } qw(Loop Options WorkerPids)) {
+    make_path(dirname("$elsewhere/$file"));
+    copy("$arch/$file", "$elsewhere/$file") or die "$elsewhere/$file: $!";
+}
+is_deeply [grep { $_ eq 'DynaLoader.pm' } loaded('Parallel::Prefork', $elsewhere)], ['DynaLoader.pm'],
+    'an object that is not beside it is found in @INC';
+my $object = 'auto/Parallel/Prefork/Prefork.so';
+make_path(dirname("$elsewhere/$object"));
+open my $broken, '>', "$elsewhere/$object" or die "$object: $!\n";
+close $broken or die "$object: $!\n";
+my $said = qx{"$^X" "-I$elsewhere" -e "require Parallel::Prefork" 2>&1};
+like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Prefork: /, 'an object that is broken is named';
 
 # The common case stays light at run time, in the workers above all.
 my $program = <<'PERL';
@@ -50,7 +78,7 @@ PERL
 open my $perl, '-|', $^X, (map { "-I$_" } @INC), '-e', $program or die "$^X: $!\n";
 my %said = map { chomp; (split /: /)[0, 1] } <$perl>;
 close $perl or die "$^X: status $?\n";
-my $light = 'Parallel/Prefork.pm XSLoader.pm strict.pm';
+my $light = 'Parallel/Prefork.pm';
 is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
 is $said{manager}, $light, '... and its manager neither, to its end';
 is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';

@@ -1,16 +1,40 @@
 package Parallel::Prefork;
 
-# What is here every program loads, and carries along in each of its workers. t/04-light.t holds it to
-# warnings, which would cost more to load than all of it. What few programs need is compiled
-# when they do: Options for what a check in C does not simply pass, Loop for classes that override
-# a part of the loop, WorkerPids for who looks into {worker_pids}.
+# What is here every program loads, and carries along in each of its workers. So no other module is
+# loaded: t/04-light.t holds it to warnings, and use VERSION gives strictures without strict.pm.
+# What few programs need is compiled when they do: Options for what a check in C does not
+# simply pass, Loop for classes that override a part of the loop, WorkerPids for who looks into {worker_pids}.
 
-use strict;
+use v5.12;
 
 our $VERSION = '1.00';
 
-require XSLoader;
-XSLoader::load('Parallel::Prefork', $VERSION);
+# The shared object, by the calls of DynaLoader that perl has built in. XSLoader makes the same ones, but to compile it
+# takes longer than to load the object; it gets what is out of the ordinary, to load it or to say what is wrong.
+{
+    my $file = substr(__FILE__, 0, -length 'Parallel/Prefork.pm') . 'auto/Parallel/Prefork/Prefork.so';
+    my $boot;
+    if (substr($file, 0, 1) eq '/' && -f $file && defined &DynaLoader::boot_DynaLoader && !defined &bootstrap) {
+        DynaLoader::boot_DynaLoader('DynaLoader') if !defined &DynaLoader::dl_error;
+        my $library = DynaLoader::dl_load_file($file, 0);
+        my $symbol  = $library && DynaLoader::dl_find_symbol($library, 'boot_Parallel__Prefork');
+        if ($symbol) {
+            # What XSLoader notes as well, for programs that unload what was loaded.
+            package DynaLoader {
+                our (@dl_librefs, @dl_modules, @dl_shared_objects);
+                push @dl_librefs,        $library;
+                push @dl_modules,        'Parallel::Prefork';
+                push @dl_shared_objects, $file;
+            }
+            $boot = DynaLoader::dl_install_xsub(__PACKAGE__ . '::bootstrap', $symbol, $file);
+        }
+    }
+    if (!$boot) {
+        require XSLoader;
+        $boot = \&XSLoader::load;
+    }
+    $boot->(__PACKAGE__, $VERSION);
+}
 
 # Programs ask whether we are one of these, and call mk_accessors; the module itself is not needed.
 our @ISA = ('Class::Accessor::Lite');
@@ -368,10 +392,10 @@ sub _tie_worker_pids {
 }
 
 sub Parallel::Prefork::WorkerPids::AUTOLOAD {
-    my $method = $Parallel::Prefork::WorkerPids::AUTOLOAD;
+    my $name = $Parallel::Prefork::WorkerPids::AUTOLOAD;
     _load('WorkerPids');
-    no strict 'refs';
-    defined &$method ? goto &$method : die "there is no $method\n";
+    my $method = defined &$name ? \&$name : die "there is no $name\n";
+    goto &$method;
 }
 
 # Perl calls these of every tie that has an AUTOLOAD.

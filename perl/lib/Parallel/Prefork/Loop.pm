@@ -3,7 +3,7 @@ package Parallel::Prefork::Loop;
 # The loop of start in Perl, for what the loop in C leaves to it: classes that override a part of
 # the loop, hooks that run before the fork, and an override of fork itself.
 
-use strict;
+use v5.12;
 
 our $VERSION = '1.00';
 

@@ -3,7 +3,7 @@ package Parallel::Prefork::Options;
 # What is to be said of options that a check in C does not simply pass. Values that only perl can
 # judge are fine here: overloaded objects, tied hashes.
 
-use strict;
+use v5.12;
 
 our $VERSION = '1.00';
 

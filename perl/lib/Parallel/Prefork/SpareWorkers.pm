@@ -1,6 +1,6 @@
 package Parallel::Prefork::SpareWorkers;
 
-use strict;
+use v5.12;
 
 sub STATUS_NEXIST () { return '.' }
 sub STATUS_IDLE ()   { return '_' }
@@ -21,8 +21,7 @@ sub import {
     for my $name (map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted) {
         grep { $_ eq $name } @EXPORT_OK
             or Parallel::Prefork::_croak(qq{"$name" is not exported by the $class module});
-        no strict 'refs';
-        *{"${into}::$name"} = \&{$name};
+        Parallel::Prefork::Core::export("${into}::$name", __PACKAGE__->can($name));
     }
     return;
 }

@@ -3,7 +3,7 @@ package Parallel::Prefork::WorkerPids;
 # The hash in {worker_pids}, tied to the table of the core: pid => generation, or what the
 # program has stored for a pid.
 
-use strict;
+use v5.12;
 
 our $VERSION = '1.00';
 

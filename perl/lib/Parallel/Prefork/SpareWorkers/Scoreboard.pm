@@ -1,6 +1,6 @@
 package Parallel::Prefork::SpareWorkers::Scoreboard;
 
-use strict;
+use v5.12;
 
 use Parallel::Prefork ();
 
