@@ -90,4 +90,4 @@ for my $name (@names) {
 Bench::Plot::write("$directory/results.svg", $results->figures(@all));
 print "\n$directory/results.json\n$directory/results.svg\n";
 die "failed: @failed\n" if @failed;
-print Bench::Check::check($directory, @names), "\n" if $is_quick;
+print Bench::Check::check($directory, \@names, \@all), "\n" if $is_quick;

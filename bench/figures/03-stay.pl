@@ -14,8 +14,9 @@ use Bench::Statistics qw(median);
         my @who = ('ours', 'original');
         my $once = sub {
             my ($who, $pool) = @_;
-            my $name    = $who eq 'bare Perl' ? 'stay-bare.pl' : 'stay-manager.pl';
-            my $program = $run->start($run->perl($who, $name, $pool), stdin => $run->marks($pool));
+            my @program = $who eq 'bare C' ? ('stay-bare.pl', $pool, @{ $run->compiled('stop') })
+                : ($who eq 'bare Perl' ? 'stay-bare.pl' : 'stay-manager.pl', $pool);
+            my $program = $run->start($run->perl($who, @program), stdin => $run->marks($pool));
             my $begin   = $program->mark('begin');
             my $end     = $program->mark('end');
             # All of them sleep by then, the manager too.
@@ -26,7 +27,7 @@ use Bench::Statistics qw(median);
             $program->end;
             return { start => ($end - $begin) / $pool, stop => ($stopped - $term) / $pool };
         };
-        my $samples = $run->in_turn($run->size(7, 1), ['bare Perl', @who], sub {
+        my $samples = $run->in_turn($run->size(7, 1), ['bare Perl', 'bare C', @who], sub {
             my $who = shift;
             my %few = map { $_ => $once->($who, $few) } 1 .. $run->size(5, 1);
             return { %{ $once->($who, $many) }, few => median(map { $_->{start} } values %few) };
@@ -56,7 +57,7 @@ use Bench::Statistics qw(median);
             name    => "TERM to $many workers, until wait_all_children returns",
             base    => 'bare Perl',
             seconds => $stop,
-            who     => \@who,
+            who     => [@who, 'bare C'],
             goal    => 1.2,
             note    => $run->per_second($stop->{'bare Perl'}, 'bare Perl', 'ends'),
         );

@@ -1,11 +1,11 @@
-# stay-bare.pl POOL
+# stay-bare.pl POOL [STOP]
 #
-# As stay-manager.pl, with nothing but fork, kill and wait.
+# As stay-manager.pl, with nothing but fork, kill and wait. STOP is a program that does the end of it.
 
 use strict;
 use warnings;
 
-my ($pool) = @ARGV;
+my ($pool, $stop) = @ARGV;
 
 my @pids;
 my $is_stopped;
@@ -22,6 +22,13 @@ for (1 .. $pool) {
         exit 0;
     }
     push @pids, $pid;
+}
+if ($stop) {
+    # It takes TERM, even if that comes now.
+    require POSIX;
+    POSIX::sigprocmask(POSIX::SIG_BLOCK(), POSIX::SigSet->new(POSIX::SIGTERM())) or die "sigprocmask: $!";
+    kill TERM => $$ if $is_stopped;
+    exec $stop, @pids or die "$stop: $!";
 }
 # TERM comes long after that look, so it does not matter that there is a gap before the sleep.
 sleep 600 if !$is_stopped;
