@@ -539,6 +539,36 @@ fn a_reported_pid_that_was_given_out_again_stays() {
 }
 
 #[test]
+fn a_pid_given_out_again_is_counted_until_its_own_end_is_reported() {
+    let mut driver = Driver::new(2);
+    driver.machine.policy = Policy::Host;
+    driver.machine.begin();
+    driver.machine.demand(1);
+    driver.wait();
+    driver.machine.demand(1);
+    assert!(matches!(
+        driver.machine.next(driver.now, &NoStatuses),
+        Ok(Step::Fork { .. })
+    ));
+    // While the host forks, the first worker ends, and its number is the new one's, which is stolen.
+    driver.machine.exited(100, 0, driver.now);
+    driver.machine.release(100);
+    assert_eq!(driver.machine.forked(100, driver.now), Ok(0));
+    driver.machine.no_children();
+    assert!(matches!(
+        driver.run(),
+        Step::Reaped(Exit {
+            pid: 100,
+            reason: Reason::Stolen,
+            ..
+        })
+    ));
+    assert_eq!(driver.machine.workers().len(), 1);
+    driver.wait();
+    assert_eq!(driver.machine.workers().len(), 0);
+}
+
+#[test]
 fn a_number_that_the_system_gave_out_again_tells_of_a_stolen_worker() {
     let mut driver = started(3);
     driver.exit(102, 0);
@@ -700,6 +730,10 @@ fn a_host_that_decides_gets_what_it_demands_and_no_more() {
     assert_eq!(driver.machine.fork_failed(driver.now), Ok(1));
     driver.machine.demand(1);
     assert_eq!(driver.wait(), Some(FORK_RETRY_MIN), "a failure is not");
+    driver.sleep(FORK_RETRY_MIN);
+    driver.machine.demand(1);
+    driver.wait();
+    assert_eq!(driver.forked.len(), 3, "until its time has come");
     driver.machine.signal(TERM);
     assert_eq!(driver.wait(), None, "nor does the machine end a run for it");
 }
