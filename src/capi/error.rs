@@ -1,5 +1,6 @@
 //! Result codes, and the guard around every export.
 
+use std::any::Any;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -192,21 +193,31 @@ pub(super) unsafe fn with<R: Fallback>(
     }
     match catch_unwind(AssertUnwindSafe(|| body(&mut *inner))) {
         Ok(Ok(value)) => value,
-        Ok(Err(failure)) => {
-            inner.set_message(&failure.message);
-            R::fallback(failure.code)
-        }
-        Err(panic) => {
-            inner.poisoned = true;
-            let why = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            inner.set_message(&format!("libprefork has a defect: {why}"));
-            R::fallback(PF_ERR_PANIC)
-        }
+        Ok(Err(failure)) => R::fallback(fail(inner, failure)),
+        Err(panic) => R::fallback(poison(inner, panic)),
     }
+}
+
+// One of each, and not one in each export: their code is the larger part of it.
+
+#[cold]
+#[inline(never)]
+fn fail(inner: &mut Inner, failure: Failure) -> pf_result {
+    inner.set_message(&failure.message);
+    failure.code
+}
+
+#[cold]
+#[inline(never)]
+fn poison(inner: &mut Inner, panic: Box<dyn Any + Send>) -> pf_result {
+    inner.poisoned = true;
+    let why = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    inner.set_message(&format!("libprefork has a defect: {why}"));
+    PF_ERR_PANIC
 }
 
 /// The meaning of a result `code`, in English; "unknown result code" for a number that is

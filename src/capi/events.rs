@@ -140,11 +140,16 @@ impl Inner {
     }
 
     /// Runs the machine until it has something for the host.
-    pub(super) fn next_event(&mut self, shared: &Shared) -> Result<pf_event, Failure> {
+    pub(super) fn next_event(
+        &mut self,
+        shared: &Shared,
+        event: &mut pf_event,
+    ) -> Result<(), Failure> {
         self.manager_only()?;
         self.rests_from_looking = false;
         if self.poisoned {
-            return Ok(self.next_after_panic());
+            *event = self.next_after_panic();
+            return Ok(());
         }
         if shared.is_woken.swap(false, Ordering::SeqCst) {
             self.machine.wake();
@@ -182,11 +187,15 @@ impl Inner {
                 }
                 Step::ReapWorker(pid) => {
                     if let Reaped::Child(child) = self.parent.reap(Which::One(pid)) {
-                        return Ok(self.exited(&child, now));
+                        *event = self.exited(&child, now);
+                        break;
                     }
                 }
                 Step::Reap => match self.reap() {
-                    Reaped::Child(child) => return Ok(self.exited(&child, now)),
+                    Reaped::Child(child) => {
+                        *event = self.exited(&child, now);
+                        break;
+                    }
                     Reaped::NoneExited => self.machine.none_exited(clock::now()),
                     Reaped::NoChildren => self.machine.no_children(),
                 },
@@ -205,40 +214,52 @@ impl Inner {
                         board.0.watch_slot(index, false);
                     }
                     self.mask = signals::block(signals::trapped_here());
-                    return Ok(pf_event {
+                    *event = pf_event {
                         index,
                         generation,
                         ..pf_event::new(pf_event_type::PF_EVENT_FORK)
-                    });
+                    };
+                    break;
                 }
-                Step::Reaped(exit) => return Ok(self.reaped_event(&exit, wait::no_rusage())),
+                Step::Reaped(exit) => {
+                    *event = self.reaped_event(&exit, wait::no_rusage());
+                    break;
+                }
                 Step::Wait { until, busy } => {
                     // A change of status after the bounds were set wakes, one before is seen now.
                     if let (Some(bounds), None) = (busy, armed) {
                         armed = Some(self.arm_scoreboard(bounds));
                         continue;
                     }
-                    return Ok(self.wait_event(now, until, armed == Some(false)));
+                    *event = self.wait_event(now, until, armed == Some(false));
+                    break;
                 }
                 Step::Stopped(signal) => {
-                    return Ok(pf_event {
+                    *event = pf_event {
                         signal,
                         ..pf_event::new(pf_event_type::PF_EVENT_STOPPED)
-                    });
+                    };
+                    break;
                 }
-                Step::Drained => return Ok(pf_event::new(pf_event_type::PF_EVENT_DRAINED)),
+                Step::Drained => {
+                    *event = pf_event::new(pf_event_type::PF_EVENT_DRAINED);
+                    break;
+                }
                 Step::TimedOut => {
-                    return Ok(pf_event {
+                    *event = pf_event {
                         workers: u32::try_from(self.machine.workers().len()).unwrap_or(u32::MAX),
                         ..pf_event::new(pf_event_type::PF_EVENT_TIMED_OUT)
-                    });
+                    };
+                    break;
                 }
             }
         }
+        Ok(())
     }
 
     /// What is left of `next_event` when the machine has panicked, and may again: workers are
     /// reaped and waited for, and none is forked.
+    #[cold]
     fn next_after_panic(&mut self) -> pf_event {
         if let Some(pipe) = &self.pipe {
             pipe.drain();
@@ -304,6 +325,7 @@ impl Inner {
         self.parent.reap(Which::Of(&workers))
     }
 
+    #[cold]
     fn audit(&mut self, now: Time) {
         let missing = self.parent.missing(self.workers_not_reaped());
         self.machine.audited(&missing, Some(now));
@@ -529,7 +551,7 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
             let event = event.as_mut().ok_or_else(|| Failure::null("event"))?;
-            *event = inner.next_event(shared)?;
+            inner.next_event(shared, event)?;
             Ok(pf_result::PF_OK)
         })
     }

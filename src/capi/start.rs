@@ -1,6 +1,7 @@
 //! The convenient calls of C hosts: each is a small loop over pf_next.
 
 use std::ffi::c_void;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::events::{
     pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next,
     pf_watch_children,
 };
-use super::handle::{Hooks, pf_t, pf_worker_fn, seconds};
+use super::handle::{Hooks, Inner, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::{Goal, Policy};
 use crate::os::held::Held;
@@ -320,17 +321,15 @@ pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_eve
             return checked;
         }
         loop {
-            let mut next = pf_event::new(pf_event_type::PF_EVENT_WAIT);
-            let result = pf_next(pf, &raw mut next);
+            let result = pf_next(pf, event);
             if result != PF_OK {
                 return result;
             }
             let left = deadline.map(|deadline| deadline.since(clock::now()));
-            if next.r#type != WAIT || left.is_some_and(|left| left.is_zero()) {
-                *event = next;
+            if event.r#type != WAIT || left.is_some_and(|left| left.is_zero()) {
                 return PF_OK;
             }
-            sleep(pf, &next, left);
+            sleep(pf, event, left);
         }
     }
 }
@@ -369,19 +368,27 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
                 // Nobody has waited for the pipe; what is in it ends the next wait that does.
                 inner.pipe_may_be_full = false;
                 inner.note(taken);
-            } else if inner.rests_from_looking {
-                let _held = signals::hold_sigchld();
-                let trapped = inner.traps.signals();
-                sleep::sleep(
-                    fd,
-                    timeout,
-                    trapped.filter(|&signal| signal != libc::SIGCHLD),
-                );
             } else {
-                sleep::sleep(fd, timeout, inner.traps.signals());
+                poll(inner, fd, timeout);
             }
             Ok(PF_OK)
         });
+    }
+}
+
+/// The sleep where SIGCHLD is not held back, or tells nothing new.
+#[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md.
+fn poll(inner: &Inner, fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) {
+    let trapped = inner.traps.signals();
+    if inner.rests_from_looking {
+        let _held = signals::hold_sigchld();
+        sleep::sleep(
+            fd,
+            timeout,
+            trapped.filter(|&signal| signal != libc::SIGCHLD),
+        );
+    } else {
+        sleep::sleep(fd, timeout, trapped);
     }
 }
 

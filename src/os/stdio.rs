@@ -34,10 +34,13 @@ pub fn is_known_to_have_one_thread() -> bool {
 
 #[cfg(target_os = "linux")]
 fn is_single_threaded() -> bool {
-    if glibc_knows_one_thread() {
-        return true;
-    }
-    // Each thread is a folder there, and counts as a link (proc(5)). Without /proc nobody knows.
+    glibc_knows_one_thread() || proc_knows_one_thread()
+}
+
+/// Each thread is a folder there, and counts as a link (proc(5)). Without /proc nobody knows.
+#[cfg(target_os = "linux")]
+#[inline(never)] // It has a page of stack for the path, which the caller should not have each time.
+fn proc_knows_one_thread() -> bool {
     nix::sys::stat::stat("/proc/self/task").is_ok_and(|task| task.st_nlink <= 3)
 }
 
