@@ -40,6 +40,13 @@ now()
         RETVAL = monotonic();
     OUTPUT: RETVAL
 
+# On the clock of now. No time-out, or one of 0, is for ever; to have perl work that out would map pages of libm.
+double
+deadline(SV *timeout)
+    CODE:
+        RETVAL = SvTRUE(timeout) ? monotonic() + SvNV(timeout) : NV_INF;
+    OUTPUT: RETVAL
+
 SV *
 signal_number(SV *signal)
     INIT:

@@ -1,5 +1,5 @@
 # The same with pf_start. What it costs to have the library in the process at all, a bare loop that is linked
-# with it shows; and one that is written with care as well, what no manager can go without.
+# with it shows; and one that does the least that a manager has to do, as well, what is left to pf_start.
 
 use strict;
 use warnings;

@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static void say(const char *line)
+static inline void say(const char *line)
 {
     if (write(STDOUT_FILENO, line, strlen(line)) < 0)
         exit(1);
 }
 
 /* Returns whether this is the worker that ends the run: see churn-manager.pl. */
-static int work(void)
+static inline int work(void)
 {
     char mark = 0;
 

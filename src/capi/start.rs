@@ -280,8 +280,8 @@ unsafe fn hooks(pf: *mut pf_t) -> Hooks {
 
 /// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that
 /// WAIT asks for (poll(2)), of `timeout` seconds in all at most (negative: for ever). When
-/// the time is over it is a WAIT. Signals that pf_trap_signal trapped, and SIGCHLD, end the
-/// sleep even if the thread blocks them.
+/// the time is over it is a WAIT; if the call fails, what is in `event` means nothing. Signals
+/// that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread blocks them.
 ///
 /// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
 ///

@@ -209,7 +209,7 @@ sub wait_all_children {
     _tie_worker_pids($self);
     # Not a number ends at once, as a negative one does.
     return $self->num_workers if $timeout && !($timeout > 0);
-    my $until = $timeout ? Parallel::Prefork::Core::now() + $timeout : 9**9**9;
+    my $until = Parallel::Prefork::Core::deadline($timeout);
     local $self->{_goal} = $until;
     Parallel::Prefork::Core::show_next_signal($self);
 
