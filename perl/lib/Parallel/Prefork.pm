@@ -1167,8 +1167,8 @@ C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
 =item *
 
 The modules that 0.18 loads (Class::Accessor::Lite, List::MoreUtils, Proc::Wait3,
-Scope::Guard, Signal::Mask, and of perl's own Time::HiRes and List::Util, for example) are
-not loaded. A program that uses one of them has to load it by itself. C<<
+Scope::Guard, Signal::Mask, and of perl's own Time::HiRes, List::Util and strict, for example)
+are not loaded. A program that uses one of them has to load it by itself. C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
 
 =back
