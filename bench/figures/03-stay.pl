@@ -27,7 +27,7 @@ use Bench::Statistics qw(median);
             $program->end;
             return { start => ($end - $begin) / $pool, stop => ($stopped - $term) / $pool };
         };
-        my $samples = $run->in_turn($run->size(7, 1), ['bare Perl', 'bare C', @who], sub {
+        my $samples = $run->in_turn($run->size(15, 1), ['bare Perl', 'bare C', @who], sub {
             my $who = shift;
             my %few = map { $_ => $once->($who, $few) } 1 .. $run->size(5, 1);
             return { %{ $once->($who, $many) }, few => median(map { $_->{start} } values %few) };
