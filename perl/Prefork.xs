@@ -139,9 +139,9 @@ run(host_t *host, SV *code)
     OUTPUT: RETVAL
 
 UV
-body_of(SV *code)
+keep_body(SV *code)
     CODE:
-        RETVAL = body_of(aTHX_ (CV *)SvRV(code));
+        RETVAL = keep_body(aTHX_ (CV *)SvRV(code));
     OUTPUT: RETVAL
 
 bool

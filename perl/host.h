@@ -219,8 +219,8 @@ typedef enum {
     RUN_REAPED       /* on_child_reap is due for event.pid and event.status */
 } run_t;
 
-/* What a sub does, as a number. */
-UV body_of(pTHX_ const CV *code);
+/* What a sub does, as a number that stays its own even if the sub gets another body. */
+UV keep_body(pTHX_ const CV *code);
 
 /* Goes on with the loop of start until there is something for Perl. With runs_code the worker never
  * comes back from start, see leave_evals. */

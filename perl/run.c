@@ -8,13 +8,26 @@
 #include <sys/time.h>
 
 /* What a sub does, as a number: it can be given another body, and stay the same. */
-UV
+static UV
 body_of(pTHX_ const CV *code)
 {
     PERL_UNUSED_CONTEXT;
     if (!CvISXSUB(code))
         return PTR2UV(CvROOT(code));
     return CvXSUBANY(code).any_ptr ? PTR2UV(CvXSUBANY(code).any_ptr) : PTR2UV(CvXSUB(code));
+}
+
+/* The same, and nothing else will ever be that number: a body that perl frees (undef &sub) leaves its address to the next
+ * one that is compiled. So it is kept, by the count that threads share it by. */
+UV
+keep_body(pTHX_ const CV *code)
+{
+    if (!CvISXSUB(code) && CvROOT(code)) {
+        OP_REFCNT_LOCK;
+        (void)OpREFCNT_inc(CvROOT(code));
+        OP_REFCNT_UNLOCK;
+    }
+    return body_of(aTHX_ code);
 }
 
 /* Notes the methods of the class that the loop would call. False if one is not what %PLAIN knows. */

@@ -54,6 +54,15 @@ for my $how (qw(hook between local body)) {
     is said($override, $how), "ended by enough, called\n", "... an override is seen: $how";
 }
 
+# The first bodies are known by their addresses, which perl is not to give to others: so each is held twice.
+is said(<<'PERL'), "held: _decide_action _max_wait _on_child_reap _update_spawn_delay _wait num_workers signal_received\n",
+use B ();
+my %code = map { $_ => Parallel::Prefork->can($_) } keys %Parallel::Prefork::PLAIN;
+my @perl = grep { !B::svref_2object($code{$_})->XSUB } keys %code;
+print "held: @{[sort grep { B::svref_2object($code{$_})->ROOT->targ == 2 } @perl]}\n";
+PERL
+    '... a body that is freed leaves its address to no other';
+
 # What a handler prints while the handles are flushed for a fork is printed once.
 my $flush = <<'PERL';
 my ($file) = @ARGV;

@@ -198,7 +198,7 @@ pub(super) unsafe fn with<R: Fallback>(
     }
 }
 
-// One of each, and not one in each export: their code is the larger part of it.
+// Once, and not in each export, of which they would be the larger part.
 
 #[cold]
 #[inline(never)]

@@ -404,7 +404,7 @@ sub Parallel::Prefork::WorkerPids::UNTIE   { return }
 
 # The methods that run and drain, the loops in C, do the work of. Where one of them is
 # overridden, each turn is Perl code.
-our %PLAIN = map { $_ => Parallel::Prefork::Core::body_of(\&$_) } qw(
+our %PLAIN = map { $_ => Parallel::Prefork::Core::keep_body(\&$_) } qw(
     signal_received trap_signals num_workers max_workers spawn_interval err_respawn_interval
     before_fork after_fork on_child_reap _on_child_reap _decide_action _update_spawn_delay _wait _max_wait
 );
