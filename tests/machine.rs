@@ -98,6 +98,16 @@ fn started(target: u32) -> Driver {
     driver
 }
 
+/// A host that decides by itself has demanded one worker, 100, and got it.
+fn decided_by_host() -> Driver {
+    let mut driver = Driver::new(2);
+    driver.machine.policy = Policy::Host;
+    driver.machine.begin();
+    driver.machine.demand(1);
+    driver.wait();
+    driver
+}
+
 #[test]
 fn a_pool_is_filled_and_then_nothing_is_to_be_done() {
     let mut driver = Driver::new(3);
@@ -517,11 +527,7 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
 
 #[test]
 fn a_reported_pid_that_was_given_out_again_stays() {
-    let mut driver = Driver::new(2);
-    driver.machine.policy = Policy::Host;
-    driver.machine.begin();
-    driver.machine.demand(1);
-    driver.wait();
+    let mut driver = decided_by_host();
     driver.exit(100, 0);
     // Before the host moves on, the kernel gives the number to a worker of a nested run.
     driver.machine.release(100);
@@ -540,11 +546,7 @@ fn a_reported_pid_that_was_given_out_again_stays() {
 
 #[test]
 fn a_pid_given_out_again_is_counted_until_its_own_end_is_reported() {
-    let mut driver = Driver::new(2);
-    driver.machine.policy = Policy::Host;
-    driver.machine.begin();
-    driver.machine.demand(1);
-    driver.wait();
+    let mut driver = decided_by_host();
     driver.machine.demand(1);
     assert!(matches!(
         driver.machine.next(driver.now, &NoStatuses),
