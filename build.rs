@@ -22,12 +22,14 @@ fn main() {
     }
 }
 
-/// Constants and code in one mapping: a fork copies each mapping, and each exit gives it back. GNU ld
-/// and lld have different options for that, and GNU ld refuses lld's.
+/// Constants and code in one mapping: a fork copies each mapping, and each exit gives it back. And data begin
+/// with a page, or the zeroed ones may not fit in, and be another mapping. GNU ld does that by itself; for the
+/// other it and lld have different options, and GNU ld refuses lld's.
 fn map_little() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
     if links_with(&["-Wl,--no-rosegment"]) {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--no-rosegment");
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,separate-loadable-segments");
     }
 }
 
@@ -61,6 +63,9 @@ fn links_with(options: &[&str]) -> bool {
     if let Ok(linker) = std::env::var("RUSTC_LINKER") {
         probe.arg(format!("-Clinker={linker}"));
     }
+    // RUSTFLAGS, which may choose the linker as well.
+    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    probe.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
     std::fs::write(&source, PROBE).is_ok()
         && probe
             .arg("-o")

@@ -55,6 +55,22 @@ signal_number(SV *signal)
         RETVAL = signal_number(aTHX_ signal, &number) ? newSViv(number) : &PL_sv_undef;
     OUTPUT: RETVAL
 
+# The names of one signal (IO and POLL) are one: the first by the alphabet that is among the names that follow, or ''.
+SV *
+alias(SV *signal, ...)
+    INIT:
+        SV *first = NULL;
+        int number, other;
+        I32 i;
+    CODE:
+        if (signal_number(aTHX_ signal, &number))
+            for (i = 1; i < items; i++)
+                if (signal_number(aTHX_ ST(i), &other) && other == number
+                        && (!first || sv_cmp(ST(i), first) < 0))
+                    first = ST(i);
+        RETVAL = first ? newSVsv(first) : newSVpvs("");
+    OUTPUT: RETVAL
+
 bool
 is_finite_number(SV *value)
     CODE:
@@ -171,20 +187,18 @@ make_accessors(SV *package, SV *kind, ...)
         for (i = 2; i < items; i++)
             make_accessor(aTHX_ package, kind, ST(i));
 
-# Whether those members that are there need no other look; their names follow.
-bool
-are_plain(SV *object, const char *kind, ...)
+# Dies if one of those members that are there is wrong; their names follow.
+void
+check_options(SV *object, const char *kind, ...)
     INIT:
         const kind_t which = kind_of(aTHX_ kind);
         I32 i;
     CODE:
-        RETVAL = TRUE;
         for (i = 2; i < items; i++) {
             HE *member = hv_fetch_ent((HV *)SvRV(object), ST(i), 0, 0);
             if (member && !is_plain_value(aTHX_ which, HeVAL(member)))
-                RETVAL = FALSE;
+                check_option(aTHX_ kind, SvPV_nolen(ST(i)), HeVAL(member));
         }
-    OUTPUT: RETVAL
 
 # Handlers in %SIG for the signals whose names follow, and for SIGCHLD.
 void
@@ -275,16 +289,6 @@ spawn_delay(host_t *host)
         CALL(RETVAL = pf_spawn_delay(host->pf));
     OUTPUT: RETVAL
 
-# Returns the end of the rest by the wall clock, for programs that look; 0 for no rest.
-double
-defer_spawn(host_t *host, SV *seconds)
-    INIT:
-        /* Several values were stored as an array, whose address is no number of seconds. */
-        const bool is_number = SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds));
-    CODE:
-        RETVAL = defer_spawn(aTHX_ host, is_number && SvNV(seconds) > 0 ? SvNV(seconds) : 0);
-    OUTPUT: RETVAL
-
 UV
 num_workers(host_t *host)
     CODE:
@@ -338,12 +342,6 @@ release_worker(host_t *host, SV *pid)
         IV generation = release_worker(aTHX_ host, ST(0), to_pid(aTHX_ pid));
     CODE:
         RETVAL = generation < 0 ? &PL_sv_undef : newSViv(generation);
-    OUTPUT: RETVAL
-
-int
-worker_index(host_t *host)
-    CODE:
-        CALL(RETVAL = pf_worker_index(host->pf));
     OUTPUT: RETVAL
 
 void
@@ -519,6 +517,40 @@ scoreboard_watch(pf_scoreboard_t *board, int low, int high)
     CODE:
         CALL(RETVAL = pf_scoreboard_watch(board, low, high));
     OUTPUT: RETVAL
+
+# Methods, which a class may override.
+
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork
+
+SV *
+worker_index(host_t *host)
+    INIT:
+        int index;
+    CODE:
+        CALL(index = pf_worker_index(host->pf));
+        RETVAL = index < 0 ? &PL_sv_undef : newSViv(index);
+    OUTPUT: RETVAL
+
+void
+_update_spawn_delay(host_t *host, SV *seconds)
+    INIT:
+        /* Several values were stored as an array, whose address is no number of seconds. */
+        const bool is_number = SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds));
+        const double rest = is_number ? SvNV(seconds) : 0;
+    CODE:
+        update_spawn_delay(aTHX_ host, ST(0), rest > 0 ? rest : 0);
+
+# Accessors in the package that calls, by Class::Accessor::Lite.
+void
+mk_accessors(SV *class, ...)
+    INIT:
+        SV *package = sv_2mortal(newSVhek(HvNAME_HEK(CopSTASH(PL_curcop))));
+        SV *kind = sv_2mortal(newSVpvs("any"));
+        I32 i;
+    CODE:
+        PERL_UNUSED_VAR(class);
+        for (i = 1; i < items; i++)
+            make_accessor(aTHX_ package, kind, ST(i));
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scoreboard
 

@@ -19,6 +19,7 @@ typedef struct {
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
+    double look_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
     int pending;             /* PL_sig_pending, kept in the meantime */
     bool signal_was_set;     /* what signal_received held when start looked last */
@@ -234,8 +235,9 @@ bool drain(pTHX_ host_t *host, SV *object, double until);
  * program's, which only Perl code can look at. */
 bool tie_worker_pids(pTHX_ host_t *host, SV *object);
 
-/* Forking rests for so many seconds. Returns the end of that by the wall clock, 0 for no rest. */
-double defer_spawn(pTHX_ host_t *host, double rest);
+/* Forking rests for so many seconds. The end of that by the wall clock, 0 for no rest, is then in
+ * {_no_adjust_until}: for subclasses that have a loop of their own; ours asks the core. */
+void update_spawn_delay(pTHX_ host_t *host, SV *object, double rest);
 
 /* Takes a worker whose exit has been reported out of the table. Its generation, or -1. */
 IV release_worker(pTHX_ host_t *host, SV *object, pid_t pid);

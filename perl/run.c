@@ -103,15 +103,18 @@ is_plain(pTHX_ host_t *host, SV *object)
         && !has_newborn(aTHX_ host);
 }
 
-double
-defer_spawn(pTHX_ host_t *host, double rest)
+void
+update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
 {
+    SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
     struct timeval now;
     CALL(pf_defer_spawn(host->pf, rest));
-    if (rest <= 0)
-        return 0;
-    gettimeofday(&now, NULL);
-    return (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest;
+    if (rest > 0) {
+        gettimeofday(&now, NULL);
+        sv_setnv(shown, (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest);
+    } else {
+        sv_setiv(shown, 0);
+    }
 }
 
 void
@@ -139,18 +142,6 @@ release_worker(pTHX_ host_t *host, SV *object, pid_t pid)
     return (IV)generation;
 }
 
-/* As _update_spawn_delay of Prefork.pm. */
-static void
-update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
-{
-    SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
-    const double until = defer_spawn(aTHX_ host, rest);
-    if (until > 0)
-        sv_setnv(shown, until);
-    else
-        sv_setiv(shown, 0);
-}
-
 static bool
 has_hook(pTHX_ SV *object, const char *name)
 {
@@ -168,16 +159,25 @@ enter_plain_worker(pTHX_ host_t *host, SV *object, bool runs_code)
         my_exit(0);
 }
 
+/* Whether a look for children may find one, or do something that has become due. */
+static bool
+is_due(const host_t *host)
+{
+    return host->exits != exit_notices || monotonic() >= host->look_at;
+}
+
 /* One turn: a fork if a worker is wanted, and otherwise a wait; then a look for a child that has
- * exited. RUN_NEXT if the next turn can follow at once. */
+ * exited, where there may be one. RUN_NEXT if the next turn can follow at once. */
 static run_t
 turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
 {
     double max_workers, spawn_interval, err_respawn_interval, delay;
     bool is_wanted;
     bool may_fork;
-    if (signal_is_noted(aTHX))
+    if (signal_is_noted(aTHX)) {
+        host->look_at = 0;
         PERL_ASYNC_CHECK();
+    }
     if (!is_plain(aTHX_ host, object)
             || !plain_number(aTHX_ member(aTHX_ object, "max_workers"), &max_workers)
             || !plain_number(aTHX_ member(aTHX_ object, "spawn_interval"), &spawn_interval)
@@ -207,6 +207,8 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
         /* The rest before is over, or there would have been no fork. */
         if (spawn_interval > 0)
             update_spawn_delay(aTHX_ host, object, spawn_interval);
+        if (!is_due(host))
+            return RUN_NEXT;
     }
     is_wanted = is_wanted && SvOK(member(aTHX_ object, "_no_adjust_until"));
     if (!next_exit(aTHX_ object, host, event, !may_fork, is_wanted, -1))
@@ -223,6 +225,7 @@ run_t
 run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
 {
     run_t what;
+    host->look_at = 0;
     do {
         what = turn(aTHX_ host, object, runs_code, event);
     } while (what == RUN_NEXT);

@@ -216,6 +216,9 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         slept = TRUE;
         take_sigchld(aTHX);
     }
+    /* With perl's handler, which is ours, a child that exits is noted. */
+    host->look_at = result != PF_OK || event->type != PF_EVENT_WAIT || !has_handler || !sigchld_is_ours(aTHX) ? 0
+        : event->timeout < 0 ? NV_INF : monotonic() + event->timeout;
     unblock_signals(&mask);
     if (lends_handler)
         LEAVE;

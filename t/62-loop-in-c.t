@@ -55,7 +55,7 @@ for my $how (qw(hook between local body)) {
 }
 
 # The first bodies are known by their addresses, which perl is not to give to others: so each is held twice.
-is said(<<'PERL'), "held: _decide_action _max_wait _on_child_reap _update_spawn_delay _wait num_workers signal_received\n",
+is said(<<'PERL'), "held: _decide_action _max_wait _on_child_reap _wait num_workers signal_received\n",
 use B ();
 my %code = map { $_ => Parallel::Prefork->can($_) } keys %Parallel::Prefork::PLAIN;
 my @perl = grep { !B::svref_2object($code{$_})->XSUB } keys %code;
@@ -96,6 +96,38 @@ alarm 20;
 $pm->start(sub { exit 0 });
 print "went on: $forks forks\n";
 $pm->wait_all_children;
+PERL
+
+# Between the forks that fill a pool it looks only where there may be something to see.
+is said(<<'PERL'), "before the pool was full\n", '... a child that exits is reaped while the pool fills';
+my $pool = 2000;
+my $workers;
+my $pm = Parallel::Prefork->new(max_workers => $pool, on_child_reap => sub {
+    $workers //= $_[0]->num_workers;
+    $_[0]->signal_received('enough');
+});
+$pm->start(sub { exit 0 });
+$pm->wait_all_children;
+print $workers < $pool ? "before the pool was full\n" : "after $workers forks\n";
+PERL
+is said(<<'PERL'), "old old new\n", '... and what is due is sent while it fills';
+my $pool = 2000;
+pipe my $from, my $to or die "pipe: $!";
+pipe my $ready, my $is_ready or die "pipe: $!";
+my $pm = Parallel::Prefork->new(max_workers => 2, trap_signals => { HUP => ['TERM', 0.05], USR1 => 'KILL' });
+$pm->start(sub {
+    $SIG{TERM} = sub { syswrite $to, 'old '; exit 0 };
+    syswrite $is_ready, '.';
+    if ($pm->worker_index) { sysread $ready, my $mark, 1 for 1, 2; kill HUP => getppid }
+    sleep 30;
+});
+$pm->max_workers($pool);
+$pm->start(sub {
+    if ($pm->worker_index == $pool - 1) { syswrite $to, "new\n"; kill USR1 => getppid }
+    sleep 30;
+});
+$pm->wait_all_children;
+print scalar <$from>;
 PERL
 
 # Nothing is looked for in the file system any more once the module is loaded.

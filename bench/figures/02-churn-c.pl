@@ -1,5 +1,6 @@
 # The same with pf_start. What it costs to have the library in the process at all, a bare loop that is linked
-# with it shows; and one that does the least that a manager has to do, as well, what is left to pf_start.
+# with it shows; and one that does the least that a manager has to do, or all that pf_start does, as well, what
+# is left to pf_start.
 
 use strict;
 use warnings;
@@ -10,15 +11,17 @@ use warnings;
         my $run   = shift;
         my $forks = $run->size(5000, 200);
         my %program = (
-            'bare C'                    => 'churn-bare',
-            'bare C, linked'            => 'churn-bare-linked',
-            'bare C, linked, with care' => 'churn-careful-linked',
-            'ours'                      => 'churn-manager',
+            'bare C'                    => ['churn-bare'],
+            'bare C, linked'            => ['churn-bare-linked'],
+            'bare C, linked, with care' => ['churn-careful-linked'],
+            'bare C, linked, complete'  => ['churn-careful-linked', 'complete'],
+            'ours'                      => ['churn-manager'],
         );
         for my $pool (1, 10, 100) {
             my $seconds = $run->in_turn($run->size(11, 1), [sort keys %program], sub {
                 my $who = shift;
-                return $run->seconds($run->compiled($program{$who}, $forks, $pool), $forks) / $forks;
+                my ($name, @how) = @{ $program{$who} };
+                return $run->seconds($run->compiled($name, $forks, $pool, @how), $forks) / $forks;
             });
             $run->speed_row(
                 name    => "pool of $pool",

@@ -56,15 +56,18 @@ pub unsafe extern "C" fn pf_start(
             return result;
         }
         set_starting(pf, true);
+        let mut has_just_forked = false;
         while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
             go_on(pf);
-            look_at_held_sigchld(pf);
+            hold_sigchld(pf);
             result = pf_wait(pf, -1.0, &raw mut event);
             if result != PF_OK {
                 break;
             }
+            let forks_again = has_just_forked && event.r#type == FORK;
+            has_just_forked = event.r#type == FORK;
             match event.r#type {
                 FORK => match fork_worker(pf) {
                     Forked::Worker => {
@@ -74,6 +77,8 @@ pub unsafe extern "C" fn pf_start(
                         };
                         libc::exit(worker(pf, data));
                     }
+                    // A loop that does not sleep takes it here.
+                    Forked::Manager if forks_again => look_at_held_sigchld(pf),
                     Forked::Manager => {}
                     Forked::Failed(failure) => result = failure,
                 },
@@ -121,7 +126,19 @@ unsafe fn set_starting(pf: *mut pf_t, starting: bool) {
     }
 }
 
-/// SIGCHLD, if it is held back, is taken where the loop sleeps, and here for a loop that does not.
+/// # Safety
+/// As pf_start.
+unsafe fn hold_sigchld(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            inner.hold_sigchld();
+            Ok(PF_OK)
+        });
+    }
+}
+
+/// SIGCHLD, if it is held back, is taken by the sleep, and by this where there is none.
 ///
 /// # Safety
 /// As pf_start.
@@ -129,7 +146,6 @@ unsafe fn look_at_held_sigchld(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            inner.hold_sigchld();
             if let Some(taken) = inner.held.as_ref().map(Held::take_pending) {
                 inner.note(taken);
             }

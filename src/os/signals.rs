@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -247,7 +247,7 @@ impl Traps {
             }
         };
         dispositions.installed(signal, before)?;
-        if KNOWN[slot_of(signal)].was_called.load(Ordering::SeqCst) {
+        if known(signal).is_some_and(|known| known.was_called.load(Ordering::SeqCst)) {
             action();
         }
         Ok(id)
@@ -324,7 +324,14 @@ impl Traps {
 /// had before ours. signal-hook calls what it found
 /// when it first handled the signal, for ever; so that is `call_previous`, which calls what
 /// there was before the managers of today.
-static KNOWN: [Known; SIGNALS] = [const { Known::new() }; SIGNALS];
+///
+/// On the heap: in the library's data it would make that two mappings, both of which each fork copies.
+static KNOWN: OnceLock<Box<[Known; SIGNALS]>> = OnceLock::new();
+
+/// None as long as no signal has been trapped. Async-signal-safe.
+fn known(signal: Signal) -> Option<&'static Known> {
+    KNOWN.get().map(|known| &known[slot_of(signal)])
+}
 
 struct Known {
     handler: AtomicPtr<libc::sigaction>,
@@ -380,7 +387,9 @@ extern "C" fn call_previous(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    let known = &KNOWN[slot_of(signal)];
+    let Some(known) = known(signal) else {
+        return;
+    };
     // Most often it is true already, and its page need not be copied for it after a fork.
     if !known.was_called.load(Ordering::SeqCst) {
         known.was_called.store(true, Ordering::SeqCst);
@@ -456,7 +465,8 @@ impl DispositionsGuard {
     /// Makes `call_previous` what signal-hook finds, and returns what the program had.
     fn put_ours_before(&mut self, signal: Signal) -> std::io::Result<libc::sigaction> {
         let before = disposition(signal)?;
-        let known = &KNOWN[slot_of(signal)];
+        let known = KNOWN.get_or_init(|| Box::new([const { Known::new() }; SIGNALS]));
+        let known = &known[slot_of(signal)];
         known.was_called.store(false, Ordering::SeqCst);
         if is_hooks(signal) {
             return Ok(before);
@@ -534,9 +544,10 @@ fn is_hooks(signal: Signal) -> bool {
 
 /// Whether the handler of a signal is ours, and calls none of the program's.
 fn is_ours_alone(signal: Signal) -> bool {
-    let before = KNOWN[slot_of(signal)].handler.load(Ordering::SeqCst);
+    let before = known(signal).map(|known| known.handler.load(Ordering::SeqCst));
     // SAFETY: what is stored there is never freed (`put_ours_before`).
-    let has_before = unsafe { before.as_ref() }.is_some_and(is_function);
+    let has_before =
+        before.is_some_and(|before| unsafe { before.as_ref() }.is_some_and(is_function));
     !has_before && is_hooks(signal)
 }
 

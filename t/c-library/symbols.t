@@ -31,8 +31,17 @@ my @foreign = grep { /\A\s*U / && !/\@(?:GLIBC|GCC)_[\d.]+\z/ }
 is_deeply \@foreign, [], '... and no symbol of anything else';
 like $object, qr/^\s*SONAME\s+libprefork\.so\.1$/m, 'its SONAME is libprefork.so.1';
 
-# Another static library of Rust's brings the same standard library along.
 my $dir = File::Temp->newdir;
+
+# Each fork copies each mapping: constants with code, what is read-only once it is relocated, data. Zeroed
+# memory that does not fit into the last page of a segment's file is one more.
+my @segments = map { [map { hex } /^\s+LOAD\s+\S+\s+(\S+)\s+\S+\s+(\S+)\s+(\S+)\s/] }
+    grep { /^\s+LOAD\s/ } split /\n/, shell_ok("readelf -lW $lib/libprefork.so", 'readelf');
+my $last_page = sub { my ($address, $size) = @_; int(($address + $size - 1) / 4096) };
+ok @segments >= 2 && @segments <= 3, 'it is two or three segments';
+is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [], '... with no memory behind their files';
+
+# Another static library of Rust's brings the same standard library along.
 spew("$dir/other.rs", <<'RUST');
 #[unsafe(no_mangle)]
 pub extern "C" fn other(n: i32) -> i32 {

@@ -2,16 +2,18 @@ package Parallel::Prefork;
 
 # What is here every program loads, and carries along in each of its workers. So no other module is
 # loaded: t/04-light.t holds it to warnings, and use VERSION gives strictures without strict.pm.
+# What is done once is done in BEGIN, whose memory the rest then takes.
 # What few programs need is compiled when they do: Options for what a check in C does not
 # simply pass, Loop for classes that override a part of the loop, WorkerPids for who looks into {worker_pids}.
 
 use v5.12;
 
-our $VERSION = '1.00';
+our $VERSION;
+BEGIN { $VERSION = '1.00' }
 
 # The shared object, by the calls of DynaLoader that perl has built in. XSLoader makes the same ones, but to compile it
 # takes longer than to load the object; it gets what is out of the ordinary, to load it or to say what is wrong.
-{
+BEGIN {
     my $file = substr(__FILE__, 0, -length 'Parallel/Prefork.pm') . 'auto/Parallel/Prefork/Prefork.so';
     my $boot;
     if (substr($file, 0, 1) eq '/' && -f $file && defined &DynaLoader::boot_DynaLoader && !defined &bootstrap) {
@@ -84,7 +86,7 @@ sub new {
         _no_adjust_until     => 0,
         _goal                => undef,
     }, $class;
-    _check_options($self, \%OPTIONS);
+    Parallel::Prefork::Core::check_options($self, $_, @{ $OPTIONS{$_} }) for sort keys %OPTIONS;
     defined $self->{trap_signals} or _croak('trap_signals must be a hash reference, not undef');
     _tie_worker_pids($self);
     $self->_prepare;
@@ -130,6 +132,12 @@ sub start {
         }
     }
 
+    _act_on_signal($self);
+    return 1;
+}
+
+sub _act_on_signal {
+    my $self   = shift;
     my $signal = _signal_to_act_on($self);
     Parallel::Prefork::Core::signal_taken($self, $signal);
     my ($send, $interval) = @{ $self->_action_for($signal) || [] };
@@ -139,7 +147,7 @@ sub start {
     elsif ($send) {
         $self->signal_all_children($send);
     }
-    return 1;
+    return;
 }
 
 sub _after_fork {
@@ -195,14 +203,9 @@ sub num_workers {
     return $count;
 }
 
-sub worker_index {
-    my $index = Parallel::Prefork::Core::worker_index($_[0]);
-    return $index < 0 ? undef : $index;
-}
-
 sub wait_all_children {
     my ($self, $timeout) = @_;
-    Parallel::Prefork::Core::defer_spawn($self, 0);
+    Parallel::Prefork::_update_spawn_delay($self, 0);
     $self->{_no_adjust_until} = undef;
     return 0 if $self->{in_child};
     Parallel::Prefork::Core::become_manager($self);
@@ -285,28 +288,9 @@ sub _action_for {
     my ($self, $signal) = @_;
     my $actions = $self->{trap_signals} || {};
     my $action = exists $actions->{$signal} ? $actions->{$signal}
-        : $actions->{ _alias($signal, keys %$actions) };
+        : $actions->{ Parallel::Prefork::Core::alias($signal, keys %$actions) };
     return undef if !$action;
     return ref $action ? $action : [$action, 0];
-}
-
-# The names of one signal (IO and POLL) are one: the one that is among these names, or ''.
-sub _alias {
-    my ($signal, @names) = @_;
-    my $number = Parallel::Prefork::Core::signal_number($signal);
-    return '' if !defined $number;
-    for my $name (sort @names) {
-        my $other = Parallel::Prefork::Core::signal_number($name);
-        return $name if defined $other && $other == $number;
-    }
-    return '';
-}
-
-sub _update_spawn_delay {
-    my ($self, $seconds) = @_;
-    # The member is for subclasses that have a loop of their own; ours asks the core.
-    $self->{_no_adjust_until} = Parallel::Prefork::Core::defer_spawn($self, $seconds);
-    return;
 }
 
 # The next child that was reaped: its pid, its raw status, and what getrusage(2) counts; nothing
@@ -324,26 +308,22 @@ sub _wait {
 # Seconds after which start looks around although nothing has happened; undef for never.
 sub _max_wait { return undef }
 
-sub mk_accessors {
-    my ($class, @names) = @_;
-    Parallel::Prefork::Core::make_accessors(scalar caller, 'any', @names);
-    return;
-}
-
 # What is compiled when it is needed is read at once: servers change their directory, their root and their
 # user, and are upgraded while they run.
 my %source;
-for my $module (qw(Loop Options WorkerPids)) {
-    my $file = __FILE__;
-    $file =~ s{\.pm\z}{/$module.pm};
-    if (open my $source, '<', $file) {
-        local $/;
-        $source{$module} = qq{#line 1 "$file"\n} . <$source>;
-    }
-    else {
-        # Packed into one file with the program, say.
-        my $packed = "Parallel/Prefork/$module.pm";
-        require $packed;
+BEGIN {
+    for my $module (qw(Loop Options WorkerPids)) {
+        my $file = __FILE__;
+        $file =~ s{\.pm\z}{/$module.pm};
+        if (open my $source, '<', $file) {
+            local $/;
+            $source{$module} = qq{#line 1 "$file"\n} . <$source>;
+        }
+        else {
+            # Packed into one file with the program, say.
+            my $packed = "Parallel/Prefork/$module.pm";
+            require $packed;
+        }
     }
 }
 
@@ -360,16 +340,6 @@ sub _load {
 sub _options { return _load('Options') }
 
 # Dies if an option is wrong.
-sub _check_options {
-    my ($self, $options) = @_;
-    for my $kind (sort keys %$options) {
-        my $names = $options->{$kind};
-        Parallel::Prefork::Core::are_plain($self, $kind, @$names)
-            or _options()->check($kind, $_, $self->{$_}) for grep { exists $self->{$_} } @$names;
-    }
-    return;
-}
-
 sub _check_value {
     my ($kind, $name, $value) = @_;
     _options()->check($kind, $name, $value);

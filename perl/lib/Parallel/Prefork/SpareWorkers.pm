@@ -37,7 +37,7 @@ _methods_are(\&scoreboard, \&Parallel::Prefork::SpareWorkers::Scoreboard::set_st
 sub _prepare {
     my $self = shift;
     die 'mandatory option min_spare_workers not set' if !$self->{min_spare_workers};
-    Parallel::Prefork::_check_options($self, \%OPTIONS);
+    Parallel::Prefork::Core::check_options($self, $_, @{ $OPTIONS{$_} }) for sort keys %OPTIONS;
     my ($min, $max) = @$self{qw(min_spare_workers max_spare_workers)};
     Parallel::Prefork::_croak("max_spare_workers ($max) must not be less than min_spare_workers ($min)")
         if $max && $max < $min;

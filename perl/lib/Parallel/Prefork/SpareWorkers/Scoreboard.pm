@@ -15,8 +15,7 @@ sub _MAX_SLOTS () { return 1 << 20 }
 
 sub new {
     my ($class, $filename, $max_workers) = @_;
-    Parallel::Prefork::_check_value('number', 'max_workers', $max_workers)
-        if !Parallel::Prefork::Core::are_plain({ max_workers => $max_workers }, 'number', 'max_workers');
+    Parallel::Prefork::Core::check_options({ max_workers => $max_workers }, 'number', 'max_workers');
     my $self = bless { filename => $filename, max_workers => _slots($max_workers) }, $class;
     if (!Parallel::Prefork::Core::scoreboard_make($self, $filename, $self->{max_workers})) {
         die 'failed to create scoreboard file:' . (defined $filename ? $filename : '(memory)') . ":$!";
