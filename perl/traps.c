@@ -188,18 +188,18 @@ make_defaults(pTHX_ host_t *host, SV *object)
     make_default(aTHX_ host, object, "CHLD", 4);
 }
 
-/* What ties a handler of ours to this object, if only perl's hash and perl's table know of the handler. */
-static MAGIC *
-only_tie(pTHX_ SV *handler, SV *object)
+/* Whether a handler is ours, tied to this object and nothing else, and only perl's hash and perl's table know of it. */
+static bool
+is_only_tied(pTHX_ SV *handler, SV *object)
 {
     const CV *code;
-    MAGIC *mg;
+    const MAGIC *mg;
     if (SvREFCNT(handler) != 2 || !calls(handler, XS_trapped))
-        return NULL;
+        return FALSE;
     code = (const CV *)SvRV(handler);
     mg = SvMAGIC(code);
     return SvREFCNT(code) == 1 && !SvOBJECT(code) && mg->mg_virtual == &trap_magic && !mg->mg_moremagic
-        && mg->mg_obj == SvRV(object) ? mg : NULL;
+        && mg->mg_obj == SvRV(object);
 }
 
 void
@@ -215,12 +215,13 @@ set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
         const int signal = element_magic(aTHX_ element)->mg_private;
         SV *old = *slot;
         SV *handler = PL_psig_ptr[signal];
-        MAGIC *tie = handler == old ? only_tie(aTHX_ old, object) : NULL;
+        const bool is_only_tie = handler == old && is_only_tied(aTHX_ old, object);
         (void)rsignal(signal, SIG_DFL);
         *slot = PL_psig_ptr[signal] = element;
-        if (tie) {
-            /* That it stays nobody sees, if the object is let go of. */
-            tie->mg_flags &= ~MGf_REFCOUNTED;
+        if (is_only_tie) {
+            /* That it stays nobody sees, if the object is let go of. Its count of that is taken back in its name: only
+             * the last sweep of perl_destruct frees it, and would take it once more, when counts mean nothing
+             * (PL_in_clean_all). To note that here would be one page more. */
             host->handlers_kept++;
         } else if (handler != old || !calls(old, XS_child_exited)) {
             /* What goes with it may be the program's, whose code is not to run here. */
