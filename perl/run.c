@@ -106,9 +106,11 @@ is_plain(pTHX_ host_t *host, SV *object)
 void
 update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
 {
-    SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
+    SV *shown;
     struct timeval now;
     CALL(pf_defer_spawn(host->pf, rest));
+    /* Only now: an immediate handler may have put another one there. */
+    shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
     if (rest > 0) {
         gettimeofday(&now, NULL);
         sv_setnv(shown, (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest);
