@@ -89,14 +89,10 @@ leave_evals()
     CODE:
         leave_evals(aTHX);
 
-# A context stack of its own keeps next, last and goto inside.
 void
 run_worker(SV *code)
     CODE:
-        PUSHSTACKi(PERLSI_UNKNOWN);
-        PUSHMARK(PL_stack_sp);
-        call_sv(code, G_VOID | G_DISCARD);
-        POPSTACK;
+        run_worker(aTHX_ code);
 
 void
 begin(host_t *host)
@@ -128,30 +124,45 @@ look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
-# What there is for Perl to do in the loop of start, and which worker it is about, as an array; an empty one
-# for a turn of the loop in Perl. Undef in a worker, in which it is to touch as few variables as possible.
+# With what wantarray says, as perl does not tell an XSUB that goto has called.
+bool
+runs_alone(host_t *host, SV *wants)
+    CODE:
+        host->wants_scalar = SvOK(wants) && !SvTRUE(wants);
+        RETVAL = runs_alone(aTHX_ host, ST(0));
+    OUTPUT: RETVAL
+
+# The program's own references may go, or be to something else, while this runs.
+void
+start(SV *self, SV *code = NULL)
+    INIT:
+        bool is_manager, wants_scalar;
+    PPCODE:
+        wants_scalar = host_of(aTHX_ self)->wants_scalar;
+        self = newRV_inc(SvRV(self));
+        SAVEFREESV(self);
+        code = code && SvTRUE(code) ? newSVsv(code) : NULL;
+        if (code)
+            SAVEFREESV(code);
+        PUTBACK;
+        is_manager = start(aTHX_ self, code);
+        SPAGAIN;
+        if (is_manager)
+            mXPUSHi(1);
+        else if (wants_scalar)
+            XPUSHs(&PL_sv_undef);
+
+# Undef in a worker, in which it is to touch as few variables as possible.
 SV *
 run(host_t *host, SV *code)
     INIT:
         pf_event event;
         run_t what;
-        AV *told;
     CODE:
         what = run(aTHX_ host, ST(0), SvTRUE(code), &event);
         if (what == RUN_IN_WORKER)
             XSRETURN_UNDEF;
-        told = newAV();
-        RETVAL = newRV_noinc((SV *)told);
-        if (what == RUN_LOOK)
-            av_push(told, newSVpvs("look"));
-        if (what == RUN_FORKED)
-            av_push(told, newSVpvs("forked"));
-        if (what == RUN_REAPED)
-            av_push(told, newSVpvs("reaped"));
-        if (what == RUN_FORKED || what == RUN_REAPED)
-            av_push(told, newSViv(event.pid));
-        if (what == RUN_REAPED)
-            av_push(told, newSViv(event.status));
+        RETVAL = told(aTHX_ what, &event);
     OUTPUT: RETVAL
 
 UV
@@ -262,7 +273,7 @@ next_exit(host_t *host, bool blocking = FALSE, bool adjust = FALSE, SV *max_wait
             at_most = SvNV(max_wait) > 0 ? SvNV(max_wait) : 0;
         /* Immediate handlers may use the stack while we wait. */
         PUTBACK;
-        if (next_exit(aTHX_ object, host, &event, blocking, adjust, at_most)) {
+        if (next_exit(aTHX_ object, host, &event, blocking, adjust, at_most, 0)) {
             const struct rusage *used = &event.rusage;
             const long counts[] = {
                 used->ru_maxrss, used->ru_ixrss, used->ru_idrss, used->ru_isrss,

@@ -22,6 +22,8 @@ typedef struct {
     double look_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
     int pending;             /* PL_sig_pending, kept in the meantime */
+    bool wants_scalar;       /* how start was called last */
+    const SV *running;       /* the object's _goal when the loop in C began */
     bool signal_was_set;     /* what signal_received held when start looked last */
     HV *stash;               /* the object's class when its methods were looked up... */
     U32 changes;             /* ... and which state of perl's caches of methods that was */
@@ -154,9 +156,10 @@ void set_goal(pTHX_ host_t *host, SV *object);
 
 /* The next child that was reaped, into event; false if there is none. With blocking, waits
  * once for something to happen before it says so: adjust also ends that when the pool
- * may be adjusted, and max_wait (if 0 or more) after so many seconds. */
+ * may be adjusted, and max_wait (if 0 or more) after so many seconds. Those before it of whom nobody needs to be
+ * told are up to `untold`; no handler runs between them. */
 bool next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
-    double max_wait);
+    double max_wait, unsigned untold);
 
 /* What an option is to be. */
 typedef enum { KIND_ANY, KIND_NUMBER, KIND_CODE, KIND_SIGNALS, KIND_OBJECT } kind_t;
@@ -226,6 +229,20 @@ UV keep_body(pTHX_ const CV *code);
 /* Goes on with the loop of start until there is something for Perl. With runs_code the worker never
  * comes back from start, see leave_evals. */
 run_t run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event);
+
+/* What came up, and which worker it is about, as a new reference to an array; an empty one for a turn of the loop
+ * in Perl. */
+SV *told(pTHX_ run_t what, const pf_event *event);
+
+/* Whether that is all that start needs, as far as can be told when it begins. */
+bool runs_alone(pTHX_ host_t *host, SV *object);
+
+/* start, from its loop on, for which something may come up that is Perl's to do. Returns whether this is the manager;
+ * a worker returns only if it has no code. */
+bool start(pTHX_ SV *object, SV *code);
+
+/* Calls a worker's code, on a context stack of its own, which keeps next, last and goto inside. */
+void run_worker(pTHX_ SV *code);
 
 /* The same for wait_all_children, which ends at `until` on the clock of monotonic(). Returns whether it
  * is at its end, or only has to look again; if not, a turn of it is left to Perl. */

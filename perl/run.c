@@ -119,13 +119,20 @@ update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
     }
 }
 
+static HV *
+stored_in(pTHX_ SV *object)
+{
+    SV *stored = member(aTHX_ object, "_stored");
+    return SvROK(stored) && SvTYPE(SvRV(stored)) == SVt_PVHV ? (HV *)SvRV(stored) : NULL;
+}
+
 void
 forget_stored(pTHX_ SV *object, pid_t pid)
 {
-    SV *stored = member(aTHX_ object, "_stored");
-    if (SvROK(stored) && SvTYPE(SvRV(stored)) == SVt_PVHV) {
+    HV *stored = stored_in(aTHX_ object);
+    if (stored) {
         char key[16];
-        (void)hv_delete((HV *)SvRV(stored), key, my_snprintf(key, sizeof key, "%d", (int)pid), G_DISCARD);
+        (void)hv_delete(stored, key, my_snprintf(key, sizeof key, "%d", (int)pid), G_DISCARD);
     }
 }
 
@@ -213,7 +220,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
             return RUN_NEXT;
     }
     is_wanted = is_wanted && SvOK(member(aTHX_ object, "_no_adjust_until"));
-    if (!next_exit(aTHX_ object, host, event, !may_fork, is_wanted, -1))
+    if (!next_exit(aTHX_ object, host, event, !may_fork, is_wanted, -1, 0))
         return RUN_NEXT;
     if (has_hook(aTHX_ object, "on_child_reap"))
         return RUN_REAPED;
@@ -227,12 +234,100 @@ run_t
 run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
 {
     run_t what;
+    ENTER;
+    SAVESPTR(host->running);
+    host->running = member(aTHX_ object, "_goal");
     host->look_at = 0;
     do {
         what = turn(aTHX_ host, object, runs_code, event);
     } while (what == RUN_NEXT);
+    LEAVE;
     return what;
 }
+
+bool
+runs_alone(pTHX_ host_t *host, SV *object)
+{
+    return is_plain(aTHX_ host, object) && !has_hook(aTHX_ object, "after_fork")
+        && !has_hook(aTHX_ object, "on_child_reap");
+}
+
+void
+run_worker(pTHX_ SV *code)
+{
+    dSP;
+    PUSHSTACKi(PERLSI_UNKNOWN);
+    PUSHMARK(SP);
+    call_sv(code, G_VOID | G_DISCARD);
+    POPSTACK;
+}
+
+static void
+work(pTHX_ SV *object, SV *code)
+{
+    dSP;
+    run_worker(aTHX_ code);
+    PUSHMARK(SP);
+    XPUSHs(object);
+    PUTBACK;
+    call_method("finish", G_VOID | G_DISCARD);
+    my_exit(0);
+}
+
+SV *
+told(pTHX_ run_t what, const pf_event *event)
+{
+    AV *told = newAV();
+    if (what == RUN_LOOK)
+        av_push(told, newSVpvs("look"));
+    if (what == RUN_FORKED)
+        av_push(told, newSVpvs("forked"));
+    if (what == RUN_REAPED)
+        av_push(told, newSVpvs("reaped"));
+    if (what == RUN_FORKED || what == RUN_REAPED)
+        av_push(told, newSViv(event->pid));
+    if (what == RUN_REAPED)
+        av_push(told, newSViv(event->status));
+    return newRV_noinc((SV *)told);
+}
+
+/* Goes on in Perl, with what has come up. On a stack of its own, as a hook that leaves by last cannot do so through C. */
+static bool
+loop_in_perl(pTHX_ SV *object, SV *code, SV *event)
+{
+    bool is_manager;
+    dSP;
+    PUSHSTACKi(PERLSI_UNKNOWN);
+    PUSHMARK(SP);
+    XPUSHs(object);
+    XPUSHs(code ? code : &PL_sv_undef);
+    mXPUSHs(event);
+    PUTBACK;
+    call_pv("Parallel::Prefork::_loop", G_SCALAR);
+    SPAGAIN;
+    is_manager = SvTRUE_nomg(POPs);
+    PUTBACK;
+    POPSTACK;
+    return is_manager;
+}
+
+bool
+start(pTHX_ SV *object, SV *code)
+{
+    host_t *host = host_of(aTHX_ object);
+    pf_event event;
+    run_t what;
+    host->signal_was_set = FALSE;
+    what = run(aTHX_ host, object, code != NULL, &event);
+    if (what != RUN_IN_WORKER)
+        return loop_in_perl(aTHX_ object, code, told(aTHX_ what, &event));
+    if (code)
+        work(aTHX_ object, code);
+    return FALSE;
+}
+
+/* So many exits are taken without a look at what else there is: a handler waits for some of them, some 0.2 ms. */
+#define AT_ONCE 64
 
 bool
 drain(pTHX_ host_t *host, SV *object, double until)
@@ -240,12 +335,14 @@ drain(pTHX_ host_t *host, SV *object, double until)
     size_t workers;
     do {
         pf_event event;
+        HV *stored;
         if (signal_is_noted(aTHX))
             PERL_ASYNC_CHECK();
         if (!class_is_plain(aTHX_ host, object) || has_hook(aTHX_ object, "on_child_reap")
                 || !is_tied(aTHX_ object) || has_newborn(aTHX_ host))
             return FALSE;
-        if (next_exit(aTHX_ object, host, &event, TRUE, FALSE, -1)) {
+        stored = stored_in(aTHX_ object);
+        if (next_exit(aTHX_ object, host, &event, TRUE, FALSE, -1, stored && HvUSEDKEYS(stored) ? 0 : AT_ONCE)) {
             bool was_worker;
             CALL(was_worker = pf_forget_worker(host->pf, event.pid));
             if (was_worker)

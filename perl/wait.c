@@ -19,20 +19,28 @@ monotonic(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* What the object wants of the core, in its member _goal: nothing outside of start and
- * wait_all_children, a negative number inside start, and inside wait_all_children the
- * moment at which it ends. It is set again for each turn, as those calls can be nested. */
+/* What is under way, start or wait_all_children, of which each can call the other by a hook or a handler. Their Perl code
+ * has it in the member _goal: undef for neither, a negative number for start, for wait_all_children
+ * the moment at which that ends. The loop of start in C sets nothing that each worker would have to set back: it
+ * is what is under way as long as the member is the one that it found. */
+static bool
+is_running(pTHX_ const host_t *host, SV *goal)
+{
+    return host->running == goal || (SvOK(goal) && SvNV(goal) < 0);
+}
+
+/* It is set again for each turn. */
 void
 set_goal(pTHX_ host_t *host, SV *object)
 {
     SV *goal = member(aTHX_ object, "_goal");
-    NV until = SvOK(goal) ? SvNV(goal) : 0;
-    if (!SvOK(goal)) {
-        pf_rest(host->pf);
-    } else if (until < 0) {
+    if (is_running(aTHX_ host, goal)) {
         pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
         pf_run(host->pf);
+    } else if (!SvOK(goal)) {
+        pf_rest(host->pf);
     } else {
+        const NV until = SvNV(goal);
         const double left = until - monotonic();
         pf_drain(host->pf, Perl_isinf(until) ? -1 : left > 0 ? left : 0);
     }
@@ -43,13 +51,6 @@ signal_is_set(pTHX_ SV *object)
 {
     SV *signal = member(aTHX_ object, "signal_received");
     return SvROK(signal) || SvTRUE_nomg(signal);
-}
-
-static bool
-is_running(pTHX_ SV *object)
-{
-    SV *goal = member(aTHX_ object, "_goal");
-    return SvOK(goal) && SvNV(goal) < 0;
 }
 
 /* What perl would call the handler for, had it one op to run: a call of a handler writes to more pages
@@ -133,14 +134,11 @@ sleep_with_mask(const sigset_t *mask, double timeout, int fd)
     return woken == 0;
 }
 
-/* The next child that was reaped, into event; false if there is none. With blocking, waits
- * once for something to happen before it says so: adjust also ends that when the pool
- * may be adjusted, and max_wait (if 0 or more) after so many seconds. */
 bool
 next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
-    double max_wait)
+    double max_wait, unsigned untold)
 {
-    const bool running = is_running(aTHX_ object);
+    const bool running = is_running(aTHX_ host, member(aTHX_ object, "_goal"));
     sigchld_t sigchld;
     const struct sigaction *action = &sigchld.action;
     sigset_t mask;
@@ -188,10 +186,12 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
             break;
         set_goal(aTHX_ host, object);
         note_exits(aTHX_ host, has_handler, running);
-        result = pf_next(host->pf, event);
-        found = result == PF_OK && event->type == PF_EVENT_REAPED;
-        if (found)
-            host->timed_out = FALSE;
+        do {
+            result = pf_next(host->pf, event);
+            found = result == PF_OK && event->type == PF_EVENT_REAPED;
+            if (found)
+                host->timed_out = FALSE;
+        } while (found && untold && untold--);
         if (result == PF_ERR_WRONG_PROCESS && pf_become_manager(host->pf) == PF_OK)
             continue;
         if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept

@@ -199,4 +199,112 @@ for (1 .. 3) {
 }
 PERL
 
+# Without a hook start is C, up to what somebody has to do in Perl.
+is said(<<'PERL'), <<'SAID', 'start returns what it is asked for';
+$| = 1;
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { USR1 => 'KILL' });
+pipe my $from, my $to or die "pipe: $!";
+sub tell_and_stay {
+    my $text = join ' ', map { defined ? $_ : 'undef' } @_;
+    syswrite $to, "worker $text\n";
+    kill USR1 => getppid;
+    sleep 30;
+}
+for my $how (qw(void scalar list)) {
+    my @got = ('nothing');
+    if    ($how eq 'void')   { $pm->start }
+    elsif ($how eq 'scalar') { @got = scalar $pm->start }
+    else                     { @got = (1, $pm->start, 2) }
+    tell_and_stay("$how:", @got) if $pm->{in_child};
+    print scalar <$from>, "manager $how: @got\n";
+    $pm->wait_all_children;
+}
+PERL
+worker void: nothing
+manager void: nothing
+worker scalar: undef
+manager scalar: 1
+worker list: 1 2
+manager list: 1 1 2
+SAID
+
+is said(<<'PERL'), "worker\nsignalled\ngone\n", '... the object and the code outlive what the program does with its own references';
+$| = 1;
+{ package My; our @ISA = 'Parallel::Prefork'; my $manager = $$; sub DESTROY { print "gone\n" if $$ == $manager } }
+my $text = "worker\n";
+my $code = sub { print $text; kill USR1 => getppid; sleep 30 };
+{
+    my $pm = My->new(max_workers => 0, trap_signals => { USR1 => 'KILL' });
+    my $real = $pm;
+    $SIG{ALRM} = sub { undef $code; $code = 'other'; undef $pm; $real->max_workers(1); undef $real };
+    Time::HiRes::alarm(0.1) if require Time::HiRes;
+    $pm->start($code);
+    print "signalled\n";
+}
+PERL
+
+is said(<<'PERL'), "after_fork on_child_reap\n", '... a hook that is set while it runs is called';
+my @called;
+my $pm = Parallel::Prefork->new(max_workers => 0);
+$SIG{ALRM} = sub {
+    $pm->after_fork(sub { push @called, 'after_fork' });
+    $pm->on_child_reap(sub { push @called, 'on_child_reap'; $_[0]->signal_received('enough') });
+    $pm->max_workers(1);
+};
+alarm 1;
+$pm->start(sub { exit 0 });
+print "@called\n";
+PERL
+
+is said(<<'PERL'), "ends\n", '... one that was there before may leave it by last';
+no warnings 'exiting';
+my $pm = Parallel::Prefork->new(max_workers => 1, after_fork => sub { last START });
+alarm 20;
+START: while (1) { $pm->start(sub { exit 0 }) }
+$pm->after_fork(undef);
+$pm->wait_all_children;
+print "ends\n";
+PERL
+
+is said(<<'PERL'), "gone\n" x 3 . "waited\n", 'wait_all_children lets go of what the program has stored for a worker';
+{ package Note; my $manager = $$; sub DESTROY { print "gone\n" if $$ == $manager } }
+my $pm = Parallel::Prefork->new(max_workers => 3, trap_signals => { USR1 => 'KILL' });
+$pm->start(sub { kill USR1 => getppid if $pm->worker_index == 2; sleep 30 });
+$pm->{worker_pids}{$_} = bless {}, 'Note' for keys %{ $pm->{worker_pids} };
+$pm->wait_all_children;
+print "waited\n";
+PERL
+
+# Of start and wait_all_children, what was called last is what is under way.
+is said(<<'PERL'), "start, wait_all_children left 0, start, end\n", '... a handler waits for all workers, and start goes on';
+my @seen = 'start';
+my $pm = Parallel::Prefork->new(max_workers => 2);
+$SIG{USR2} = sub {
+    $pm->signal_all_children('KILL');
+    push @seen, 'wait_all_children left ' . $pm->wait_all_children(20);
+    push @seen, 'start';
+};
+open my $once, '+>', undef or die "temporary file: $!";
+$pm->start(sub {
+    my $is_first = !-s $once;
+    if ($pm->worker_index == 1) {
+        syswrite $once, '.';
+        kill $is_first ? 'USR2' : 'TERM', getppid;
+    }
+    sleep 30;
+});
+$pm->wait_all_children;
+print join(', ', @seen, 'end'), "\n";
+PERL
+
+is said(<<'PERL'), "gone\n" x 3, '... and nothing of the object is left';
+{ package My; our @ISA = 'Parallel::Prefork'; my $manager = $$; sub DESTROY { print "gone\n" if $$ == $manager } }
+for (1 .. 3) {
+    local %SIG = %SIG;
+    my $pm = My->new(max_workers => 1, trap_signals => { USR1 => 'KILL' });
+    $pm->start(sub { kill USR1 => getppid; sleep 30 });
+    $pm->wait_all_children;
+}
+PERL
+
 done_testing;

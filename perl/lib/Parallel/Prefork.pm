@@ -99,8 +99,16 @@ sub new {
 sub _prepare { return }
 
 sub start {
-    my ($self, $code) = @_;
+    &_begin_generation;
+    # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So it
+    # leaves neither where the loop needs no Perl code.
+    goto &Parallel::Prefork::Core::start
+        if !$fork_is_overridden && Parallel::Prefork::Core::runs_alone($_[0], wantarray);
+    goto &_loop;
+}
 
+sub _begin_generation {
+    my ($self, $code) = @_;
     $self->manager_pid($$);
     $self->signal_received('');
     $self->{generation}++;
@@ -110,30 +118,43 @@ sub start {
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
+    return;
+}
+
+# What start does and returns from the loop on; $event is what has come up in it before.
+sub _loop {
+    my ($self, $code, $event) = @_;
     # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
     # in wait.c.
     local $self->{_goal} = -1;
 
+    _turn($self, $code, @$event) if $event && @$event;
     until (_signal_to_act_on($self)) {
         # Undef is a worker's, which copies the page of each variable that it sets.
-        defined(my $event = $fork_is_overridden ? [] : Parallel::Prefork::Core::run($self, $code))
+        defined(my $told = $fork_is_overridden ? [] : Parallel::Prefork::Core::run($self, $code))
             or return $code ? _work($self, $code) : ();
-        my ($what, $pid, $status) = @$event;
-        if (!defined $what) {
-            _load('Loop');
-            return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code);
-        }
-        elsif ($what eq 'forked') {
-            _after_fork($self, $pid);
-            ($pid, $status) = Parallel::Prefork::Core::next_exit($self) and _reaped($self, $pid, $status);
-        }
-        elsif ($what eq 'reaped') {
-            _reaped($self, $pid, $status);
-        }
+        return _work($self, $code) if _turn($self, $code, @$told);
     }
 
     _act_on_signal($self);
     return 1;
+}
+
+# Returns true in a worker.
+sub _turn {
+    my ($self, $code, $what, $pid, $status) = @_;
+    if (!defined $what) {
+        _load('Loop');
+        return Parallel::Prefork::Loop::turn($self, $code);
+    }
+    if ($what eq 'forked') {
+        _after_fork($self, $pid);
+        ($pid, $status) = Parallel::Prefork::Core::next_exit($self) and _reaped($self, $pid, $status);
+    }
+    elsif ($what eq 'reaped') {
+        _reaped($self, $pid, $status);
+    }
+    return 0;
 }
 
 sub _act_on_signal {
