@@ -297,6 +297,15 @@ $pm->wait_all_children;
 print join(', ', @seen, 'end'), "\n";
 PERL
 
+is said(<<'PERL'), "USR1 USR2\n", '... signals that come together are acted on one after the other';
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { USR1 => undef, USR2 => 'KILL' });
+my $code = sub { kill $_ => getppid for qw(STOP USR1 USR2 CONT); sleep 30 };
+my @got;
+for (1, 2) { $pm->start($code); push @got, $pm->signal_received }
+$pm->wait_all_children;
+print "@got\n";
+PERL
+
 is said(<<'PERL'), "gone\n" x 3, '... and nothing of the object is left';
 { package My; our @ISA = 'Parallel::Prefork'; my $manager = $$; sub DESTROY { print "gone\n" if $$ == $manager } }
 for (1 .. 3) {
