@@ -25,6 +25,9 @@
 // The same as a number to compare: a byte each for major, minor and patch.
 #define PF_VERSION_NUMBER 0x010000
 
+// How many bytes pf_host_room has.
+#define PF_HOST_ROOM 768
+
 // What a call has come to. Numbers are never reused.
 typedef enum {
   // It worked.
@@ -419,6 +422,20 @@ pf_t *pf_new(void);
 // # Safety
 // `pf` is null or a live handle that nobody uses now or later, signal handlers included.
 void pf_free(pf_t *pf);
+
+// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It begins with zeros, is
+// always the same of one handle, and goes with it.
+//
+// It lies in the page to which the library writes around each fork, where the handle is the first one of
+// the process: a host that keeps there what it changes for each fork has no other page
+// copied for that, in the manager or in the worker.
+//
+// Called by: manager, worker, hook, signal handler, other thread.
+//
+// # Safety
+// `pf` is null or a live handle.
+void *pf_host_room(pf_t *pf,
+                   size_t size);
 
 // The version of the library that runs, as in "1.0.0"; never null, not to be freed.
 //

@@ -25,13 +25,13 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
     /* A worker frees nothing of the manager's, and a process that ends nothing at all: each
      * page that it wrote to would be copied first. */
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {
-        CALL(pf_free(host->pf));
-        SvREFCNT_dec(host->scoreboard);
+        SV *scoreboard = host->scoreboard;
         free_defaults(aTHX_ host);
-        if (!host->is_worker) {
+        /* In a worker, which has become a manager, it is another handle that this lies in, and its exit looks at it. */
+        if (!host->is_worker)
             forget_leaving(host);
-            Safefree(host);
-        }
+        CALL(pf_free(host->pf));
+        SvREFCNT_dec(scoreboard);
         mg->mg_ptr = NULL;
     }
     return 0;
@@ -93,15 +93,13 @@ host_of(pTHX_ SV *object)
 {
     MAGIC *mg = magic_of(aTHX_ object, &host_magic);
     if (!mg->mg_ptr) {
-        host_t *host;
-        Newxz(host, 1, host_t);
-        CALL(host->pf = pf_new());
-        if (!host->pf) {
-            Safefree(host);
+        pf_t *pf;
+        CALL(pf = pf_new());
+        if (!pf)
             croak("libprefork cannot make a manager");
-        }
-        CALL(pf_demand(host->pf, 0));
-        mg->mg_ptr = (char *)host;
+        CALL(pf_demand(pf, 0));
+        mg->mg_ptr = (char *)pf_host_room(pf, sizeof(host_t));
+        ((host_t *)mg->mg_ptr)->pf = pf;
     }
     return (host_t *)mg->mg_ptr;
 }
@@ -250,7 +248,8 @@ check_result(pTHX_ host_t *host, pf_result result)
         croak("%s", pf_error_message(host->pf));
 }
 
-/* A worker that starts workers of its own is the manager of a new pool. */
+/* A worker that starts workers of its own is the manager of a new pool. Its first handle stays, with what is in its
+ * room. */
 void
 become_manager(pTHX_ host_t *host)
 {
@@ -260,7 +259,8 @@ become_manager(pTHX_ host_t *host)
         CALL(pf = pf_new(); pf_demand(pf, 0));
         if (!pf)
             croak("libprefork cannot make a manager");
-        CALL(pf_free(host->pf));
+        if (pf_host_room(host->pf, 0) != host)
+            CALL(pf_free(host->pf));
         host->pf = pf;
     }
     CALL(result = pf_become_manager(host->pf));

@@ -12,7 +12,8 @@
 
 #include "prefork.h"
 
-/* What hangs on a Perl object of ours: its handle, and what the front keeps beside it. */
+/* What hangs on a Perl object of ours: its handle, and what the front keeps beside it, in that handle's room. In a worker
+ * that becomes a manager the handle is another one. */
 typedef struct {
     pf_t *pf;
     sigset_t mask;           /* the program's, while signals are blocked around a fork */
@@ -40,6 +41,9 @@ typedef struct {
     pid_t process;           /* ... and this, then, is its pid */
     const void *interpreter; /* the one that start was called in */
 } host_t;
+
+/* A compiler that takes this has room for it: pf_host_room gives nothing if not. */
+typedef char host_fits_t[sizeof(host_t) <= PF_HOST_ROOM ? 1 : -1];
 
 /* What hangs on a scoreboard of ours. */
 typedef struct {

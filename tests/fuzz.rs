@@ -391,6 +391,10 @@ impl Fuzzer {
                     pf_max_workers(pf);
                     pf_generation(pf);
                     pf_worker_index(pf);
+                    let room: *mut u8 = pf_host_room(pf, PF_HOST_ROOM).cast();
+                    if !room.is_null() {
+                        room.write_bytes(0xa5, PF_HOST_ROOM);
+                    }
                     self.message();
                 }
             }

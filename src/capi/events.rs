@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Exit, Goal, Pid, Policy, Reason, Statuses, Step, Time};
+use crate::machine::{Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, Step, Time};
 use crate::os::children::Which;
 use crate::os::signals;
-use crate::os::wait::{Child, Reaped};
+use crate::os::wait::Reaped;
 use crate::os::{clock, huge_pages, kill, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
@@ -97,7 +97,25 @@ impl pf_event {
         }
     }
 
-    fn reaped(exit: &Exit, rusage: libc::rusage) -> pf_event {
+    /// Becomes an event of this type, in place: in the frame of pf_next a copy of each would make a page of
+    /// stack more, which each fork copies.
+    fn become_a(&mut self, event: pf_event_type) -> &mut pf_event {
+        self.r#type = event as u32;
+        self.reason = 0;
+        self.pid = 0;
+        self.status = 0;
+        self.generation = 0;
+        self.index = 0;
+        self.signal = 0;
+        self.timeout = 0.0;
+        self.fd = -1;
+        self.workers = 0;
+        self.rusage = wait::no_rusage();
+        self.reserved = [0; 8];
+        self
+    }
+
+    fn become_reaped(&mut self, exit: &Exit) -> &mut pf_event {
         let reason = match exit.reason {
             Reason::Ended => pf_reason::PF_REASON_ENDED,
             Reason::Failed => pf_reason::PF_REASON_FAILED,
@@ -105,15 +123,13 @@ impl pf_event {
             Reason::Stolen => pf_reason::PF_REASON_STOLEN,
             Reason::Foreign => pf_reason::PF_REASON_FOREIGN,
         };
-        pf_event {
-            reason: reason as u32,
-            pid: exit.pid,
-            status: exit.status,
-            generation: exit.generation,
-            index: exit.index,
-            rusage,
-            ..pf_event::new(pf_event_type::PF_EVENT_REAPED)
-        }
+        let event = self.become_a(pf_event_type::PF_EVENT_REAPED);
+        event.reason = reason as u32;
+        event.pid = exit.pid;
+        event.status = exit.status;
+        event.generation = exit.generation;
+        event.index = exit.index;
+        event
     }
 }
 
@@ -148,7 +164,7 @@ impl Inner {
         self.manager_only()?;
         self.rests_from_looking = false;
         if self.poisoned {
-            *event = self.next_after_panic();
+            self.next_after_panic(event);
             return Ok(());
         }
         if shared.is_woken.swap(false, Ordering::SeqCst) {
@@ -170,35 +186,26 @@ impl Inner {
             self.machine.children_changed(clock::now());
         }
         let mut armed = None;
-        let mut held_sigchld = None;
+        let mut unsent = None;
         loop {
             let now = clock::now();
             let board = self.board();
-            let step = self.machine.next(now, &board)?;
-            if !matches!(step, Step::Kill { .. }) {
-                held_sigchld = None;
-            }
+            let step = match unsent.take() {
+                Some(step) => step,
+                None => self.machine.next(now, &board)?,
+            };
             match step {
-                Step::Kill { pid, signal } => {
-                    // The first ones end while the last ones wait for their turn.
-                    held_sigchld.get_or_insert_with(signals::hold_sigchld);
-                    // A worker that may not be signalled cannot be helped, and the others can.
-                    let _ = kill::signal_child(pid, signal);
-                }
+                Step::Kill { pid, signal } => unsent = Some(self.send(pid, signal)?),
                 Step::ReapWorker(pid) => {
-                    if let Reaped::Child(child) = self.parent.reap(Which::One(pid)) {
-                        *event = self.exited(&child, now);
+                    if self.look_for(Some(pid), now, event) {
                         break;
                     }
                 }
-                Step::Reap => match self.reap() {
-                    Reaped::Child(child) => {
-                        *event = self.exited(&child, now);
+                Step::Reap => {
+                    if self.look_for(None, now, event) {
                         break;
                     }
-                    Reaped::NoneExited => self.machine.none_exited(clock::now()),
-                    Reaped::NoChildren => self.machine.no_children(),
-                },
+                }
                 Step::Audit => self.audit(now),
                 Step::UseHugePages => {
                     huge_pages::collapse(|| {
@@ -213,16 +220,14 @@ impl Inner {
                     if let Some(board) = board.0 {
                         board.0.watch_slot(index, false);
                     }
-                    self.mask = signals::block(signals::trapped_here());
-                    *event = pf_event {
-                        index,
-                        generation,
-                        ..pf_event::new(pf_event_type::PF_EVENT_FORK)
-                    };
+                    self.block_trapped();
+                    event.become_a(pf_event_type::PF_EVENT_FORK);
+                    event.index = index;
+                    event.generation = generation;
                     break;
                 }
                 Step::Reaped(exit) => {
-                    *event = self.reaped_event(&exit, wait::no_rusage());
+                    self.tell_reaped(&exit, event);
                     break;
                 }
                 Step::Wait { until, busy } => {
@@ -231,25 +236,19 @@ impl Inner {
                         armed = Some(self.arm_scoreboard(bounds));
                         continue;
                     }
-                    *event = self.wait_event(now, until, armed == Some(false));
+                    self.tell_wait(now, until, armed == Some(false), event);
                     break;
                 }
                 Step::Stopped(signal) => {
-                    *event = pf_event {
-                        signal,
-                        ..pf_event::new(pf_event_type::PF_EVENT_STOPPED)
-                    };
+                    event.become_a(pf_event_type::PF_EVENT_STOPPED).signal = signal;
                     break;
                 }
                 Step::Drained => {
-                    *event = pf_event::new(pf_event_type::PF_EVENT_DRAINED);
+                    event.become_a(pf_event_type::PF_EVENT_DRAINED);
                     break;
                 }
                 Step::TimedOut => {
-                    *event = pf_event {
-                        workers: u32::try_from(self.machine.workers().len()).unwrap_or(u32::MAX),
-                        ..pf_event::new(pf_event_type::PF_EVENT_TIMED_OUT)
-                    };
+                    event.become_a(pf_event_type::PF_EVENT_TIMED_OUT).workers = self.num_workers();
                     break;
                 }
             }
@@ -257,10 +256,36 @@ impl Inner {
         Ok(())
     }
 
+    /// Sends this signal, and all that are to be sent now. Returns what comes after them.
+    #[inline(never)] // As look_for.
+    fn send(&mut self, mut pid: Pid, mut signal: Signal) -> Result<Step, Misuse> {
+        // The first ones end while the last ones wait for their turn.
+        let _held = signals::hold_sigchld();
+        loop {
+            // A worker that may not be signalled cannot be helped, and the others can.
+            let _ = kill::signal_child(pid, signal);
+            let step = self.machine.next(clock::now(), &self.board())?;
+            let Step::Kill {
+                pid: next,
+                signal: its,
+            } = step
+            else {
+                return Ok(step);
+            };
+            (pid, signal) = (next, its);
+        }
+    }
+
+    /// From the FORK event to its answer.
+    #[inline(never)] // As look_for.
+    fn block_trapped(&mut self) {
+        self.mask = signals::block(signals::trapped_here());
+    }
+
     /// What is left of `next_event` when the machine has panicked, and may again: workers are
     /// reaped and waited for, and none is forked.
     #[cold]
-    fn next_after_panic(&mut self) -> pf_event {
+    fn next_after_panic(&mut self, event: &mut pf_event) {
         if let Some(pipe) = &self.pipe {
             pipe.drain();
         }
@@ -271,50 +296,67 @@ impl Inner {
         }
         match (reaped, self.machine.goal()) {
             (Reaped::Child(child), _) => {
-                let worker = self.machine.forget(child.pid);
-                pf_event {
-                    reason: match &worker {
-                        Some(_) => pf_reason::PF_REASON_ENDED,
-                        None => pf_reason::PF_REASON_FOREIGN,
-                    } as u32,
+                let worker = self.machine.forget(child.pid).unwrap_or_default();
+                event.become_reaped(&Exit {
                     pid: child.pid,
                     status: child.status,
-                    generation: worker.as_ref().map_or(0, |worker| worker.generation),
-                    index: worker.as_ref().map_or(0, |worker| worker.index),
-                    rusage: child.rusage,
-                    ..pf_event::new(pf_event_type::PF_EVENT_REAPED)
-                }
+                    generation: worker.generation,
+                    index: worker.index,
+                    reason: match worker.pid {
+                        0 => Reason::Foreign,
+                        _ => Reason::Ended,
+                    },
+                });
+                event.rusage = child.rusage;
             }
             (_, Goal::Drain(_)) if self.machine.workers().is_empty() => {
-                pf_event::new(pf_event_type::PF_EVENT_DRAINED)
+                event.become_a(pf_event_type::PF_EVENT_DRAINED);
             }
-            (_, Goal::Drain(Some(deadline))) if deadline <= now => pf_event {
-                workers: u32::try_from(self.machine.workers().len()).unwrap_or(u32::MAX),
-                ..pf_event::new(pf_event_type::PF_EVENT_TIMED_OUT)
-            },
-            (_, goal) => pf_event {
-                timeout: match goal {
+            (_, Goal::Drain(Some(deadline))) if deadline <= now => {
+                event.become_a(pf_event_type::PF_EVENT_TIMED_OUT).workers = self.num_workers();
+            }
+            (_, goal) => {
+                event.become_a(pf_event_type::PF_EVENT_WAIT).timeout = match goal {
                     Goal::Drain(Some(deadline)) => deadline.since(now).as_secs_f64(),
                     Goal::Drain(None) | Goal::Rest | Goal::Run => -1.0,
-                },
-                fd: self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd()),
-                ..pf_event::new(pf_event_type::PF_EVENT_WAIT)
-            },
+                };
+                event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+            }
         }
     }
 
-    fn exited(&mut self, child: &Child, now: Time) -> pf_event {
-        let exit = self.machine.exited(child.pid, child.status, now);
-        self.reaped_event(&exit, child.rusage)
+    fn num_workers(&self) -> u32 {
+        u32::try_from(self.machine.workers().len()).unwrap_or(u32::MAX)
+    }
+
+    /// Looks whether this child has exited, or any (none). If so, that is the event.
+    #[inline(never)] // What a child has used takes room on the stack, see ARCHITECTURE.md.
+    fn look_for(&mut self, child: Option<Pid>, now: Time, event: &mut pf_event) -> bool {
+        let reaped = match child {
+            Some(pid) => self.parent.reap(Which::One(pid)),
+            None => self.reap(),
+        };
+        match (reaped, child) {
+            (Reaped::Child(child), _) => {
+                let exit = self.machine.exited(child.pid, child.status, now);
+                self.tell_reaped(&exit, event);
+                event.rusage = child.rusage;
+                return true;
+            }
+            (Reaped::NoneExited, None) => self.machine.none_exited(clock::now()),
+            (Reaped::NoChildren, None) => self.machine.no_children(),
+            (Reaped::NoneExited | Reaped::NoChildren, Some(_)) => {}
+        }
+        false
     }
 
     /// The next call frees the slot of the worker: its host may want to see what it was doing. A
     /// host that decides by itself does that too, and when it likes.
-    fn reaped_event(&mut self, exit: &Exit, rusage: libc::rusage) -> pf_event {
+    fn tell_reaped(&mut self, exit: &Exit, event: &mut pf_event) {
         if exit.reason != Reason::Foreign && !matches!(self.machine.policy, Policy::Host) {
             self.reported = Some(exit.pid);
         }
-        pf_event::reaped(exit, rusage)
+        event.become_reaped(exit);
     }
 
     fn reap(&self) -> Reaped {
@@ -355,7 +397,7 @@ impl Inner {
         unsafe { self.scoreboard.as_mut() }.is_none_or(|board| board.0.arm(low, high))
     }
 
-    fn wait_event(&mut self, now: Time, until: Option<Time>, recheck: bool) -> pf_event {
+    fn tell_wait(&mut self, now: Time, until: Option<Time>, recheck: bool, event: &mut pf_event) {
         let mut timeout = until.map_or(-1.0, |until| until.since(now).as_secs_f64());
         // The byte in the pipe may have been read since; what it meant has not been looked at.
         let board = self.board().0;
@@ -373,11 +415,8 @@ impl Inner {
         }
         self.rests_from_looking = self.machine.rests_from_looking(now);
         self.pipe_may_be_full = self.pipe.is_some();
-        pf_event {
-            timeout,
-            fd: self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd()),
-            ..pf_event::new(pf_event_type::PF_EVENT_WAIT)
-        }
+        event.become_a(pf_event_type::PF_EVENT_WAIT).timeout = timeout;
+        event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
     }
 }
 

@@ -11,18 +11,24 @@ use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
-use crate::os::children::Parent;
+use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
+use crate::os::room::Room;
 use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
-// In one page: manager and worker write to it after each fork, and each page is copied for that.
-#[repr(align(2048))]
+#[repr(align(64))]
 pub struct pf_t {
     pub(super) shared: Shared,
     pub(super) inner: UnsafeCell<Inner>,
+    for_host: UnsafeCell<[u64; PF_HOST_ROOM / 8]>,
+    /// Where it lies, if that is no memory of its own.
+    room: Option<&'static Room>,
 }
+
+/// How many bytes pf_host_room has.
+pub const PF_HOST_ROOM: usize = 768;
 
 /// What signal handlers and other threads may touch while a call is under way.
 pub(super) struct Shared {
@@ -191,15 +197,36 @@ impl Inner {
         if !may_hold {
             self.release_sigchld();
         } else if self.held.is_none() && self.traps.alone_watch_children() {
-            self.held = held::hold();
+            self.hold();
         }
+    }
+
+    #[inline(never)] // As release.
+    fn hold(&mut self) {
+        self.held = held::hold();
+        self.arrivals
+            .set_sleeper(self.held.as_ref().map(Held::thread));
     }
 
     /// Before code of the program runs: it has the mask that it had.
     pub(super) fn release_sigchld(&mut self) {
-        if let Some(held) = self.held.take() {
+        if self.held.is_some() {
+            self.release();
+        }
+    }
+
+    #[inline(never)] // The masks take room on the stack, see ARCHITECTURE.md.
+    fn release(&mut self) {
+        if let Some(held) = self.take_held() {
             held.release();
         }
+    }
+
+    /// For whoever puts back the mask of before.
+    pub(super) fn take_held(&mut self) -> Option<Held> {
+        let held = self.held.take()?;
+        self.arrivals.set_sleeper(None);
+        Some(held)
     }
 
     pub(super) fn note(&mut self, taken: Taken) {
@@ -257,7 +284,9 @@ pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Failure> {
 pub extern "C" fn pf_new() -> *mut pf_t {
     guard(|| {
         let arrivals = Arc::new(Arrivals::default());
-        Box::into_raw(Box::new(pf_t {
+        let room = children::room();
+        let place = room.take();
+        let handle = pf_t {
             shared: Shared {
                 arrivals: Arc::clone(&arrivals),
                 wake_fd: AtomicI32::new(-1),
@@ -287,7 +316,17 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 poisoned: false,
                 message: CString::default(),
             }),
-        }))
+            for_host: UnsafeCell::new([0; PF_HOST_ROOM / 8]),
+            room: place.is_some().then_some(room),
+        };
+        match place {
+            Some(place) => {
+                // SAFETY: it is memory for this, and nobody else's.
+                unsafe { place.write(handle) };
+                place.as_ptr()
+            }
+            None => Box::into_raw(Box::new(handle)),
+        }
     })
 }
 
@@ -307,19 +346,48 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
         return;
     }
     guard(|| {
-        // SAFETY: it came out of Box::into_raw in pf_new, and this is the last use of it.
-        let pf = unsafe { Box::from_raw(pf) };
+        // SAFETY: it is a handle of pf_new, which has put it in a room or in a box, and this is the last use of it.
+        let inner = unsafe {
+            match (*pf).room {
+                Some(room) => {
+                    let handle = pf.read();
+                    room.give_back();
+                    handle.inner
+                }
+                None => Box::from_raw(pf).inner,
+            }
+        };
         let Inner {
             mut traps,
             parent,
             pipe,
             ..
-        } = pf.inner.into_inner();
+        } = inner.into_inner();
         // What writes to the pipe goes first: its number may be somebody else's in a moment.
         traps.remove();
         drop(parent);
         drop(pipe);
     });
+}
+
+/// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It begins with zeros, is
+/// always the same of one handle, and goes with it.
+///
+/// It lies in the page to which the library writes around each fork, where the handle is the first one of
+/// the process: a host that keeps there what it changes for each fork has no other page
+/// copied for that, in the manager or in the worker.
+///
+/// Called by: manager, worker, hook, signal handler, other thread.
+///
+/// # Safety
+/// `pf` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_host_room(pf: *mut pf_t, size: usize) -> *mut c_void {
+    // SAFETY: promised by our caller; what other threads use of it is beside this.
+    match unsafe { pf.as_ref() } {
+        Some(pf) if size <= PF_HOST_ROOM => pf.for_host.get().cast(),
+        _ => std::ptr::null_mut(),
+    }
 }
 
 /// The version of the library that runs, as in "1.0.0"; never null, not to be freed.

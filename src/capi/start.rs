@@ -175,7 +175,7 @@ unsafe fn leave_mask_to_fork(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            if let Some(held) = inner.held.take() {
+            if let Some(held) = inner.take_held() {
                 inner.mask = Some(held.into_mask());
             }
             Ok(PF_OK)
@@ -369,9 +369,8 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
                 inner.rests_from_looking,
                 inner.may_have_missed_children,
             ) {
-                // A handler, of ours or one that calls pf_wake: from here on it sends a signal, before it we see
-                // what it has left.
-                shared.arrivals.set_sleeper(Some(held.thread()));
+                // A handler, of ours or one that calls pf_wake, sends a signal since SIGCHLD is held; what came
+                // before has left something to see.
                 let has_more = shared.is_woken.load(Ordering::SeqCst)
                     || shared.arrivals.has_more(inner.arrivals_seen)
                     || inner.traps.child_is_noted();
@@ -380,7 +379,6 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
                 } else {
                     timeout
                 });
-                shared.arrivals.set_sleeper(None);
                 // Nobody has waited for the pipe; what is in it ends the next wait that does.
                 inner.pipe_may_be_full = false;
                 inner.note(taken);

@@ -5,16 +5,14 @@
 //! the host's report it is still counted, but never signalled: its number may already
 //! belong to a stranger.
 
-use std::collections::BTreeMap;
-
-use super::compact::{FreeNumbers, map_with_node};
+use super::compact::{FreeNumbers, SmallMap};
 use super::timers::Time;
 
 /// A process id, as the kernel numbers them.
 pub type Pid = i32;
 
 /// What the manager knows of one worker.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Worker {
     /// Its process id.
     pub pid: Pid,
@@ -35,23 +33,12 @@ pub struct Worker {
 }
 
 /// The table, and the worker indexes that are free.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Workers {
-    by_pid: BTreeMap<Pid, Worker>,
+    by_pid: SmallMap<Pid, Worker>,
     freed: FreeNumbers,
     next_index: u32,
     next_serial: u64,
-}
-
-impl Default for Workers {
-    fn default() -> Self {
-        Workers {
-            by_pid: map_with_node(),
-            freed: FreeNumbers::default(),
-            next_index: 0,
-            next_serial: 0,
-        }
-    }
 }
 
 impl Workers {
@@ -126,16 +113,12 @@ impl Workers {
 
     /// All that are counted, by rising pid.
     pub fn iter(&self) -> impl Iterator<Item = &Worker> {
-        self.by_pid.values()
+        self.by_pid.iter().map(|(_, worker)| worker)
     }
 
     /// The lowest pid above `pid`.
     pub fn next_pid(&self, pid: Pid) -> Option<Pid> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        self.by_pid
-            .range((Excluded(pid), Unbounded))
-            .next()
-            .map(|(&pid, _)| pid)
+        self.by_pid.next_key(&pid)
     }
 
     /// Those that may be signalled, in the order in which their pids sort as strings:

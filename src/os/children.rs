@@ -6,9 +6,10 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::room::Room;
 use super::signals::{self, Arrivals};
 use super::wait::{self, Child, Reaped};
-use crate::machine::{Pid, map_with_node};
+use crate::machine::{Pid, SmallMap};
 
 /// A manager, as a parent among others.
 #[derive(Debug)]
@@ -32,10 +33,10 @@ pub enum Which<'a> {
 
 /// The parents of one process. The lock is held while wait4(2) is called, which does not block
 /// here: between the kernel's reap and our note of it nobody may look for the child.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Family {
     parents: BTreeMap<u64, Member>,
-    children: BTreeMap<Pid, u64>,
+    children: SmallMap<Pid, u64>,
     /// How many of them fork.
     forking: usize,
     /// Reaped while somebody else forked: perhaps that one's, who does not know its pid yet.
@@ -48,26 +49,21 @@ struct Member {
     wake: Option<(RawFd, Arc<Arrivals>)>,
 }
 
-impl Default for Family {
-    fn default() -> Self {
-        Family {
-            parents: BTreeMap::new(),
-            children: map_with_node(),
-            forking: 0,
-            unclaimed: Vec::new(),
-        }
-    }
-}
-
 impl Family {
-    fn deliver(&mut self, to: u64, child: Child) {
+    #[inline(never)] // As remove_of_many in machine/compact.rs.
+    fn deliver(&mut self, to: u64, child: &Child) {
         if let Some(member) = self.parents.get_mut(&to) {
-            member.reaped_by_others.push_back(child);
+            member.reaped_by_others.push_back(*child);
             if let Some((fd, arrivals)) = &member.wake {
                 signals::wake(*fd);
                 arrivals.end_sleep();
             }
         }
+    }
+
+    #[inline(never)] // As deliver.
+    fn keep(&mut self, reaper: u64, child: &Child) {
+        self.unclaimed.push((reaper, *child));
     }
 
     /// The outcome of a fork is known: `pid`, or none. What nobody can claim any more is foreign.
@@ -80,14 +76,14 @@ impl Family {
             let is_it = |(_, child): &(u64, Child)| child.pid == pid;
             if let Some(position) = self.unclaimed.iter().position(is_it) {
                 let (_, child) = self.unclaimed.swap_remove(position);
-                self.deliver(number, child);
+                self.deliver(number, &child);
             } else {
                 self.children.insert(pid, number);
             }
         }
         if self.forking == 0 {
             for (reaper, child) in std::mem::take(&mut self.unclaimed) {
-                self.deliver(reaper, child);
+                self.deliver(reaper, &child);
             }
         }
     }
@@ -173,18 +169,17 @@ impl Parent {
                 Which::Of(pids) => wait::reap_of(pids),
                 Which::One(pid) => wait::reap_one(pid),
             };
-            let child = match reaped {
-                Reaped::Child(child) => child,
-                none @ (Reaped::NoneExited | Reaped::NoChildren) => return none,
+            let Reaped::Child(child) = &reaped else {
+                return reaped;
             };
             match family.children.remove(&child.pid) {
                 Some(owner) if owner != self.number && family.parents.contains_key(&owner) => {
                     family.deliver(owner, child);
                 }
                 None if family.forking > usize::from(self.is_forking) => {
-                    family.unclaimed.push((self.number, child));
+                    family.keep(self.number, child);
                 }
-                _ => return Reaped::Child(child),
+                _ => return reaped,
             }
         }
     }
@@ -205,32 +200,42 @@ impl Parent {
 impl Drop for Parent {
     fn drop(&mut self) {
         // In a child of the process that made it there is nothing to leave.
-        if let Some(mut family) = existing_family(this_process()) {
+        if let Some(home) = existing_home(this_process()) {
+            let mut family = lock(home);
             family.forked(self, None);
             family.parents.remove(&self.number);
             let number = self.number;
-            family.children.retain(|_, &mut owner| owner != number);
+            family.children.retain(|_, &owner| owner != number);
         }
     }
 }
 
-/// A family and the process that it is of.
+/// A family and the process that it is of, in a page of its own, and what else fits in there.
+#[repr(align(4096))]
 struct Home {
+    room: Room,
     process: Pid,
     family: Mutex<Family>,
     /// The copy of the parent's, which cannot be freed without its lock; so it is kept.
     _parents: *mut Home,
 }
 
+const _: () = assert!(size_of::<Home>() == 4096);
+
 /// The family of this process. A fork copies the one of the parent, whose lock some thread may
 /// hold at that moment and never release in the copy; so a child starts a new one, and the
 /// copy is left as it is.
 static HOME: AtomicPtr<Home> = AtomicPtr::new(std::ptr::null_mut());
 
-fn existing_family(process: Pid) -> Option<MutexGuard<'static, Family>> {
+fn existing_home(process: Pid) -> Option<&'static Home> {
     // SAFETY: what is stored there came from Box::into_raw, and is never freed.
     let home = unsafe { HOME.load(Ordering::Acquire).as_ref() }?;
-    (home.process == process).then(|| lock(home))
+    (home.process == process).then_some(home)
+}
+
+/// The room in the page to which this module writes around each fork.
+pub fn room() -> &'static Room {
+    &home_of(this_process()).room
 }
 
 fn family() -> MutexGuard<'static, Family> {
@@ -240,12 +245,23 @@ fn family() -> MutexGuard<'static, Family> {
 /// The same for callers that know already what process this is: getpid(2) is a system call, and
 /// a manager would make it many times for each worker.
 fn family_of(process: Pid) -> MutexGuard<'static, Family> {
+    lock(home_of(process))
+}
+
+fn home_of(process: Pid) -> &'static Home {
+    existing_home(process).unwrap_or_else(|| make_home(process))
+}
+
+#[cold]
+#[inline(never)] // A page more of stack for each call would be one to copy.
+fn make_home(process: Pid) -> &'static Home {
     loop {
         let before = HOME.load(Ordering::Acquire);
-        if let Some(family) = existing_family(process) {
-            return family;
+        if let Some(home) = existing_home(process) {
+            return home;
         }
         let home = Box::into_raw(Box::new(Home {
+            room: Room::default(),
             process,
             family: Mutex::default(),
             _parents: before,

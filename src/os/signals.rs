@@ -24,7 +24,7 @@ const SIGNALS: usize = 129;
 pub struct Arrivals {
     count: AtomicU64,
     arrived: [AtomicU64; SIGNALS],
-    /// The thread that sleeps, or is about to, where nothing but a signal ends that; 0 for none.
+    /// The thread that sleeps now and then where nothing but a signal ends that; 0 for none.
     sleeper: AtomicI32,
 }
 
@@ -261,7 +261,8 @@ impl Traps {
     /// Whether SIGCHLD has arrived since the last time this was asked; none if nobody watches.
     pub fn child_arrived(&self) -> Option<bool> {
         self.children?;
-        Some(self.child_arrived.swap(false, Ordering::SeqCst))
+        // What is not set is not written to either: it is in a page that a fork has just made shared.
+        Some(self.child_is_noted() && self.child_arrived.swap(false, Ordering::SeqCst))
     }
 
     /// The signals that have a handler of ours, SIGCHLD included.
@@ -702,7 +703,7 @@ pub fn is_pending(signal: Signal) -> bool {
 #[cfg(target_os = "linux")]
 fn signal_thread(thread: i32, signal: Signal) {
     let errno = Errno::last();
-    // SAFETY: tgkill(2) takes three integers; the thread is of this process, and asleep in a call of ours.
+    // SAFETY: tgkill(2) takes three integers, and finds no thread that is not of this process.
     unsafe { libc::syscall(libc::SYS_tgkill, this_process(), thread, signal) };
     errno.set();
 }

@@ -299,6 +299,62 @@ static void signals_of_others(void)
     pf_free(a);
 }
 
+/* ---- room for the host */
+
+static int is_zero(const char *bytes, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++)
+        if (bytes[i])
+            return 0;
+    return 1;
+}
+
+static uintptr_t page_of(const void *address)
+{
+    return (uintptr_t)address / 4096;
+}
+
+static int32_t looks_into_room(pf_t *pf, void *data)
+{
+    char *room = pf_host_room(pf, 1);
+    (void)data;
+    return room && room[0] == 'm' && (room[0] = 'w');
+}
+
+static void rooms(void)
+{
+    pf_t *pf[2] = { pf_new(), pf_new() };
+    char *room[2];
+    int status;
+    int i;
+    pf_event event;
+    for (i = 0; i < 2; i++) {
+        room[i] = pf_host_room(pf[i], PF_HOST_ROOM);
+        ok(room[i] && is_zero(room[i], PF_HOST_ROOM), "a handle has room for its host");
+        memset(room[i], 'm', PF_HOST_ROOM);
+    }
+    ok(page_of(pf[0]) == page_of(room[0]) && page_of(room[0]) == page_of(room[0] + PF_HOST_ROOM - 1),
+        "... in the page of the first handle");
+    ok(room[0] != room[1] && room[0][0] == 'm' && pf_host_room(pf[0], 1) == room[0],
+        "... for itself, and always the same");
+    ok(!pf_host_room(pf[0], PF_HOST_ROOM + 1), "... and no more than that");
+    pf_set_max_workers(pf[0], 1);
+    pf_trap_signal(pf[0], SIGUSR1, 0, 0);
+    fork_workers(pf[0], 1, looks_into_room, NULL);
+    pf_wait(pf[0], -1, &event);
+    status = event.type == PF_EVENT_REAPED ? WEXITSTATUS(event.status) : -1;
+    is_int(status, 1, "a worker finds there what the manager has left");
+    is_int(room[0][0], 'm', "... and has it for itself");
+    pf_free(pf[0]);
+    pf[0] = pf_new();
+    room[0] = pf_host_room(pf[0], PF_HOST_ROOM);
+    ok(room[0] && is_zero(room[0], PF_HOST_ROOM), "nothing is left of the host of an earlier handle");
+    ok(room[1][PF_HOST_ROOM - 1] == 'm', "... and nothing of another one's is lost");
+    pf_free(pf[0]);
+    pf_free(pf[1]);
+}
+
 int main(void)
 {
     begin();
@@ -309,5 +365,6 @@ int main(void)
     handed_over();
     many();
     signals_of_others();
+    rooms();
     return done();
 }

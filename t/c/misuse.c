@@ -70,6 +70,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_defer_spawn(pf, 1));
     ok(pf_spawn_delay(pf) <= 0, "pf_spawn_delay");
     pf_free(pf);
+    NOTHING(pf_host_room(pf, 1) != NULL);
     NULL_IS(pf_set_max_workers(pf, 1));
     NOTHING(pf_max_workers(pf));
     NULL_IS(pf_set_spawn_interval(pf, 1));

@@ -1,0 +1,46 @@
+//! Memory for one value in a page that is written to around each fork anyway. Manager and worker copy each page
+//! that they write to after a fork, so what changes then had better be in as few as can be.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How much there is: a page, without what `children` has in it.
+const SIZE: usize = 3520;
+
+/// The memory, and whether something is in it.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Room {
+    bytes: UnsafeCell<[MaybeUninit<u8>; SIZE]>,
+    is_taken: AtomicBool,
+}
+
+// SAFETY: the memory is that of the one who has taken it, which one thread can.
+unsafe impl Sync for Room {}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room {
+            bytes: UnsafeCell::new([MaybeUninit::uninit(); SIZE]),
+            is_taken: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Room {
+    /// Memory for a `T`, which nobody else is given until `give_back`; none if somebody has it.
+    pub fn take<T>(&'static self) -> Option<NonNull<T>> {
+        const { assert!(size_of::<T>() <= SIZE && align_of::<T>() <= align_of::<Room>()) }
+        if self.is_taken.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        NonNull::new(self.bytes.get().cast())
+    }
+
+    /// Whoever took the memory has no use for it any more.
+    pub fn give_back(&self) {
+        self.is_taken.store(false, Ordering::Release);
+    }
+}
