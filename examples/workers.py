@@ -46,7 +46,8 @@ class Event(ctypes.Structure):
         ('fd', c_int32),
         ('workers', c_uint32),
         ('rusage', Rusage),
-        ('reserved', c_uint64 * 8),
+        ('rests', c_uint32),
+        ('reserved', c_uint32 * 15),
     ]
 
 

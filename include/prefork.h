@@ -115,8 +115,11 @@ typedef struct {
   uint32_t workers;
   // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
+  // WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
+  // before. A host may block it for this wait, as many may come.
+  uint32_t rests;
   // Room for what later versions tell.
-  uint64_t reserved[8];
+  uint32_t reserved[15];
 } pf_event;
 
 // Called in the manager before each fork, with the `data` of pf_set_before_fork. Trapped

@@ -206,7 +206,9 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         }
         if (max_wait >= 0 && (timeout < 0 || max_wait < timeout))
             timeout = max_wait;
-        if (!has_handler)
+        if (event->rests && lends_handler)
+            sigaddset(&mask_asleep, SIGCHLD);
+        else if (!has_handler)
             sigdelset(&mask_asleep, SIGCHLD);
         host->timed_out = FALSE;
         if (timeout != 0)

@@ -75,8 +75,11 @@ pub struct pf_event {
     pub workers: u32,
     /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,
+    /// WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
+    /// before. A host may block it for this wait, as many may come.
+    pub rests: u32,
     /// Room for what later versions tell.
-    pub reserved: [u64; 8],
+    pub reserved: [u32; 15],
 }
 
 impl pf_event {
@@ -93,7 +96,8 @@ impl pf_event {
             fd: -1,
             workers: 0,
             rusage: wait::no_rusage(),
-            reserved: [0; 8],
+            rests: 0,
+            reserved: [0; 15],
         }
     }
 
@@ -111,7 +115,8 @@ impl pf_event {
         self.fd = -1;
         self.workers = 0;
         self.rusage = wait::no_rusage();
-        self.reserved = [0; 8];
+        self.rests = 0;
+        self.reserved = [0; 15];
         self
     }
 
@@ -417,6 +422,7 @@ impl Inner {
         self.pipe_may_be_full = self.pipe.is_some();
         event.become_a(pf_event_type::PF_EVENT_WAIT).timeout = timeout;
         event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+        event.rests = u32::from(self.rests_from_looking);
     }
 }
 

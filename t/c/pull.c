@@ -636,6 +636,35 @@ static void own_forks(void)
     pf_free(pf);
 }
 
+/* ---- many that are waited for */
+
+static void rests(void)
+{
+    enum { WORKERS = 300 };
+    pf_t *pf = pf_new();
+    pf_event event;
+    int turns = 0;
+
+    fork_workers(pf, WORKERS, until_killed, NULL);
+    pf_drain(pf, -1);
+    ok(next(pf).type == PF_EVENT_WAIT, "many are waited for, and all run");
+    /* It is over before we look if the machine has had something else to do. */
+    do {
+        pf_children_changed(pf);
+        event = next(pf);
+    } while (!event.rests && turns++ < 10000);
+    ok(event.type == PF_EVENT_WAIT && event.rests == 1 && event.timeout > 0 && event.timeout < 0.01,
+        "after a look that found none there is a rest, in which SIGCHLD tells nothing new");
+    usleep(1000);
+    event = next(pf);
+    ok(event.type == PF_EVENT_WAIT && event.rests == 0, "... once");
+    pf_rest(pf);
+    pf_children_changed(pf);
+    event = next(pf);
+    ok(event.type == PF_EVENT_WAIT && event.rests == 0, "... and none if nobody waits for all of them");
+    finish(pf);
+}
+
 /* ---- SIGCHLD that names a child */
 
 /* Waits until a child has ended, and leaves it as it is. */
@@ -757,6 +786,7 @@ int main(void)
     demands();
     generations();
     own_forks();
+    rests();
     named();
     facts();
     return done();
