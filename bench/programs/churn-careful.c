@@ -1,13 +1,13 @@
 /* churn-careful FORKS POOL [complete]
  *
  * churn-bare with the least that a manager needs which can be stopped: nothing that stdio has buffered is printed
- * twice, TERM ends the loop, the workers have the mask of before, and are reaped by their numbers, with what
- * they used.
+ * twice, TERM ends the loop, the workers have the mask of before, and are reaped with what they used, when one may
+ * have ended.
  *
- * "complete" does what pf_start does besides: it asks before each step whether this is still the process that
- * it was, and before each sleep for children that nobody has named and for the handler of SIGCHLD, which the
- * program may have changed; it can be woken through a pipe, which workers close; TERM has a handler, which is
- * blocked around the fork, and workers have its default.
+ * "complete" makes the system calls that pf_start makes besides: it asks before each step whether this is still the
+ * process that it was, and before each sleep for the handler of SIGCHLD, which the program may have changed; it can
+ * be woken through a pipe, which workers close; TERM has a handler, which is blocked around the fork, and workers
+ * have its default.
  */
 
 #define _GNU_SOURCE
@@ -51,30 +51,22 @@ static void check(void)
         errx(1, "this is not the manager");
 }
 
-/* Several SIGCHLD may have become one. */
-static void reap(void)
+/* Whether a worker was reaped. Several SIGCHLD may have become one. */
+static int reap(void)
 {
+    struct rusage usage;
+    int status;
     long i;
+    pid_t pid;
 
     check();
-    for (i = live - 1; i >= 0; i--) {
-        struct rusage usage;
-        int status;
-        if (wait4(pids[i], &status, WNOHANG, &usage) > 0)
+    pid = wait4(-1, &status, WNOHANG, &usage);
+    if (pid <= 0)
+        return 0;
+    for (i = 0; i < live; i++)
+        if (pids[i] == pid)
             pids[i] = pids[--live];
-    }
-}
-
-static void look_around(void)
-{
-    struct sigaction action;
-    siginfo_t child;
-
-    check();
-    child.si_pid = 0;
-    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid)
-        reap();
-    sigaction(SIGCHLD, NULL, &action);
+    return 1;
 }
 
 static void work_and_exit(const sigset_t *mask)
@@ -121,6 +113,7 @@ static void fork_worker(const sigset_t *before)
 int main(int argc, char **argv)
 {
     const long pool = argc > 2 ? atol(argv[2]) : 0;
+    struct sigaction action;
     sigset_t taken, before;
 
     is_complete = argc > 3;
@@ -136,18 +129,14 @@ int main(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &taken, &before);
     say("begin\n");
     while (!is_stopped) {
-        int signal;
         while (live < pool)
             fork_worker(&before);
-        if (is_complete)
-            look_around();
-        if (live < pool)
+        if (reap())
             continue;
+        if (is_complete)
+            sigaction(SIGCHLD, NULL, &action);
         /* A TERM that comes before this is seen when its sender exits. */
-        signal = sigwaitinfo(&taken, NULL);
-        if (signal == SIGCHLD)
-            reap();
-        if (signal == SIGTERM)
+        if (sigwaitinfo(&taken, NULL) == SIGTERM)
             is_stopped = 1;
     }
     while (wait(NULL) > 0)

@@ -15,7 +15,6 @@ use super::events::{
 use super::handle::{Hooks, Inner, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::{Goal, Policy};
-use crate::os::held::Held;
 use crate::os::{clock, kill, signals, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
@@ -56,7 +55,6 @@ pub unsafe extern "C" fn pf_start(
             return result;
         }
         set_starting(pf, true);
-        let mut has_just_forked = false;
         while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
@@ -66,8 +64,6 @@ pub unsafe extern "C" fn pf_start(
             if result != PF_OK {
                 break;
             }
-            let forks_again = has_just_forked && event.r#type == FORK;
-            has_just_forked = event.r#type == FORK;
             match event.r#type {
                 FORK => match fork_worker(pf) {
                     Forked::Worker => {
@@ -77,8 +73,6 @@ pub unsafe extern "C" fn pf_start(
                         };
                         libc::exit(worker(pf, data));
                     }
-                    // A loop that does not sleep takes it here.
-                    Forked::Manager if forks_again => look_at_held_sigchld(pf),
                     Forked::Manager => {}
                     Forked::Failed(failure) => result = failure,
                 },
@@ -133,22 +127,6 @@ unsafe fn hold_sigchld(pf: *mut pf_t) {
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
             inner.hold_sigchld();
-            Ok(PF_OK)
-        });
-    }
-}
-
-/// SIGCHLD, if it is held back, is taken by the sleep, and by this where there is none.
-///
-/// # Safety
-/// As pf_start.
-unsafe fn look_at_held_sigchld(pf: *mut pf_t) {
-    // SAFETY: promised by our caller.
-    unsafe {
-        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            if let Some(taken) = inner.held.as_ref().map(Held::take_pending) {
-                inner.note(taken);
-            }
             Ok(PF_OK)
         });
     }

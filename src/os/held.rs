@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::signals::{SavedMask, Set, is_pending, restore, trapped_here};
+use super::signals::{SavedMask, Set, restore, trapped_here};
 use crate::machine::Pid;
 
 /// SIGCHLD, blocked in this thread until `release`; and the mask of before.
@@ -65,16 +65,6 @@ impl Held {
     /// The thread that holds it, by the number that the system has for it.
     pub fn thread(&self) -> i32 {
         self.thread
-    }
-
-    /// Takes one that is pending. It is asked first whether there is one: the call that takes
-    /// would write to errno(3) if there is none, whose page would be copied for that after each fork.
-    pub fn take_pending(&self) -> Taken {
-        if is_pending(libc::SIGCHLD) {
-            self.take(Some(Duration::ZERO))
-        } else {
-            Taken::Nothing
-        }
     }
 
     /// Takes one that is pending or, until the time is over (none: no limit), the next that arrives. A

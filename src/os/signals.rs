@@ -690,16 +690,6 @@ impl Set {
     }
 }
 
-/// Whether a signal is pending, which is blocked then.
-pub fn is_pending(signal: Signal) -> bool {
-    let mut pending = empty_set();
-    // SAFETY: the set is written to, and then initialised in any case; a number that is no signal's is an error.
-    unsafe {
-        libc::sigpending(&raw mut pending);
-        libc::sigismember(&raw const pending, signal) == 1
-    }
-}
-
 #[cfg(target_os = "linux")]
 fn signal_thread(thread: i32, signal: Signal) {
     let errno = Errno::last();
