@@ -12,11 +12,19 @@ use Bench::Statistics qw(median);
         my $run = shift;
         my ($many, $few) = @{ $run->size([4000, 100], [100, 20]) };
         my @who = ('ours', 'original');
+        # What of ours is the cost of the module's being in the process, a bare loop beside it shows.
+        my @bare = ('bare Perl', 'bare Perl, loaded');
+        my $command = sub {
+            my ($who, $pool) = @_;
+            return $run->perl($who, 'stay-bare.pl', $pool, @{ $run->compiled('stop') }) if $who eq 'bare C';
+            return $run->perl($who, 'stay-manager.pl', $pool) if $who !~ /^bare/;
+            return $run->perl($who, 'stay-bare.pl', $pool) if $who eq 'bare Perl';
+            my ($perl, @rest) = @{ $run->perl('ours', 'stay-bare.pl', $pool) };
+            return [$perl, '-MParallel::Prefork', @rest];
+        };
         my $once = sub {
             my ($who, $pool) = @_;
-            my @program = $who eq 'bare C' ? ('stay-bare.pl', $pool, @{ $run->compiled('stop') })
-                : ($who eq 'bare Perl' ? 'stay-bare.pl' : 'stay-manager.pl', $pool);
-            my $program = $run->start($run->perl($who, @program), stdin => $run->marks($pool));
+            my $program = $run->start($command->($who, $pool), stdin => $run->marks($pool));
             my $begin   = $program->mark('begin');
             my $end     = $program->mark('end');
             # All of them sleep by then, the manager too.
@@ -27,7 +35,7 @@ use Bench::Statistics qw(median);
             $program->end;
             return { start => ($end - $begin) / $pool, stop => ($stopped - $term) / $pool };
         };
-        my $samples = $run->in_turn($run->size(15, 1), ['bare Perl', 'bare C', @who], sub {
+        my $samples = $run->in_turn($run->size(15, 1), [@bare, 'bare C', @who], sub {
             my $who = shift;
             my %few = map { $_ => $once->($who, $few) } 1 .. $run->size(5, 1);
             return { %{ $once->($who, $many) }, few => median(map { $_->{start} } values %few) };
@@ -37,7 +45,7 @@ use Bench::Statistics qw(median);
             name    => "start of $many workers",
             base    => 'bare Perl',
             seconds => $start,
-            who     => \@who,
+            who     => [@who, $bare[1]],
             goal    => 0.90,
             note    => $run->per_second($start->{'bare Perl'}, 'bare Perl'),
         );
@@ -57,7 +65,7 @@ use Bench::Statistics qw(median);
             name    => "TERM to $many workers, until wait_all_children returns",
             base    => 'bare Perl',
             seconds => $stop,
-            who     => [@who, 'bare C'],
+            who     => [@who, $bare[1], 'bare C'],
             goal    => 1.2,
             note    => $run->per_second($stop->{'bare Perl'}, 'bare Perl', 'ends'),
         );
