@@ -124,21 +124,21 @@ look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
-# With what wantarray says, as perl does not tell an XSUB that goto has called.
 bool
-runs_alone(host_t *host, SV *wants)
+runs_alone(host_t *host)
     CODE:
-        host->wants_scalar = SvOK(wants) && !SvTRUE(wants);
         RETVAL = runs_alone(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 
-# The program's own references may go, or be to something else, while this runs.
+# The program's own references may go, or be to something else, while this runs. In which context it is wanted perl
+# does not tell an XSUB that goto has called.
 void
 start(SV *self, SV *code = NULL)
+    ALIAS:
+        start_for_list = 1
     INIT:
-        bool is_manager, wants_scalar;
+        bool is_manager;
     PPCODE:
-        wants_scalar = host_of(aTHX_ self)->wants_scalar;
         self = newRV_inc(SvRV(self));
         SAVEFREESV(self);
         code = code && SvTRUE(code) ? newSVsv(code) : NULL;
@@ -149,7 +149,7 @@ start(SV *self, SV *code = NULL)
         SPAGAIN;
         if (is_manager)
             mXPUSHi(1);
-        else if (wants_scalar)
+        else if (!ix)
             XPUSHs(&PL_sv_undef);
 
 # Undef in a worker, in which it is to touch as few variables as possible.

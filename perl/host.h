@@ -23,7 +23,6 @@ typedef struct {
     double look_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
     int pending;             /* PL_sig_pending, kept in the meantime */
-    bool wants_scalar;       /* how start was called last */
     const SV *running;       /* the object's _goal when the loop in C began */
     bool signal_was_set;     /* what signal_received held when start looked last */
     HV *stash;               /* the object's class when its methods were looked up... */

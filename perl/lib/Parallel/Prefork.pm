@@ -100,11 +100,11 @@ sub _prepare { return }
 
 sub start {
     &_begin_generation;
+    goto &_loop if $fork_is_overridden || !Parallel::Prefork::Core::runs_alone($_[0]);
     # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So it
     # leaves neither where the loop needs no Perl code.
-    goto &Parallel::Prefork::Core::start
-        if !$fork_is_overridden && Parallel::Prefork::Core::runs_alone($_[0], wantarray);
-    goto &_loop;
+    goto &Parallel::Prefork::Core::start_for_list if wantarray;
+    goto &Parallel::Prefork::Core::start;
 }
 
 sub _begin_generation {
