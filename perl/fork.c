@@ -60,10 +60,7 @@ fork_worker(pTHX_ host_t *host, SV *object)
     pid_t pid;
     /* As perl's own fork, for which perlapi has no function. From the flush on no handler runs: what it
      * printed would be printed by the worker too. */
-    if (signal_is_noted(aTHX)) {
-        host->look_at = 0;
-        PERL_ASYNC_CHECK();
-    }
+    run_handlers(aTHX_ host);
     PERL_FLUSHALL_FOR_CHILD;
     if (!fork_begin(aTHX_ host, object))
         return -1;

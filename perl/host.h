@@ -109,6 +109,9 @@ pid_t to_pid(pTHX_ SV *pid);
  * another signal is noted leaves that one behind: noted, and nothing tells perl to look. */
 bool signal_is_noted(pTHX);
 
+/* Runs the handlers of what is noted. */
+void run_handlers(pTHX_ host_t *host);
+
 /* A member of the object; undef if it has none of that name. */
 SV *member(pTHX_ SV *object, const char *name);
 

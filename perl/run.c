@@ -183,10 +183,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     double max_workers, spawn_interval, err_respawn_interval, delay;
     bool is_wanted;
     bool may_fork;
-    if (signal_is_noted(aTHX)) {
-        host->look_at = 0;
-        PERL_ASYNC_CHECK();
-    }
+    run_handlers(aTHX_ host);
     if (!is_plain(aTHX_ host, object)
             || !plain_number(aTHX_ member(aTHX_ object, "max_workers"), &max_workers)
             || !plain_number(aTHX_ member(aTHX_ object, "spawn_interval"), &spawn_interval)
@@ -336,8 +333,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
     do {
         pf_event event;
         HV *stored;
-        if (signal_is_noted(aTHX))
-            PERL_ASYNC_CHECK();
+        run_handlers(aTHX_ host);
         if (!class_is_plain(aTHX_ host, object) || has_hook(aTHX_ object, "on_child_reap")
                 || !is_tied(aTHX_ object) || has_newborn(aTHX_ host))
             return FALSE;

@@ -54,7 +54,7 @@ signal_is_set(pTHX_ SV *object)
 }
 
 /* What perl would call the handler for, had it one op to run: a call of a handler writes to more pages
- * than the rest of a turn. Signals are blocked. */
+ * than the rest of a turn. A signal that comes in between is noted in either of the two, and so is found. */
 static void
 take_sigchld(pTHX)
 {
@@ -63,6 +63,16 @@ take_sigchld(pTHX)
         PL_sig_pending = 0;
         exit_notices++;
         (void)signal_is_noted(aTHX);
+    }
+}
+
+void
+run_handlers(pTHX_ host_t *host)
+{
+    if (signal_is_noted(aTHX)) {
+        host->look_at = 0;
+        take_sigchld(aTHX);
+        PERL_ASYNC_CHECK();
     }
 }
 
