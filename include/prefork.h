@@ -116,7 +116,7 @@ typedef struct {
   // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
   // WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
-  // before. A host may block it for this wait, as many may come.
+  // before. A host may block or discard it for this wait, as many may come.
   uint32_t rests;
   // Room for what later versions tell.
   uint32_t reserved[15];

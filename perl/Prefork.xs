@@ -130,8 +130,7 @@ runs_alone(host_t *host)
         RETVAL = runs_alone(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 
-# The program's own references may go, or be to something else, while this runs. In which context it is wanted perl
-# does not tell an XSUB that goto has called.
+# In which context it is wanted perl does not tell an XSUB that goto has called.
 void
 start(SV *self, SV *code = NULL)
     ALIAS:
@@ -139,11 +138,6 @@ start(SV *self, SV *code = NULL)
     INIT:
         bool is_manager;
     PPCODE:
-        self = newRV_inc(SvRV(self));
-        SAVEFREESV(self);
-        code = code && SvTRUE(code) ? newSVsv(code) : NULL;
-        if (code)
-            SAVEFREESV(code);
         PUTBACK;
         is_manager = start(aTHX_ self, code);
         SPAGAIN;

@@ -96,20 +96,38 @@ note_exits(pTHX_ host_t *host, bool sigchld_has_handler, bool is_running)
 typedef struct {
     struct sigaction action;
     bool is_blocked;
+    bool by_longjmp;         /* the sleep is left by that, if it is now */
 } sigchld_t;
 
-/* An immediate handler that leaves the sleep by longjmp leaves its mask in force, too. */
+/* For the time of a sleep SIGCHLD is noted, or has its default, which discards it. */
+static void
+lend_handler(bool notes)
+{
+    struct sigaction lent;
+    Zero(&lent, 1, struct sigaction);
+    if (notes) {
+        lent.sa_sigaction = note_sigchld;
+        lent.sa_flags = SA_SIGINFO;
+    } else {
+        lent.sa_handler = SIG_DFL;
+    }
+    sigemptyset(&lent.sa_mask);
+    sigaction(SIGCHLD, &lent, NULL);
+}
+
+/* An immediate handler that leaves the sleep by longjmp leaves the mask of that moment in force, too: perhaps
+ * that of note_sigchld, in which it came. */
 static void
 restore_sigchld(pTHX_ void *saved)
 {
     const sigchld_t *sigchld = (const sigchld_t *)saved;
     PERL_UNUSED_CONTEXT;
     sigaction(SIGCHLD, &sigchld->action, NULL);
-    if (sigchld->is_blocked) {
+    if (sigchld->by_longjmp) {
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
-        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        pthread_sigmask(sigchld->is_blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
     }
 }
 
@@ -160,8 +178,11 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     pf_result result = PF_OK;
     const int errno_before = errno;
 
+    event->type = PF_EVENT_WAIT;
+    event->timeout = 0;
     block_signals(&mask);
     sigaction(SIGCHLD, NULL, &sigchld.action);
+    sigchld.by_longjmp = TRUE;
     sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
     is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
     has_handler = !is_ignored && !sigchld.is_blocked
@@ -172,13 +193,8 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
          * to the default, which discards it. Perl's own handler does not know which child it was, and notes
          * the signal for a call of the code in %SIG. It comes back after the sleep: POSIX::sigaction is not to
          * find another one. */
-        struct sigaction noted;
         ENTER;
-        Zero(&noted, 1, struct sigaction);
-        noted.sa_sigaction = note_sigchld;
-        noted.sa_flags = SA_SIGINFO;
-        sigemptyset(&noted.sa_mask);
-        sigaction(SIGCHLD, &noted, NULL);
+        lend_handler(TRUE);
         SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
     }
     /* Once before each wait, whatever was or was not noticed: handlers come and go, and some
@@ -216,13 +232,16 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         }
         if (max_wait >= 0 && (timeout < 0 || max_wait < timeout))
             timeout = max_wait;
-        if (event->rests && lends_handler)
-            sigaddset(&mask_asleep, SIGCHLD);
-        else if (!has_handler)
+        if (!has_handler)
             sigdelset(&mask_asleep, SIGCHLD);
+        /* What it would tell in a rest is looked for after that, and only then. */
+        if (event->rests && lends_handler)
+            lend_handler(FALSE);
         host->timed_out = FALSE;
         if (timeout != 0)
             host->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
+        if (event->rests && lends_handler)
+            lend_handler(TRUE);
         if (!host->timed_out)
             pf_look_for_children(host->pf, FALSE);
         slept = TRUE;
@@ -232,6 +251,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     host->look_at = result != PF_OK || event->type != PF_EVENT_WAIT || !has_handler || !sigchld_is_ours(aTHX) ? 0
         : event->timeout < 0 ? NV_INF : monotonic() + event->timeout;
     unblock_signals(&mask);
+    sigchld.by_longjmp = FALSE;
     if (lends_handler)
         LEAVE;
     errno = errno_before;

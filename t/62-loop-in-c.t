@@ -243,6 +243,18 @@ my $code = sub { print $text; kill USR1 => getppid; sleep 30 };
 }
 PERL
 
+is said(<<'PERL'), "worker\nsignalled\n", '... also while start begins';
+$| = 1;
+{ package Code; use overload bool => sub { kill HUP => $$; 1 }, '&{}' => sub { $_[0][0] } }
+my $code = bless [sub { print "worker\n"; kill USR1 => getppid; sleep 30 }], 'Code';
+my @pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { USR1 => 'KILL' });
+my $real = $pm[0];
+$SIG{HUP} = sub { undef $code; @pm = () };
+$pm[0]->start($code);
+print "signalled\n";
+$real->wait_all_children;
+PERL
+
 is said(<<'PERL'), "after_fork on_child_reap\n", '... a hook that is set while it runs is called';
 my @called;
 my $pm = Parallel::Prefork->new(max_workers => 0);
@@ -314,6 +326,28 @@ for (1 .. 3) {
     $pm->start(sub { kill USR1 => getppid; sleep 30 });
     $pm->wait_all_children;
 }
+PERL
+
+# Many are waited for with a rest between two looks.
+is said(<<'PERL'), "left as it was\n", 'an immediate handler that dies in a rest leaves SIGCHLD as it was';
+use POSIX qw(SIGALRM SIGCHLD SIG_BLOCK);
+use Time::HiRes qw(ualarm);
+my $pm = Parallel::Prefork->new(max_workers => 260, trap_signals => { USR1 => undef });
+$pm->start(sub { kill USR1 => getppid if $pm->worker_index == 259; sleep 60 });
+my ($died, $changed) = (0, 0);
+POSIX::sigaction(SIGALRM, POSIX::SigAction->new(sub { die "late\n" }));
+for (1 .. 1000) {
+    my ($one) = keys %{ $pm->{worker_pids} };
+    kill KILL => $one if $_ % 20 == 0 && $pm->num_workers > 220;
+    eval { ualarm(20 + rand 300); $pm->wait_all_children; 1 } or $died += $@ eq "late\n";
+    my ($set, $action) = (POSIX::SigSet->new, POSIX::SigAction->new);
+    POSIX::sigprocmask(SIG_BLOCK, POSIX::SigSet->new, $set);
+    POSIX::sigaction(SIGCHLD, undef, $action);
+    $changed++ if $set->ismember(SIGCHLD) || !$action->safe || !ref $action->handler;
+}
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+print $died == 1000 && !$changed ? "left as it was\n" : "died $died times, changed $changed times\n";
 PERL
 
 done_testing;

@@ -76,7 +76,7 @@ pub struct pf_event {
     /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,
     /// WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
-    /// before. A host may block it for this wait, as many may come.
+    /// before. A host may block or discard it for this wait, as many may come.
     pub rests: u32,
     /// Room for what later versions tell.
     pub reserved: [u32; 15],

@@ -99,10 +99,13 @@ sub new {
 sub _prepare { return }
 
 sub start {
-    &_begin_generation;
-    goto &_loop if $fork_is_overridden || !Parallel::Prefork::Core::runs_alone($_[0]);
-    # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So it
-    # leaves neither where the loop needs no Perl code.
+    my ($self, $code) = @_;
+    _begin_generation($self, $code);
+    # Handlers run from here on too, and may give the program's own variables other values.
+    @_ = ($self, $code || ());
+    goto &_loop if $fork_is_overridden || !Parallel::Prefork::Core::runs_alone($self);
+    # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So these
+    # are left before there is one, where the loop needs no Perl code.
     goto &Parallel::Prefork::Core::start_for_list if wantarray;
     goto &Parallel::Prefork::Core::start;
 }
@@ -1161,6 +1164,11 @@ The modules that 0.18 loads (Class::Accessor::Lite, List::MoreUtils, Proc::Wait3
 Scope::Guard, Signal::Mask, and of perl's own Time::HiRes, List::Util and strict, for example)
 are not loaded. A program that uses one of them has to load it by itself. C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
+
+=item *
+
+A hook that a signal handler sets while C<start> runs cannot leave C<start> by C<last>; it can by C<die>. One that was set before can
+do both.
 
 =back
 
