@@ -328,26 +328,4 @@ for (1 .. 3) {
 }
 PERL
 
-# Many are waited for with a rest between two looks.
-is said(<<'PERL'), "left as it was\n", 'an immediate handler that dies in a rest leaves SIGCHLD as it was';
-use POSIX qw(SIGALRM SIGCHLD SIG_BLOCK);
-use Time::HiRes qw(ualarm);
-my $pm = Parallel::Prefork->new(max_workers => 260, trap_signals => { USR1 => undef });
-$pm->start(sub { kill USR1 => getppid if $pm->worker_index == 259; sleep 60 });
-my ($died, $changed) = (0, 0);
-POSIX::sigaction(SIGALRM, POSIX::SigAction->new(sub { die "late\n" }));
-for (1 .. 1000) {
-    my ($one) = keys %{ $pm->{worker_pids} };
-    kill KILL => $one if $_ % 20 == 0 && $pm->num_workers > 220;
-    eval { ualarm(20 + rand 300); $pm->wait_all_children; 1 } or $died += $@ eq "late\n";
-    my ($set, $action) = (POSIX::SigSet->new, POSIX::SigAction->new);
-    POSIX::sigprocmask(SIG_BLOCK, POSIX::SigSet->new, $set);
-    POSIX::sigaction(SIGCHLD, undef, $action);
-    $changed++ if $set->ismember(SIGCHLD) || !$action->safe || !ref $action->handler;
-}
-$pm->signal_all_children('KILL');
-$pm->wait_all_children;
-print $died == 1000 && !$changed ? "left as it was\n" : "died $died times, changed $changed times\n";
-PERL
-
 done_testing;

@@ -250,6 +250,33 @@ PERL
         : $p->out =~ /^(wrong: .*)/m);
 }
 
+# Many are waited for with a rest between two looks, in which SIGCHLD does not count.
+{
+    my $p = aimed(<<'PERL', scale(full => 200, quick => 60), scale(full => 10_000, quick => 500));
+my ($deaths) = @ARGV;
+my ($died, $changed) = (0, 0);
+my $pm = pool(max_workers => 260);
+$pm->start(sub { kill USR1 => getppid if $pm->worker_index == 259; sleep 600 });
+immediate(POSIX::SIGALRM(), sub { die "aimed\n" if !$in_trap });
+while ($died < $deaths) {
+    my ($one) = keys %{ $pm->{worker_pids} };
+    kill KILL => $one if $pm->num_workers > 220 && rand() < 0.05;
+    eval { aim(10); $pm->wait_all_children(0.01); 1 } or $died += $@ eq "aimed\n";
+    hold();
+    my ($mask, $action) = (POSIX::SigSet->new, POSIX::SigAction->new);
+    POSIX::sigprocmask(POSIX::SIG_BLOCK(), POSIX::SigSet->new, $mask);
+    POSIX::sigaction(POSIX::SIGCHLD(), undef, $action);
+    $changed++ if $mask->ismember(POSIX::SIGCHLD()) || !$action->safe || !ref $action->handler;
+}
+$pm->signal_all_children('KILL');
+my $wrong = end_of($pm);
+print "changed $changed times, wrong: ", $wrong || 'nothing', "\n";
+PERL
+    my $status = $p->wait;
+    is $status, 0, 'die, with many workers: no crash, no hang' or diag last_of($p->err);
+    is $p->out, "changed 0 times, wrong: nothing\n", '... SIGCHLD is as it was, each worker is known, and reaped';
+}
+
 # What the wait has changed for the time of the sleep is put back, where a handler leaves it too.
 {
     my $p = run(<<'PERL', deadline => 20);
