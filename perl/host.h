@@ -20,6 +20,7 @@ typedef struct {
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
+    bool is_named;           /* a SIGCHLD that names its child did, and no code of the program has run since */
     double look_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
     bool is_forking;         /* from fork_begin to forked or fork_failed */
     int pending;             /* PL_sig_pending, kept in the meantime */

@@ -235,6 +235,7 @@ run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     SAVESPTR(host->running);
     host->running = member(aTHX_ object, "_goal");
     host->look_at = 0;
+    host->is_named = FALSE;
     do {
         what = turn(aTHX_ host, object, runs_code, event);
     } while (what == RUN_NEXT);

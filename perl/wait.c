@@ -72,6 +72,8 @@ run_handlers(pTHX_ host_t *host)
     if (signal_is_noted(aTHX)) {
         host->look_at = 0;
         take_sigchld(aTHX);
+        if (PL_sig_pending)
+            host->is_named = FALSE;
         PERL_ASYNC_CHECK();
     }
 }
@@ -85,7 +87,8 @@ note_exits(pTHX_ host_t *host, bool sigchld_has_handler, bool is_running)
             || (!host->timed_out && sigchld_has_handler && !sigchld_is_ours(aTHX))) {
         host->exits = exit_notices;
         /* While all are waited for, they are better looked for together. */
-        if (is_running && ended_child)
+        host->is_named = is_running && ended_child;
+        if (host->is_named)
             pf_child_ended(host->pf, ended_child);
         else
             pf_children_changed(host->pf);
@@ -200,8 +203,10 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     /* Once before each wait, whatever was or was not noticed: handlers come and go, and some
      * go round %SIG. If code of the program has run since the last one, it may have ignored
      * SIGCHLD for a while, and then the system has reaped by itself. */
-    if (blocking && !host->timed_out)
+    if (blocking && !host->timed_out && !host->is_named)
         pf_children_changed(host->pf);
+    if (blocking)
+        host->is_named = FALSE;
     if (blocking || !has_handler)
         pf_look_for_children(host->pf, is_ignored || (action->sa_flags & SA_NOCLDWAIT));
     for (;;) {
@@ -242,7 +247,8 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
             host->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
         if (event->rests && lends_handler)
             lend_handler(TRUE);
-        if (!host->timed_out)
+        /* A SIGCHLD that was noted is passed on below. */
+        if (!host->timed_out && host->exits == exit_notices)
             pf_look_for_children(host->pf, FALSE);
         slept = TRUE;
         take_sigchld(aTHX);

@@ -378,6 +378,54 @@ fn a_worker_that_was_named_is_replaced_before_others_are_looked_for() {
 }
 
 #[test]
+fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
+    let mut driver = started(2000);
+    let next = |driver: &mut Driver| loop {
+        let step = driver.machine.next(driver.now, &NoStatuses);
+        match step.expect("a step") {
+            Step::Audit => driver.machine.audited(&[], Some(driver.now)),
+            step => return step,
+        }
+    };
+    let end_and_replace = |driver: &mut Driver, pid: Pid| {
+        driver.machine.exited(pid, 0, driver.now);
+        assert!(matches!(next(driver), Step::Fork { .. }));
+        let forked = driver.machine.forked(driver.next_pid, driver.now);
+        forked.expect("asked");
+        driver.next_pid += 1;
+    };
+    let looked_for = driver.now.after(Duration::from_millis(1));
+    let wait = Step::Wait {
+        until: Some(looked_for),
+        busy: None,
+    };
+    for pid in [101, 102] {
+        driver.machine.child_ended(pid, driver.now);
+        assert_eq!(next(&mut driver), Step::ReapWorker(pid));
+        end_and_replace(&mut driver, pid);
+        assert_eq!(next(&mut driver), wait);
+        // The next one is news all the same, and does not put the look off.
+        assert!(!driver.machine.rests_from_looking(driver.now));
+        driver.now = driver.now.after(Duration::from_micros(400));
+    }
+    driver.now = looked_for;
+    assert_eq!(next(&mut driver), Step::Reap);
+    end_and_replace(&mut driver, 103);
+    assert_eq!(next(&mut driver), Step::Reap);
+    driver.machine.none_exited(driver.now);
+
+    // A notice that names nobody is looked into at once.
+    driver.machine.child_ended(104, driver.now);
+    assert_eq!(next(&mut driver), Step::ReapWorker(104));
+    driver.machine.children_changed(driver.now);
+    assert_eq!(next(&mut driver), Step::Reap);
+    // So is all that one was before the named one.
+    driver.machine.child_ended(104, driver.now);
+    assert_eq!(next(&mut driver), Step::ReapWorker(104));
+    assert_eq!(next(&mut driver), Step::Reap);
+}
+
+#[test]
 fn several_that_were_named_are_looked_at_in_order_and_each_once() {
     let mut driver = started(3);
     for pid in [102, 100, 102, 100] {

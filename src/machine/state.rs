@@ -157,6 +157,8 @@ pub struct Machine {
     namesake: Option<Pid>,
     named: ShortQueue<Pid>,
     children_changed: bool,
+    /// Children are looked for then, and not before, as no more is known than who has ended.
+    look_after: Option<Time>,
     looked_at: Option<Time>,
     audit_at: Option<Time>,
     audited_at: Option<Time>,
@@ -188,6 +190,7 @@ impl Default for Machine {
             namesake: None,
             named: ShortQueue::default(),
             children_changed: true,
+            look_after: None,
             looked_at: None,
             audit_at: None,
             audited_at: None,
@@ -248,6 +251,7 @@ impl Machine {
     /// reaped it, or another one with the same notice: before long each worker is looked at.
     pub fn children_changed(&mut self, now: Time) {
         self.children_changed = true;
+        self.look_after = None;
         if !self.workers.is_empty() {
             let next = self
                 .audited_at
@@ -258,13 +262,19 @@ impl Machine {
 
     /// The same, and the notice names the child. If that is a worker, it is looked at before and apart
     /// from all others, which a look for any child passes one by one; they are looked for all the
-    /// same, as their notices may have become one with this, but a fork comes before that.
+    /// same, as their notices may have become one with this, but a fork comes before that. Of many they are
+    /// looked for some time later, or the new worker might have to wait for the processor until that is done.
     pub fn child_ended(&mut self, pid: Pid, now: Time) {
+        let look_after = match (self.children_changed, self.look_after) {
+            (false, _) => self.rest().map(|rest| now.after(rest)),
+            (true, look_after) => look_after,
+        };
         self.children_changed(now);
         if let Some(worker) = self.workers.get_mut(pid) {
             if !std::mem::replace(&mut worker.named, true) {
                 self.named.push_back(pid);
             }
+            self.look_after = look_after;
         }
     }
 
@@ -413,12 +423,14 @@ impl Machine {
     /// The system has children, and none of them has exited.
     pub fn none_exited(&mut self, now: Time) {
         self.children_changed = false;
+        self.look_after = None;
         self.looked_at = Some(now);
     }
 
     /// The system has no children: every worker's status went elsewhere.
     pub fn no_children(&mut self) {
         self.children_changed = false;
+        self.look_after = None;
         let pids: Vec<Pid> = self.workers.iter().map(|worker| worker.pid).collect();
         self.audited(&pids, None);
     }
@@ -640,24 +652,33 @@ impl Machine {
     /// Whether the next wait is a rest before a look for children, which one more notice of an exit
     /// would not bring about sooner.
     pub fn rests_from_looking(&self, now: Time) -> bool {
-        self.children_changed && self.look_at(now) > now
+        self.children_changed && self.is_draining(now) && self.look_at(now) > now
     }
 
-    /// When children may be looked for: `now`, but for a pool of many that are waited for until all
-    /// have ended. A deadline still finds those that have.
+    /// When children may be looked for: `now`, but for a pool of many.
     fn look_at(&self, now: Time) -> Time {
-        let is_draining = match self.goal {
+        let rests_until = if self.is_draining(now) {
+            let looked_at = self.looked_at.zip(self.rest());
+            looked_at.map(|(looked_at, rest)| looked_at.after(rest))
+        } else {
+            self.look_after
+        };
+        rests_until.map_or(now, |until| until.max(now))
+    }
+
+    /// Whether all workers are waited for. A deadline still finds those that have ended.
+    fn is_draining(&self, now: Time) -> bool {
+        match self.goal {
             Goal::Drain(deadline) => deadline.is_none_or(|deadline| deadline > now),
             Goal::Run | Goal::Rest => false,
-        };
+        }
+    }
+
+    /// How long children are not looked for, if they are many.
+    fn rest(&self) -> Option<Duration> {
         let workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
         let rest = LOOK_REST_EACH.saturating_mul(workers);
-        match self.looked_at {
-            Some(looked_at) if is_draining && rest >= LOOK_REST_MIN => {
-                looked_at.after(rest).max(now)
-            }
-            _ => now,
-        }
+        (rest >= LOOK_REST_MIN).then_some(rest)
     }
 
     fn ask_for_fork(&mut self) -> Step {
