@@ -241,7 +241,7 @@ run_t run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event);
  * in Perl. */
 SV *told(pTHX_ run_t what, const pf_event *event);
 
-/* Whether that is all that start needs, as far as can be told when it begins. */
+/* Whether run is all that start needs, as far as can be told when it begins. */
 bool runs_alone(pTHX_ host_t *host, SV *object);
 
 /* start, from its loop on, for which something may come up that is Perl's to do. Returns whether this is the manager;

@@ -370,8 +370,8 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
     });
 }
 
-/// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It begins with zeros, is
-/// always the same of one handle, and goes with it.
+/// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
+/// uint64_t, begins with zeros, is always the same of one handle, and goes with it.
 ///
 /// It lies in the page to which the library writes around each fork, where the handle is the first one of
 /// the process: a host that keeps there what it changes for each fork has no other page
