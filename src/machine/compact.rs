@@ -2,8 +2,7 @@
 //! more, so that what most often is one element should not have memory of its own.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::ops::Bound;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// A queue that most often holds one element at most, or none.
 #[derive(Debug)]
@@ -83,30 +82,28 @@ impl FreeNumbers {
     }
 }
 
-/// A map. A few elements lie in it, so that to add one and take it out writes to no other page.
+/// Elements in an order that is its user's. The first `FEW` lie in it, so that to put one in and take it out
+/// writes to no other page; more of them lie in a ring, where that moves half of them at most.
 #[derive(Debug)]
-pub struct SmallMap<K, V> {
-    /// By rising key; what is beyond `len` means nothing.
-    few: [(K, V); FEW],
+pub struct Row<T, const FEW: usize> {
+    /// What is beyond `len` means nothing.
+    few: [T; FEW],
     len: usize,
     /// All of them once they are more than a few, until there is none.
-    many: BTreeMap<K, V>,
+    many: VecDeque<T>,
 }
 
-/// More than most pools of one processor have, and all that fits into a page with the rest of a handle (`os::room`).
-const FEW: usize = 16;
-
-impl<K: Copy + Default, V: Copy + Default> Default for SmallMap<K, V> {
+impl<T: Copy + Default, const FEW: usize> Default for Row<T, FEW> {
     fn default() -> Self {
-        SmallMap {
-            few: [Default::default(); FEW],
+        Row {
+            few: [T::default(); FEW],
             len: 0,
-            many: BTreeMap::new(),
+            many: VecDeque::new(),
         }
     }
 }
 
-impl<K: Ord + Copy + Default, V: Copy + Default> SmallMap<K, V> {
+impl<T: Copy, const FEW: usize> Row<T, FEW> {
     /// How many elements there are.
     pub fn len(&self) -> usize {
         self.len + self.many.len()
@@ -117,105 +114,75 @@ impl<K: Ord + Copy + Default, V: Copy + Default> SmallMap<K, V> {
         self.len() == 0
     }
 
-    /// The element with this key.
-    pub fn get(&self, key: &K) -> Option<&V> {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = T> {
+        self.few[..self.len].iter().chain(&self.many).copied()
+    }
+
+    /// The element at this place.
+    pub fn get(&self, at: usize) -> Option<T> {
         if self.many.is_empty() {
-            self.position(key).ok().map(|at| &self.few[at].1)
+            self.few[..self.len].get(at).copied()
         } else {
-            self.many.get(key)
+            self.many.get(at).copied()
         }
     }
 
-    /// The same, to change.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    /// The place of the first element of which it is not true, where it is true of all before. The end is
+    /// found at once: what is new most often comes there.
+    pub fn partition_point(&self, mut is_before: impl FnMut(T) -> bool) -> usize {
+        let len = self.len();
+        if len
+            .checked_sub(1)
+            .and_then(|last| self.get(last))
+            .is_none_or(&mut is_before)
+        {
+            return len;
+        }
         if self.many.is_empty() {
-            self.position(key).ok().map(|at| &mut self.few[at].1)
+            self.few[..self.len].partition_point(|&element| is_before(element))
         } else {
-            self.many.get_mut(key)
+            self.many.partition_point(|&element| is_before(element))
         }
     }
 
-    /// Enters an element, in the place of one with the same key.
-    pub fn insert(&mut self, key: K, value: V) {
-        if self.many.is_empty() {
-            match self.position(&key) {
-                Ok(at) => self.few[at].1 = value,
-                Err(at) if self.len < FEW => {
-                    self.few.copy_within(at..self.len, at + 1);
-                    self.few[at] = (key, value);
-                    self.len += 1;
-                }
-                Err(_) => self.grow(key, value),
-            }
+    /// Puts an element in before the one at this place, or at the end.
+    pub fn insert(&mut self, at: usize, element: T) {
+        if self.many.is_empty() && self.len < FEW {
+            self.few[..=self.len].copy_within(at..self.len, at + 1);
+            self.few[at] = element;
+            self.len += 1;
         } else {
-            self.many.insert(key, value);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, key: K, value: V) {
-        self.many.extend(self.few.into_iter().chain([(key, value)]));
-        self.len = 0;
-    }
-
-    /// Takes an element out.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
-        if self.many.is_empty() {
-            let at = self.position(key).ok()?;
-            let value = self.few[at].1;
-            self.few.copy_within(at + 1..self.len, at);
-            self.len -= 1;
-            Some(value)
-        } else {
-            self.remove_of_many(key)
+            self.insert_into_many(at, element);
         }
     }
 
     #[inline(never)] // It takes room on the stack, which is copied like other memory, see ARCHITECTURE.md.
-    fn remove_of_many(&mut self, key: &K) -> Option<V> {
-        self.many.remove(key)
+    fn insert_into_many(&mut self, at: usize, element: T) {
+        self.many.extend(&self.few[..self.len]);
+        self.len = 0;
+        self.many.insert(at, element);
+    }
+
+    /// Takes out the element at this place, where there is one.
+    pub fn remove(&mut self, at: usize) {
+        if self.many.is_empty() {
+            self.few[..self.len].copy_within(at + 1.., at);
+            self.len -= 1;
+        } else {
+            self.remove_of_many(at);
+        }
+    }
+
+    #[inline(never)] // As insert_into_many.
+    fn remove_of_many(&mut self, at: usize) {
+        self.many.remove(at);
     }
 
     /// Drops all of them.
     pub fn clear(&mut self) {
-        self.retain(|_, _| false);
-    }
-
-    /// Drops those of which it is not true.
-    pub fn retain(&mut self, mut keeps: impl FnMut(&K, &V) -> bool) {
-        let mut kept = 0;
-        for at in 0..self.len {
-            let (key, value) = &self.few[at];
-            if keeps(key, value) {
-                self.few[kept] = self.few[at];
-                kept += 1;
-            }
-        }
-        self.len = kept;
-        self.many.retain(|key, value| keeps(key, value));
-    }
-
-    /// All of them, by rising key.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let few = self.few[..self.len].iter().map(|(key, value)| (key, value));
-        few.chain(&self.many)
-    }
-
-    /// The lowest key above `key`.
-    pub fn next_key(&self, key: &K) -> Option<K> {
-        let few = &self.few[..self.len];
-        let above = few.partition_point(|(other, _)| other <= key);
-        let many = self.many.range((Bound::Excluded(key), Bound::Unbounded));
-        few[above..]
-            .iter()
-            .map(|(key, _)| *key)
-            .chain(many.map(|(key, _)| *key))
-            .next()
-    }
-
-    fn position(&self, key: &K) -> Result<usize, usize> {
-        self.few[..self.len].binary_search_by(|(other, _)| other.cmp(key))
+        self.len = 0;
+        self.many.clear();
     }
 }
 
@@ -262,52 +229,42 @@ mod tests {
         assert_eq!(free.take_lowest(), None);
     }
 
-    /// Against the map of the standard library, at sizes around the one at which it changes over.
+    /// Against the vector of the standard library, at sizes around the one at which it changes over.
     #[test]
-    fn a_small_map_is_a_map() {
+    fn a_row_is_a_vector() {
+        const FEW: usize = 8;
         let mut random = fastrand::Rng::with_seed(1);
-        let mut small: SmallMap<i32, u64> = SmallMap::default();
-        let mut plain = BTreeMap::new();
-        let (mut grows, mut smallest, mut largest) = (true, FEW, 0);
+        let mut row: Row<u32, FEW> = Row::default();
+        let mut plain = Vec::new();
+        let (mut grows, mut emptied, mut largest) = (true, 0, 0);
         for step in 0..20_000 {
-            let key = random.i32(0..80);
-            if random.u8(0..4) == 0 {
-                grows = plain.len() < 2 || plain.len() < 2 * FEW && grows;
-            }
-            if plain.len() >= 2 * FEW {
+            if plain.is_empty() {
+                grows = true;
+                emptied += 1;
+            } else if plain.len() > 2 * FEW || random.u8(0..16) == 0 {
                 grows = false;
             }
-            if grows == (random.u8(0..4) > 0) {
-                small.insert(key, step);
-                plain.insert(key, step);
+            if grows {
+                let at = random.usize(0..=plain.len());
+                row.insert(at, step);
+                plain.insert(at, step);
             } else {
-                assert_eq!(small.remove(&key), plain.remove(&key));
+                let at = random.usize(0..plain.len());
+                row.remove(at);
+                plain.remove(at);
             }
-            match random.u16(0..500) {
-                0 => {
-                    small.clear();
-                    plain.clear();
-                }
-                1..10 => {
-                    small.retain(|key, value| (i64::from(*key) + *value as i64) % 3 != 0);
-                    plain.retain(|key, value| (i64::from(*key) + *value as i64) % 3 != 0);
-                }
-                _ => {}
+            if random.u8(0..100) == 0 {
+                row.clear();
+                plain.clear();
             }
-            if let (Some(one), Some(other)) = (small.get_mut(&key), plain.get_mut(&key)) {
-                *one += 1;
-                *other += 1;
-            }
-            assert!(small.iter().eq(&plain));
-            assert_eq!(
-                (small.len(), small.is_empty(), small.get(&key)),
-                (plain.len(), plain.is_empty(), plain.get(&key))
-            );
-            let above = plain.range(key + 1..).next().map(|(key, _)| *key);
-            assert_eq!(small.next_key(&key), above);
-            smallest = smallest.min(small.len());
-            largest = largest.max(small.len());
+            assert!(row.iter().eq(plain.iter().copied()));
+            assert_eq!((row.len(), row.is_empty()), (plain.len(), plain.is_empty()));
+            let at = random.usize(0..=plain.len());
+            assert_eq!(row.get(at), plain.get(at).copied());
+            let before = &plain[..at];
+            assert_eq!(row.partition_point(|e| before.contains(&e)), at);
+            largest = largest.max(row.len());
         }
-        assert!(smallest == 0 && largest > FEW);
+        assert!(emptied > 100 && largest > FEW);
     }
 }

@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::timers::Time;
-use super::workers::{Pid, Workers};
+use super::workers::{Key, Pid, Worker, Workers};
 
 /// A signal number. Negative in an action: the worker's whole process group is meant.
 pub type Signal = i32;
@@ -129,7 +129,7 @@ pub struct Staggered {
     send: Signal,
     interval: Duration,
     next_at: Time,
-    left: VecDeque<(Pid, u64)>,
+    left: VecDeque<Key>,
 }
 
 impl Staggered {
@@ -142,7 +142,7 @@ impl Staggered {
             left: workers
                 .signalled_in_order()
                 .iter()
-                .map(|worker| (worker.pid, worker.serial))
+                .map(|worker| worker.key())
                 .collect(),
         }
     }
@@ -151,7 +151,7 @@ impl Staggered {
     pub fn next_at(&self, workers: &Workers) -> Option<Time> {
         self.left
             .iter()
-            .any(|&target| is_alive(workers, target))
+            .any(|&target| alive(workers, target).is_some())
             .then_some(self.next_at)
     }
 
@@ -161,20 +161,18 @@ impl Staggered {
             return None;
         }
         while let Some(target) = self.left.pop_front() {
-            if is_alive(workers, target) {
+            if let Some(worker) = alive(workers, target) {
                 // From now, not from when it was due: after a pause nothing comes in a burst.
                 self.next_at = now.after(self.interval);
-                return Some((target.0, self.send));
+                return Some((worker.pid, self.send));
             }
         }
         None
     }
 }
 
-fn is_alive(workers: &Workers, (pid, serial): (Pid, u64)) -> bool {
-    workers
-        .get(pid)
-        .is_some_and(|worker| worker.serial == serial && !worker.exited)
+fn alive(workers: &Workers, target: Key) -> Option<&Worker> {
+    workers.with_key(target).filter(|worker| !worker.exited)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::compact::ShortQueue;
 use super::signals::{Action, Signal, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
 use super::timers::{Pacing, Time};
-use super::workers::{Pid, Worker, Workers};
+use super::workers::{Key, Pid, Worker, Workers};
 
 /// Looking for workers that somebody else reaped costs a system call for each; it is done at
 /// most this often.
@@ -153,9 +153,9 @@ pub struct Machine {
     outbox: VecDeque<(Pid, Signal)>,
     stopped_by: Option<Signal>,
     lost: VecDeque<Exit>,
-    reported: ShortQueue<(Pid, u64)>,
+    reported: ShortQueue<Key>,
     namesake: Option<Pid>,
-    named: ShortQueue<Pid>,
+    named: ShortQueue<Key>,
     children_changed: bool,
     /// Children are looked for then, and not before, as no more is known than who has ended.
     look_after: Option<Time>,
@@ -272,7 +272,7 @@ impl Machine {
         self.children_changed(now);
         if let Some(worker) = self.workers.get_mut(pid) {
             if !std::mem::replace(&mut worker.named, true) {
-                self.named.push_back(pid);
+                self.named.push_back(worker.key());
             }
             self.look_after = look_after;
         }
@@ -280,11 +280,12 @@ impl Machine {
 
     /// The next worker that a notice has named, and that is still to be looked at.
     fn take_named(&mut self) -> Option<Pid> {
-        while let Some(pid) = self.named.pop_front() {
-            // It may have been reaped meanwhile, and its number given to one that nobody has named.
-            if let Some(worker) = self.workers.get_mut(pid) {
-                if std::mem::take(&mut worker.named) && !worker.exited {
-                    return Some(pid);
+        while let Some(key) = self.named.pop_front() {
+            if let Some(worker) = self.workers.with_key_mut(key) {
+                worker.named = false;
+                // It may have been reaped meanwhile.
+                if !worker.exited {
+                    return Some(worker.pid);
                 }
             }
         }
@@ -478,7 +479,7 @@ impl Machine {
             reason,
         };
         if !stolen {
-            self.reported.push_back((pid, worker.serial));
+            self.reported.push_back(worker.key());
         }
         exit
     }
@@ -591,7 +592,7 @@ impl Machine {
                 // A new worker has the number already: what the host says of it until the next
                 // step is about the one that is gone.
                 Some(worker) if !worker.exited => self.namesake = Some(exit.pid),
-                Some(worker) => self.reported.push_back((worker.pid, worker.serial)),
+                Some(worker) => self.reported.push_back(worker.key()),
                 None => {}
             }
             return Ok(Step::Reaped(exit));
@@ -715,9 +716,8 @@ impl Machine {
     /// The workers that have been reported leave the table: the host has moved on.
     fn settle(&mut self) {
         self.namesake = None;
-        while let Some((pid, serial)) = self.reported.pop_front() {
-            let same = |worker: &Worker| worker.serial == serial && worker.exited;
-            if self.workers.get(pid).is_some_and(same) {
+        while let Some(key) = self.reported.pop_front() {
+            if let Some(&Worker { pid, .. }) = self.workers.with_key(key) {
                 self.workers.remove(pid);
             }
         }

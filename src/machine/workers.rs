@@ -5,7 +5,7 @@
 //! the host's report it is still counted, but never signalled: its number may already
 //! belong to a stranger.
 
-use super::compact::{FreeNumbers, SmallMap};
+use super::compact::{FreeNumbers, Row};
 use super::timers::Time;
 
 /// A process id, as the kernel numbers them.
@@ -20,7 +20,7 @@ pub struct Worker {
     pub generation: u64,
     /// The lowest number from 0 that no other worker had when it was forked.
     pub index: u32,
-    /// Counts forks; tells two workers with the same pid apart.
+    /// Counts forks; tells two workers with the same pid, or the same index, apart.
     pub serial: u64,
     /// When it was forked.
     pub spawned_at: Time,
@@ -32,13 +32,74 @@ pub struct Worker {
     pub exited: bool,
 }
 
+/// The pid of an empty slot.
+const NOBODY: Pid = 0;
+
+/// One worker, and no other that gets its pid or its index later. It is found without a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    index: u32,
+    serial: u64,
+}
+
+impl Worker {
+    /// The key of this worker.
+    pub fn key(&self) -> Key {
+        Key {
+            index: self.index,
+            serial: self.serial,
+        }
+    }
+
+    fn has(&self, key: Key) -> bool {
+        self.serial == key.serial && self.pid != NOBODY
+    }
+}
+
 /// The table, and the worker indexes that are free.
 #[derive(Debug, Default)]
 pub struct Workers {
-    by_pid: SmallMap<Pid, Worker>,
+    slots: Slots,
+    /// The indexes that workers have, by rising pid.
+    by_pid: Row<u32, 128>,
     freed: FreeNumbers,
     next_index: u32,
     next_serial: u64,
+}
+
+/// Workers by their indexes. A worker's successor has its index, so that to take one out and enter another
+/// most often writes to one page.
+#[derive(Debug, Default)]
+struct Slots {
+    /// As many as most pools of one processor have, and as fit into a page with the rest of a handle (`os::room`).
+    few: [Worker; 16],
+    more: Vec<Worker>,
+}
+
+impl Slots {
+    fn get(&self, index: u32) -> Option<&Worker> {
+        let index = index as usize;
+        match index.checked_sub(self.few.len()) {
+            None => self.few.get(index),
+            Some(index) => self.more.get(index),
+        }
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Worker> {
+        let index = index as usize;
+        match index.checked_sub(self.few.len()) {
+            None => self.few.get_mut(index),
+            Some(index) => self.more.get_mut(index),
+        }
+    }
+
+    /// Enters a worker under its index, which somebody has had before or is the next.
+    fn put(&mut self, worker: Worker) {
+        match self.get_mut(worker.index) {
+            Some(slot) => *slot = worker,
+            None => self.more.push(worker),
+        }
+    }
 }
 
 impl Workers {
@@ -71,31 +132,35 @@ impl Workers {
         self.remove(pid);
         let serial = self.next_serial;
         self.next_serial += 1;
-        self.by_pid.insert(
+        self.slots.put(Worker {
             pid,
-            Worker {
-                pid,
-                generation,
-                index,
-                serial,
-                spawned_at: now,
-                stopping: false,
-                named: false,
-                exited: false,
-            },
-        );
+            generation,
+            index,
+            serial,
+            spawned_at: now,
+            stopping: false,
+            named: false,
+            exited: false,
+        });
+        self.by_pid.insert(self.first_from(pid), index);
         index
     }
 
     /// Takes a worker out and frees its index.
     pub fn remove(&mut self, pid: Pid) -> Option<Worker> {
-        let worker = self.by_pid.remove(&pid)?;
-        self.freed.add(worker.index);
+        let at = self.first_from(pid);
+        let index = self.by_pid.get(at)?;
+        let slot = self.slots.get_mut(index).filter(|slot| slot.pid == pid)?;
+        let worker = *slot;
+        slot.pid = NOBODY;
+        self.by_pid.remove(at);
+        self.freed.add(index);
         Some(worker)
     }
 
     /// Forgets every worker.
     pub fn clear(&mut self) {
+        self.slots = Slots::default();
         self.by_pid.clear();
         self.freed.clear();
         self.next_index = 0;
@@ -103,22 +168,43 @@ impl Workers {
 
     /// The worker with this pid.
     pub fn get(&self, pid: Pid) -> Option<&Worker> {
-        self.by_pid.get(&pid)
+        let index = self.by_pid.get(self.first_from(pid))?;
+        self.slots.get(index).filter(|worker| worker.pid == pid)
     }
 
-    /// The worker with this pid, to change.
+    /// The same, to change.
     pub fn get_mut(&mut self, pid: Pid) -> Option<&mut Worker> {
-        self.by_pid.get_mut(&pid)
+        let index = self.by_pid.get(self.first_from(pid))?;
+        self.slots.get_mut(index).filter(|worker| worker.pid == pid)
+    }
+
+    /// The worker with this key, unless it has been taken out.
+    pub fn with_key(&self, key: Key) -> Option<&Worker> {
+        self.slots.get(key.index).filter(|worker| worker.has(key))
+    }
+
+    /// The same, to change.
+    pub fn with_key_mut(&mut self, key: Key) -> Option<&mut Worker> {
+        self.slots
+            .get_mut(key.index)
+            .filter(|worker| worker.has(key))
     }
 
     /// All that are counted, by rising pid.
     pub fn iter(&self) -> impl Iterator<Item = &Worker> {
-        self.by_pid.iter().map(|(_, worker)| worker)
+        self.by_pid.iter().filter_map(|index| self.slots.get(index))
     }
 
     /// The lowest pid above `pid`.
     pub fn next_pid(&self, pid: Pid) -> Option<Pid> {
-        self.by_pid.next_key(&pid)
+        let index = self.by_pid.get(self.first_from(pid.checked_add(1)?))?;
+        self.slots.get(index).map(|worker| worker.pid)
+    }
+
+    /// The place in `by_pid` of the first worker with this pid or a higher one.
+    fn first_from(&self, pid: Pid) -> usize {
+        let is_before = |index| self.slots.get(index).is_some_and(|worker| worker.pid < pid);
+        self.by_pid.partition_point(is_before)
     }
 
     /// Those that may be signalled, in the order in which their pids sort as strings:

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::room::Room;
 use super::signals::{self, Arrivals};
 use super::wait::{self, Child, Reaped};
-use crate::machine::{Pid, SmallMap};
+use crate::machine::{Pid, Row};
 
 /// A manager, as a parent among others.
 #[derive(Debug)]
@@ -36,11 +36,67 @@ pub enum Which<'a> {
 #[derive(Debug, Default)]
 struct Family {
     parents: BTreeMap<u64, Member>,
-    children: SmallMap<Pid, u64>,
+    children: Children,
     /// How many of them fork.
     forking: usize,
     /// Reaped while somebody else forked: perhaps that one's, who does not know its pid yet.
     unclaimed: Vec<(u64, Child)>,
+}
+
+/// Who forked whom. Most often one has forked all.
+#[derive(Debug, Default)]
+struct Children {
+    /// The children of one parent, by rising pid.
+    of_first: Row<Pid, 128>,
+    /// That parent.
+    first: u64,
+    of_others: BTreeMap<Pid, u64>,
+}
+
+impl Children {
+    fn insert(&mut self, pid: Pid, parent: u64) {
+        self.remove(pid);
+        if self.of_first.is_empty() {
+            self.first = parent;
+        }
+        if self.first == parent {
+            self.of_first.insert(self.first_from(pid), pid);
+        } else {
+            self.of_others.insert(pid, parent);
+        }
+    }
+
+    /// Takes a child out. Returns whose it was.
+    fn remove(&mut self, pid: Pid) -> Option<u64> {
+        let at = self.first_from(pid);
+        if self.of_first.get(at) == Some(pid) {
+            self.of_first.remove(at);
+            Some(self.first)
+        } else {
+            self.of_others.remove(&pid)
+        }
+    }
+
+    fn parent_of(&self, pid: Pid) -> Option<u64> {
+        if self.of_first.get(self.first_from(pid)) == Some(pid) {
+            Some(self.first)
+        } else {
+            self.of_others.get(&pid).copied()
+        }
+    }
+
+    /// Takes out all that this parent has.
+    fn remove_of(&mut self, parent: u64) {
+        if self.first == parent {
+            self.of_first.clear();
+        }
+        self.of_others.retain(|_, &mut other| other != parent);
+    }
+
+    /// The place of the first with this pid or a higher one.
+    fn first_from(&self, pid: Pid) -> usize {
+        self.of_first.partition_point(|other| other < pid)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -98,10 +154,16 @@ impl Parent {
     pub fn new() -> Parent {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        family().parents.insert(number, Member::default());
+        let process = this_process();
+        let home = home_of(process);
+        let mut family = lock(home);
+        family.parents.insert(number, Member::default());
+        if family.parents.len() > 1 {
+            home.had_several.store(true, Ordering::SeqCst);
+        }
         Parent {
             number,
-            process: this_process(),
+            process,
             is_forking: false,
         }
     }
@@ -115,7 +177,8 @@ impl Parent {
 
     /// Whether there is no other parent in this process. Only in the process that made this.
     pub fn is_alone(&self) -> bool {
-        family_of(self.process).parents.len() == 1
+        let home = home_of(self.process);
+        !home.had_several.load(Ordering::SeqCst) || lock(home).parents.len() == 1
     }
 
     /// A fork is about to happen. Only in the process that made this.
@@ -139,17 +202,17 @@ impl Parent {
     /// Nothing is to be kept for this parent about the child any more.
     pub fn forget(&self, pid: Pid) {
         let mut family = family();
-        if family.children.get(&pid) == Some(&self.number) {
-            family.children.remove(&pid);
+        if family.children.parent_of(pid) == Some(self.number) {
+            family.children.remove(pid);
         }
     }
 
     /// Whether somebody else has reaped a child of this one. Only in the process that made this.
     pub fn has_reaped_child(&self) -> bool {
-        family_of(self.process)
-            .parents
-            .get(&self.number)
-            .is_some_and(|member| !member.reaped_by_others.is_empty())
+        let home = home_of(self.process);
+        let has = |member: &Member| !member.reaped_by_others.is_empty();
+        home.had_several.load(Ordering::SeqCst)
+            && lock(home).parents.get(&self.number).is_some_and(has)
     }
 
     /// Reaps one child that has exited, without waiting: of this parent, or one that is nobody's.
@@ -172,7 +235,7 @@ impl Parent {
             let Reaped::Child(child) = &reaped else {
                 return reaped;
             };
-            match family.children.remove(&child.pid) {
+            match family.children.remove(child.pid) {
                 Some(owner) if owner != self.number && family.parents.contains_key(&owner) => {
                     family.deliver(owner, child);
                 }
@@ -204,8 +267,7 @@ impl Drop for Parent {
             let mut family = lock(home);
             family.forked(self, None);
             family.parents.remove(&self.number);
-            let number = self.number;
-            family.children.retain(|_, &owner| owner != number);
+            family.children.remove_of(self.number);
         }
     }
 }
@@ -215,6 +277,8 @@ impl Drop for Parent {
 struct Home {
     room: Room,
     process: Pid,
+    /// Whether there has been more than one parent. As long as not, most questions are answered by that.
+    had_several: AtomicBool,
     family: Mutex<Family>,
     /// The copy of the parent's, which cannot be freed without its lock; so it is kept.
     _parents: *mut Home,
@@ -263,6 +327,7 @@ fn make_home(process: Pid) -> &'static Home {
         let home = Box::into_raw(Box::new(Home {
             room: Room::default(),
             process,
+            had_several: AtomicBool::new(false),
             family: Mutex::default(),
             _parents: before,
         }));

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How much there is: a page, without what `children` has in it.
-const SIZE: usize = 3520;
+const SIZE: usize = 3328;
 
 /// The memory, and whether something is in it.
 #[derive(Debug)]
