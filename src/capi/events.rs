@@ -212,14 +212,7 @@ impl Inner {
                     }
                 }
                 Step::Audit => self.audit(now),
-                Step::UseHugePages => {
-                    huge_pages::collapse(|| {
-                        self.arrivals.has_more(self.arrivals_seen)
-                            || signals::manager_is_signalled()
-                    });
-                    // What ended it, or came meanwhile, is looked at before the fork.
-                    self.take_arrivals();
-                }
+                Step::UseHugePages => self.use_huge_pages(),
                 Step::Fork { index, generation } => {
                     self.parent.will_fork();
                     if let Some(board) = board.0 {
@@ -370,6 +363,16 @@ impl Inner {
         }
         let workers: Vec<Pid> = self.workers_not_reaped().collect();
         self.parent.reap(Which::Of(&workers))
+    }
+
+    #[cold]
+    #[inline(never)] // As look_for.
+    fn use_huge_pages(&mut self) {
+        huge_pages::collapse(|| {
+            self.arrivals.has_more(self.arrivals_seen) || signals::manager_is_signalled()
+        });
+        // What ended it, or came meanwhile, is looked at before the fork.
+        self.take_arrivals();
     }
 
     #[cold]
