@@ -225,6 +225,8 @@ fn string_order(pid: Pid) -> (u64, u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[test]
@@ -270,5 +272,63 @@ mod tests {
         workers.get_mut(5).unwrap().exited = true;
         assert_eq!(workers.len(), 1);
         assert!(workers.signalled_in_order().is_empty());
+    }
+
+    #[test]
+    fn a_key_is_one_workers_only() {
+        let mut workers = Workers::default();
+        workers.insert(5, 1, Time(0));
+        let key = workers.get(5).unwrap().key();
+        assert_eq!(workers.with_key(key).map(|worker| worker.pid), Some(5));
+        workers.remove(5);
+        assert!(workers.with_key(key).is_none() && workers.with_key_mut(key).is_none());
+        workers.insert(5, 1, Time(0));
+        assert!(workers.with_key(key).is_none() && workers.with_key_mut(key).is_none());
+        assert_eq!(workers.get(5).unwrap().index, key.index);
+        workers.clear();
+        assert!(workers.with_key(key).is_none());
+    }
+
+    /// Against a map, at sizes around those at which the table takes memory of its own.
+    #[test]
+    fn the_table_is_a_map() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut workers = Workers::default();
+        let mut plain = BTreeMap::new();
+        let (mut grows, mut largest, mut emptied) = (true, 0, 0);
+        for step in 0..20_000 {
+            if plain.is_empty() || plain.len() > 200 {
+                emptied += usize::from(plain.is_empty());
+                grows = plain.is_empty();
+            }
+            let pid = random.i32(1..400);
+            if random.u8(0..4) > 0 && grows {
+                let index = workers.insert(pid, step, Time(0));
+                plain.insert(pid, (step, index));
+            } else {
+                let removed = workers.remove(pid).map(|w| (w.generation, w.index));
+                assert_eq!(removed, plain.remove(&pid));
+            }
+            if random.u16(0..2000) == 0 {
+                workers.clear();
+                plain.clear();
+            }
+            let ours = workers.iter().map(|w| (w.pid, (w.generation, w.index)));
+            assert!(ours.eq(plain.iter().map(|(&pid, &worker)| (pid, worker))));
+            let ours = workers.get_mut(pid).map(|w| (w.generation, w.index));
+            assert_eq!(ours, plain.get(&pid).copied());
+            let above = plain.range(pid + 1..).next().map(|(&pid, _)| pid);
+            assert_eq!(workers.next_pid(pid), above);
+            assert_eq!(
+                (workers.len(), workers.is_empty()),
+                (plain.len(), plain.is_empty())
+            );
+            let indexes: BTreeSet<u32> = plain.values().map(|&(_, index)| index).collect();
+            assert_eq!(indexes.len(), plain.len());
+            let lowest = (0..).find(|index| !indexes.contains(index));
+            assert_eq!(Some(workers.next_index()), lowest);
+            largest = largest.max(plain.len());
+        }
+        assert!(largest > 128 && emptied > 10);
     }
 }

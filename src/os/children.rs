@@ -346,3 +346,38 @@ fn lock(home: &'static Home) -> MutexGuard<'static, Family> {
 fn this_process() -> Pid {
     nix::unistd::getpid().as_raw()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a map: parents come and go, and have more children than there is room for.
+    #[test]
+    fn whose_child_is_whose() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut children = Children::default();
+        let mut plain = BTreeMap::new();
+        let mut largest = 0;
+        for _ in 0..50_000 {
+            let pid = random.i32(1..400);
+            let parent = random.u64(0..8).saturating_sub(5);
+            match random.u16(0..1000) {
+                0..600 => {
+                    children.insert(pid, parent);
+                    plain.insert(pid, parent);
+                }
+                600..602 => {
+                    children.remove_of(parent);
+                    plain.retain(|_, &mut other| other != parent);
+                }
+                _ => assert_eq!(children.remove(pid), plain.remove(&pid)),
+            }
+            let one = random.i32(1..400);
+            assert_eq!(children.parent_of(one), plain.get(&one).copied());
+            let len = children.of_first.len() + children.of_others.len();
+            assert_eq!(len, plain.len());
+            largest = largest.max(children.of_first.len());
+        }
+        assert!(largest > 128);
+    }
+}
