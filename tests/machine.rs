@@ -603,7 +603,7 @@ fn a_pid_given_out_again_is_counted_until_its_own_end_is_reported() {
     // While the host forks, the first worker ends, and its number is the new one's, which is stolen.
     driver.machine.exited(100, 0, driver.now);
     driver.machine.release(100);
-    assert_eq!(driver.machine.forked(100, driver.now), Ok(0));
+    assert_eq!(driver.machine.forked(100, driver.now), Ok(1));
     driver.machine.no_children();
     assert!(matches!(
         driver.run(),
@@ -690,6 +690,44 @@ fn a_worker_can_be_released_once_its_end_is_known() {
         Some(100)
     );
     assert!(driver.machine.workers().is_empty());
+}
+
+/// The next fork that is asked for: its index.
+fn asked_to_fork(driver: &mut Driver) -> u32 {
+    loop {
+        match driver.machine.next(driver.now, &NoStatuses) {
+            Ok(Step::Reap) => driver.machine.none_exited(driver.now),
+            Ok(Step::Fork { index, .. }) => return index,
+            step => panic!("{step:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_index_that_a_fork_was_told_is_no_others() {
+    let mut driver = Driver::new(3);
+    driver.machine.begin();
+    assert_eq!(asked_to_fork(&mut driver), 0);
+    driver.machine.adopt(900, 1, driver.now);
+    assert_eq!(driver.machine.forked(100, driver.now), Ok(0));
+    assert_eq!(driver.machine.workers().get(900).unwrap().index, 1);
+
+    assert_eq!(asked_to_fork(&mut driver), 2);
+    driver.machine.forget(100);
+    assert_eq!(driver.machine.forked(102, driver.now), Ok(2));
+    assert_eq!(asked_to_fork(&mut driver), 0);
+}
+
+#[test]
+fn an_index_is_free_again_when_its_fork_has_failed_or_was_withdrawn() {
+    let mut driver = Driver::new(1);
+    driver.machine.begin();
+    assert_eq!(asked_to_fork(&mut driver), 0);
+    assert_eq!(driver.machine.fork_failed(driver.now), Ok(1));
+    driver.sleep(FORK_RETRY_MIN);
+    assert_eq!(asked_to_fork(&mut driver), 0);
+    driver.machine.begin();
+    assert_eq!(asked_to_fork(&mut driver), 0);
 }
 
 #[test]

@@ -366,7 +366,7 @@ impl Inner {
     }
 
     #[cold]
-    #[inline(never)] // As look_for.
+    #[inline(never)] // It is long, and would make the frame of pf_next half as large again.
     fn use_huge_pages(&mut self) {
         huge_pages::collapse(|| {
             self.arrivals.has_more(self.arrivals_seen) || signals::manager_is_signalled()

@@ -1,5 +1,5 @@
 //! Collections for what changes with each fork. After a fork each page that is written to is copied once
-//! more, so that what most often is one element should not have memory of its own.
+//! more, so that what most often is one element, or a few, should not have memory of its own.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -82,107 +82,66 @@ impl FreeNumbers {
     }
 }
 
-/// Elements in an order that is its user's. The first `FEW` lie in it, so that to put one in and take it out
-/// writes to no other page; more of them lie in a ring, where that moves half of them at most.
+/// As many elements as there is room for in it, in an order that is its user's.
 #[derive(Debug)]
-pub struct Row<T, const FEW: usize> {
+pub struct Few<T, const ROOM: usize> {
     /// What is beyond `len` means nothing.
-    few: [T; FEW],
+    elements: [T; ROOM],
     len: usize,
-    /// All of them once they are more than a few, until there is none.
-    many: VecDeque<T>,
 }
 
-impl<T: Copy + Default, const FEW: usize> Default for Row<T, FEW> {
+impl<T: Copy + Default, const ROOM: usize> Default for Few<T, ROOM> {
     fn default() -> Self {
-        Row {
-            few: [T::default(); FEW],
+        Few {
+            elements: [T::default(); ROOM],
             len: 0,
-            many: VecDeque::new(),
         }
     }
 }
 
-impl<T: Copy, const FEW: usize> Row<T, FEW> {
-    /// How many elements there are.
-    pub fn len(&self) -> usize {
-        self.len + self.many.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
+impl<T: Copy, const ROOM: usize> Few<T, ROOM> {
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = T> {
-        self.few[..self.len].iter().chain(&self.many).copied()
+    pub fn as_slice(&self) -> &[T] {
+        &self.elements[..self.len]
     }
 
-    /// The element at this place.
-    pub fn get(&self, at: usize) -> Option<T> {
-        if self.many.is_empty() {
-            self.few[..self.len].get(at).copied()
-        } else {
-            self.many.get(at).copied()
-        }
+    /// Whether there is no room for one more.
+    pub fn is_full(&self) -> bool {
+        self.len == ROOM
     }
 
     /// The place of the first element of which it is not true, where it is true of all before. The end is
     /// found at once: what is new most often comes there.
     pub fn partition_point(&self, mut is_before: impl FnMut(T) -> bool) -> usize {
-        let len = self.len();
-        if len
-            .checked_sub(1)
-            .and_then(|last| self.get(last))
-            .is_none_or(&mut is_before)
-        {
-            return len;
-        }
-        if self.many.is_empty() {
-            self.few[..self.len].partition_point(|&element| is_before(element))
-        } else {
-            self.many.partition_point(|&element| is_before(element))
+        let elements = self.as_slice();
+        match elements.last() {
+            Some(&last) if !is_before(last) => elements.partition_point(|&e| is_before(e)),
+            _ => self.len,
         }
     }
 
-    /// Puts an element in before the one at this place, or at the end.
+    /// Puts an element in before the one at this place, or at the end. One that there is no room for is
+    /// not put in.
     pub fn insert(&mut self, at: usize, element: T) {
-        if self.many.is_empty() && self.len < FEW {
-            self.few[..=self.len].copy_within(at..self.len, at + 1);
-            self.few[at] = element;
-            self.len += 1;
-        } else {
-            self.insert_into_many(at, element);
+        if self.is_full() || at > self.len {
+            return;
         }
+        self.elements.copy_within(at..self.len, at + 1);
+        self.elements[at] = element;
+        self.len += 1;
     }
 
-    #[inline(never)] // It takes room on the stack, which is copied like other memory, see ARCHITECTURE.md.
-    fn insert_into_many(&mut self, at: usize, element: T) {
-        self.many.extend(&self.few[..self.len]);
-        self.len = 0;
-        self.many.insert(at, element);
-    }
-
-    /// Takes out the element at this place, where there is one.
+    /// Takes out the element at this place, if there is one.
     pub fn remove(&mut self, at: usize) {
-        if self.many.is_empty() {
-            self.few[..self.len].copy_within(at + 1.., at);
+        if at < self.len {
+            self.elements.copy_within(at + 1..self.len, at);
             self.len -= 1;
-        } else {
-            self.remove_of_many(at);
         }
-    }
-
-    #[inline(never)] // As insert_into_many.
-    fn remove_of_many(&mut self, at: usize) {
-        self.many.remove(at);
     }
 
     /// Drops all of them.
     pub fn clear(&mut self) {
         self.len = 0;
-        self.many.clear();
     }
 }
 
@@ -229,42 +188,38 @@ mod tests {
         assert_eq!(free.take_lowest(), None);
     }
 
-    /// Against the vector of the standard library, at sizes around the one at which it changes over.
     #[test]
-    fn a_row_is_a_vector() {
-        const FEW: usize = 8;
+    fn a_few_are_a_vector_that_can_be_full() {
+        const ROOM: usize = 8;
         let mut random = fastrand::Rng::with_seed(1);
-        let mut row: Row<u32, FEW> = Row::default();
+        let mut few: Few<u32, ROOM> = Few::default();
         let mut plain = Vec::new();
-        let (mut grows, mut emptied, mut largest) = (true, 0, 0);
+        let (mut emptied, mut filled) = (0, 0);
         for step in 0..20_000 {
-            if plain.is_empty() {
-                grows = true;
-                emptied += 1;
-            } else if plain.len() > 2 * FEW || random.u8(0..16) == 0 {
-                grows = false;
-            }
-            if grows {
-                let at = random.usize(0..=plain.len());
-                row.insert(at, step);
-                plain.insert(at, step);
+            // Places that are not there too.
+            let at = random.usize(0..ROOM + 2);
+            if random.bool() {
+                few.insert(at, step);
+                if at <= plain.len() && plain.len() < ROOM {
+                    plain.insert(at, step);
+                }
             } else {
-                let at = random.usize(0..plain.len());
-                row.remove(at);
-                plain.remove(at);
+                few.remove(at);
+                if at < plain.len() {
+                    plain.remove(at);
+                }
             }
             if random.u8(0..100) == 0 {
-                row.clear();
+                few.clear();
                 plain.clear();
             }
-            assert!(row.iter().eq(plain.iter().copied()));
-            assert_eq!((row.len(), row.is_empty()), (plain.len(), plain.is_empty()));
+            assert_eq!(few.as_slice(), plain);
+            assert_eq!(few.is_full(), plain.len() == ROOM);
             let at = random.usize(0..=plain.len());
-            assert_eq!(row.get(at), plain.get(at).copied());
-            let before = &plain[..at];
-            assert_eq!(row.partition_point(|e| before.contains(&e)), at);
-            largest = largest.max(row.len());
+            assert_eq!(few.partition_point(|e| plain[..at].contains(&e)), at);
+            emptied += usize::from(plain.is_empty());
+            filled += usize::from(few.is_full());
         }
-        assert!(emptied > 100 && largest > FEW);
+        assert!(emptied > 100 && filled > 100);
     }
 }

@@ -12,7 +12,7 @@ mod state;
 mod timers;
 mod workers;
 
-pub use compact::Row;
+pub use compact::Few;
 pub use signals::{Action, Signal};
 pub use spare::{NoStatuses, Spare, Statuses};
 pub use state::{Exit, Goal, Machine, Misuse, Policy, Reason, Step};

@@ -319,7 +319,7 @@ mod tests {
     fn staggered_sending_skips_the_dead_and_never_bursts() {
         let mut workers = Workers::default();
         for pid in 1..=4 {
-            workers.insert(pid, 1, Time(0));
+            workers.enter(pid, 1, Time(0));
         }
         let action = Action {
             send: TERM,
@@ -331,7 +331,7 @@ mod tests {
         workers.remove(2);
         // Number 3 was given to another worker since.
         workers.remove(3);
-        workers.insert(3, 1, Time(105));
+        workers.enter(3, 1, Time(105));
         assert_eq!(staggered.due(&workers, Time(500)), Some((4, TERM)));
         assert_eq!(staggered.due(&workers, Time(501)), None);
         assert_eq!(staggered.next_at(&workers), None);

@@ -102,7 +102,7 @@ mod tests {
     fn pool(n: i32) -> Workers {
         let mut workers = Workers::default();
         for pid in 1..=n {
-            workers.insert(pid, 1, Time(0));
+            workers.enter(pid, 1, Time(0));
         }
         workers
     }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn old_generations_go_first() {
         let mut workers = pool(2);
-        workers.insert(3, 2, Time(0));
+        workers.enter(3, 2, Time(0));
         assert_eq!(to_stop(&workers, 1, &NoStatuses), vec![2]);
     }
 

@@ -206,7 +206,7 @@ impl Machine {
         self.generation = self.generation.wrapping_add(1);
         self.has_huge_pages = false;
         self.goal = Goal::Run;
-        self.asked = None;
+        self.withdraw();
         // Children that ended while nobody asked may have left without a notice.
         self.look_for_children(false);
     }
@@ -330,7 +330,8 @@ impl Machine {
         match self.workers.get_mut(pid) {
             Some(worker) => worker.generation = generation,
             None => {
-                self.workers.insert(pid, generation, now);
+                let index = self.workers.reserve_index();
+                self.workers.insert(pid, index, generation, now);
             }
         }
         self.woken = true;
@@ -384,13 +385,13 @@ impl Machine {
 
     /// The fork that was asked for has made a worker, and this is its parent.
     pub fn forked(&mut self, pid: Pid, now: Time) -> Result<u32, Misuse> {
-        self.asked.take().ok_or(Misuse::NotAsked)?;
+        let index = self.asked.take().ok_or(Misuse::NotAsked)?;
         if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
             // The system has given the number out again, so somebody has reaped that one.
             let exit = self.mark_exited(pid, -1, true);
             self.lost.push_back(exit);
         }
-        let index = self.workers.insert(pid, self.generation, now);
+        self.workers.insert(pid, index, self.generation, now);
         if !matches!(self.policy, Policy::Host) {
             self.pacing.defer(now, self.pacing.spawn_interval);
         }
@@ -407,8 +408,16 @@ impl Machine {
 
     /// The fork that was asked for has failed. Returns how many failures to report now.
     pub fn fork_failed(&mut self, now: Time) -> Result<u32, Misuse> {
-        self.asked.take().ok_or(Misuse::NotAsked)?;
+        self.asked.ok_or(Misuse::NotAsked)?;
+        self.withdraw();
         Ok(self.pacing.fork_failed(now))
+    }
+
+    /// There is no answer any more to a fork that was asked for.
+    fn withdraw(&mut self) {
+        if let Some(index) = self.asked.take() {
+            self.workers.give_index_back(index);
+        }
     }
 
     /// The system has reaped a child.
@@ -686,7 +695,8 @@ impl Machine {
         if self.huge_pages && !std::mem::replace(&mut self.has_huge_pages, true) {
             return Step::UseHugePages;
         }
-        let index = self.workers.next_index();
+        // From now on it is that worker's: a hook before the fork may enter another one.
+        let index = self.workers.reserve_index();
         self.asked = Some(index);
         Step::Fork {
             index,

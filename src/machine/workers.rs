@@ -5,7 +5,10 @@
 //! the host's report it is still counted, but never signalled: its number may already
 //! belong to a stranger.
 
-use super::compact::{FreeNumbers, Row};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::compact::{Few, FreeNumbers};
 use super::timers::Time;
 
 /// A process id, as the kernel numbers them.
@@ -14,13 +17,13 @@ pub type Pid = i32;
 /// What the manager knows of one worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worker {
-    /// Its process id.
+    /// Its process id; in the table only, that of nobody where there is no worker.
     pub pid: Pid,
     /// The generation it was forked in.
     pub generation: u64,
     /// The lowest number from 0 that no other worker had when it was forked.
     pub index: u32,
-    /// Counts forks; tells two workers with the same pid, or the same index, apart.
+    /// Counts those that are entered; tells two workers with the same pid, or the same index, apart.
     pub serial: u64,
     /// When it was forked.
     pub spawned_at: Time,
@@ -61,17 +64,23 @@ impl Worker {
 pub struct Workers {
     slots: Slots,
     /// The indexes that workers have, by rising pid.
-    by_pid: Row<u32, 128>,
+    few: Few<u32, FEW>,
+    /// The same, once they are more than a few and until there is none.
+    many: BTreeMap<Pid, u32>,
     freed: FreeNumbers,
     next_index: u32,
     next_serial: u64,
 }
 
+/// More than most pools have, and as many as fit into a page with the rest of a handle and with what
+/// `os::children` notes of as many.
+const FEW: usize = 128;
+
 /// Workers by their indexes. A worker's successor has its index, so that to take one out and enter another
 /// most often writes to one page.
 #[derive(Debug, Default)]
 struct Slots {
-    /// As many as most pools of one processor have, and as fit into a page with the rest of a handle (`os::room`).
+    /// As many as most pools of one processor have, for the same page.
     few: [Worker; 16],
     more: Vec<Worker>,
 }
@@ -93,11 +102,14 @@ impl Slots {
         }
     }
 
-    /// Enters a worker under its index, which somebody has had before or is the next.
+    /// Puts a worker in under its index.
     fn put(&mut self, worker: Worker) {
-        match self.get_mut(worker.index) {
-            Some(slot) => *slot = worker,
-            None => self.more.push(worker),
+        let slots = (worker.index as usize + 1).saturating_sub(self.few.len());
+        if slots > self.more.len() {
+            self.more.resize(slots, Worker::default());
+        }
+        if let Some(slot) = self.get_mut(worker.index) {
+            *slot = worker;
         }
     }
 }
@@ -105,30 +117,30 @@ impl Slots {
 impl Workers {
     /// How many workers are counted: those alive, and those whose reap is still to be reported.
     pub fn len(&self) -> usize {
-        self.by_pid.len()
+        self.few.as_slice().len() + self.many.len()
     }
 
     /// Whether no worker is counted.
     pub fn is_empty(&self) -> bool {
-        self.by_pid.is_empty()
+        self.len() == 0
     }
 
-    /// The index that the next worker gets.
-    pub fn next_index(&self) -> u32 {
-        self.freed.lowest().unwrap_or(self.next_index)
+    /// Takes the lowest free index, for a worker that is to be forked.
+    pub fn reserve_index(&mut self) -> u32 {
+        self.freed.take_lowest().unwrap_or_else(|| {
+            self.next_index += 1;
+            self.next_index - 1
+        })
     }
 
-    /// Enters a worker under the lowest free index, and returns that. One with the same pid
-    /// goes: the kernel gives a number out again only after its former owner was reaped.
-    pub fn insert(&mut self, pid: Pid, generation: u64, now: Time) -> u32 {
-        let index = match self.freed.take_lowest() {
-            Some(index) => index,
-            None => {
-                self.next_index += 1;
-                self.next_index - 1
-            }
-        };
-        // Only now, or its index might come before the one that `next_index` has told.
+    /// There is no worker for an index that was reserved.
+    pub fn give_index_back(&mut self, index: u32) {
+        self.freed.add(index);
+    }
+
+    /// Enters a worker under an index that was reserved. One with the same pid goes: the kernel gives a
+    /// number out again only after its former owner was reaped.
+    pub fn insert(&mut self, pid: Pid, index: u32, generation: u64, now: Time) {
         self.remove(pid);
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -142,40 +154,62 @@ impl Workers {
             named: false,
             exited: false,
         });
-        self.by_pid.insert(self.first_from(pid), index);
-        index
+        if self.many.is_empty() && !self.few.is_full() {
+            self.few.insert(self.place(pid), index);
+        } else {
+            self.insert_into_many(pid, index);
+        }
+    }
+
+    #[inline(never)] // It takes room on the stack, which is copied like other memory, see ARCHITECTURE.md.
+    fn insert_into_many(&mut self, pid: Pid, index: u32) {
+        let slots = &self.slots;
+        let few = self.few.as_slice().iter();
+        self.many
+            .extend(few.filter_map(|&index| Some((slots.get(index)?.pid, index))));
+        self.few.clear();
+        self.many.insert(pid, index);
     }
 
     /// Takes a worker out and frees its index.
     pub fn remove(&mut self, pid: Pid) -> Option<Worker> {
-        let at = self.first_from(pid);
-        let index = self.by_pid.get(at)?;
-        let slot = self.slots.get_mut(index).filter(|slot| slot.pid == pid)?;
+        let index = if self.many.is_empty() {
+            let at = self.place(pid);
+            let index = self.index_at(at, pid)?;
+            self.few.remove(at);
+            index
+        } else {
+            self.remove_of_many(pid)?
+        };
+        self.freed.add(index);
+        let slot = self.slots.get_mut(index)?;
         let worker = *slot;
         slot.pid = NOBODY;
-        self.by_pid.remove(at);
-        self.freed.add(index);
         Some(worker)
+    }
+
+    #[inline(never)] // As insert_into_many.
+    fn remove_of_many(&mut self, pid: Pid) -> Option<u32> {
+        self.many.remove(&pid)
     }
 
     /// Forgets every worker.
     pub fn clear(&mut self) {
         self.slots = Slots::default();
-        self.by_pid.clear();
+        self.few.clear();
+        self.many.clear();
         self.freed.clear();
         self.next_index = 0;
     }
 
     /// The worker with this pid.
     pub fn get(&self, pid: Pid) -> Option<&Worker> {
-        let index = self.by_pid.get(self.first_from(pid))?;
-        self.slots.get(index).filter(|worker| worker.pid == pid)
+        self.slots.get(self.index_of(pid)?)
     }
 
     /// The same, to change.
     pub fn get_mut(&mut self, pid: Pid) -> Option<&mut Worker> {
-        let index = self.by_pid.get(self.first_from(pid))?;
-        self.slots.get_mut(index).filter(|worker| worker.pid == pid)
+        self.slots.get_mut(self.index_of(pid)?)
     }
 
     /// The worker with this key, unless it has been taken out.
@@ -192,19 +226,38 @@ impl Workers {
 
     /// All that are counted, by rising pid.
     pub fn iter(&self) -> impl Iterator<Item = &Worker> {
-        self.by_pid.iter().filter_map(|index| self.slots.get(index))
+        let indexes = self.few.as_slice().iter().chain(self.many.values());
+        indexes.filter_map(|&index| self.slots.get(index))
     }
 
     /// The lowest pid above `pid`.
     pub fn next_pid(&self, pid: Pid) -> Option<Pid> {
-        let index = self.by_pid.get(self.first_from(pid.checked_add(1)?))?;
-        self.slots.get(index).map(|worker| worker.pid)
+        let mut above = self.many.range((Bound::Excluded(pid), Bound::Unbounded));
+        if let Some((&pid, _)) = above.next() {
+            return Some(pid);
+        }
+        let index = self.few.as_slice().get(self.place(pid.checked_add(1)?))?;
+        self.slots.get(*index).map(|worker| worker.pid)
     }
 
-    /// The place in `by_pid` of the first worker with this pid or a higher one.
-    fn first_from(&self, pid: Pid) -> usize {
+    fn index_of(&self, pid: Pid) -> Option<u32> {
+        if self.many.is_empty() {
+            self.index_at(self.place(pid), pid)
+        } else {
+            self.many.get(&pid).copied()
+        }
+    }
+
+    /// The index at this place among the few, if it is that of the worker with this pid.
+    fn index_at(&self, at: usize, pid: Pid) -> Option<u32> {
+        let index = *self.few.as_slice().get(at)?;
+        (self.slots.get(index)?.pid == pid).then_some(index)
+    }
+
+    /// The place among the few of the first with this pid or a higher one.
+    fn place(&self, pid: Pid) -> usize {
         let is_before = |index| self.slots.get(index).is_some_and(|worker| worker.pid < pid);
-        self.by_pid.partition_point(is_before)
+        self.few.partition_point(is_before)
     }
 
     /// Those that may be signalled, in the order in which their pids sort as strings:
@@ -224,6 +277,16 @@ fn string_order(pid: Pid) -> (u64, u32) {
 }
 
 #[cfg(test)]
+impl Workers {
+    /// Enters a worker under the lowest free index, and returns that.
+    pub fn enter(&mut self, pid: Pid, generation: u64, now: Time) -> u32 {
+        let index = self.reserve_index();
+        self.insert(pid, index, generation, now);
+        index
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -233,7 +296,7 @@ mod tests {
     fn pids_are_visited_in_rising_order() {
         let mut workers = Workers::default();
         for pid in [30, 4, 100] {
-            workers.insert(pid, 1, Time(0));
+            workers.enter(pid, 1, Time(0));
         }
         let visited = std::iter::successors(workers.next_pid(0), |&pid| workers.next_pid(pid));
         assert_eq!(visited.collect::<Vec<_>>(), [4, 30, 100]);
@@ -243,21 +306,24 @@ mod tests {
     fn the_lowest_free_index_is_given_first() {
         let mut workers = Workers::default();
         for pid in 100..105 {
-            assert_eq!(workers.insert(pid, 1, Time(0)), (pid - 100) as u32);
+            assert_eq!(workers.enter(pid, 1, Time(0)), (pid - 100) as u32);
         }
         workers.remove(103);
         workers.remove(101);
-        assert_eq!(workers.next_index(), 1);
-        assert_eq!(workers.insert(200, 1, Time(0)), 1);
-        assert_eq!(workers.insert(201, 1, Time(0)), 3);
-        assert_eq!(workers.insert(202, 1, Time(0)), 5);
+        let index = workers.reserve_index();
+        assert_eq!((index, workers.reserve_index()), (1, 3));
+        workers.give_index_back(3);
+        workers.give_index_back(index);
+        assert_eq!(workers.enter(200, 1, Time(0)), 1);
+        assert_eq!(workers.enter(201, 1, Time(0)), 3);
+        assert_eq!(workers.enter(202, 1, Time(0)), 5);
     }
 
     #[test]
     fn pids_sort_as_strings() {
         let mut workers = Workers::default();
         for pid in [9, 10, 100, 99, 1, 2_000_000, 20] {
-            workers.insert(pid, 1, Time(0));
+            workers.enter(pid, 1, Time(0));
         }
         let order: Vec<Pid> = workers.signalled_in_order().iter().map(|w| w.pid).collect();
         let mut expected: Vec<Pid> = workers.iter().map(|w| w.pid).collect();
@@ -268,7 +334,7 @@ mod tests {
     #[test]
     fn an_exited_worker_is_counted_but_not_signalled() {
         let mut workers = Workers::default();
-        workers.insert(5, 1, Time(0));
+        workers.enter(5, 1, Time(0));
         workers.get_mut(5).unwrap().exited = true;
         assert_eq!(workers.len(), 1);
         assert!(workers.signalled_in_order().is_empty());
@@ -277,12 +343,12 @@ mod tests {
     #[test]
     fn a_key_is_one_workers_only() {
         let mut workers = Workers::default();
-        workers.insert(5, 1, Time(0));
+        workers.enter(5, 1, Time(0));
         let key = workers.get(5).unwrap().key();
         assert_eq!(workers.with_key(key).map(|worker| worker.pid), Some(5));
         workers.remove(5);
         assert!(workers.with_key(key).is_none() && workers.with_key_mut(key).is_none());
-        workers.insert(5, 1, Time(0));
+        workers.enter(5, 1, Time(0));
         assert!(workers.with_key(key).is_none() && workers.with_key_mut(key).is_none());
         assert_eq!(workers.get(5).unwrap().index, key.index);
         workers.clear();
@@ -303,8 +369,15 @@ mod tests {
             }
             let pid = random.i32(1..400);
             if random.u8(0..4) > 0 && grows {
-                let index = workers.insert(pid, step, Time(0));
-                plain.insert(pid, (step, index));
+                let taken: BTreeSet<u32> = plain.values().map(|&(_, index)| index).collect();
+                let index = workers.reserve_index();
+                assert_eq!((0..).find(|index| !taken.contains(index)), Some(index));
+                if random.u8(0..8) == 0 {
+                    workers.give_index_back(index);
+                } else {
+                    workers.insert(pid, index, step, Time(0));
+                    plain.insert(pid, (step, index));
+                }
             } else {
                 let removed = workers.remove(pid).map(|w| (w.generation, w.index));
                 assert_eq!(removed, plain.remove(&pid));
@@ -323,12 +396,8 @@ mod tests {
                 (workers.len(), workers.is_empty()),
                 (plain.len(), plain.is_empty())
             );
-            let indexes: BTreeSet<u32> = plain.values().map(|&(_, index)| index).collect();
-            assert_eq!(indexes.len(), plain.len());
-            let lowest = (0..).find(|index| !indexes.contains(index));
-            assert_eq!(Some(workers.next_index()), lowest);
             largest = largest.max(plain.len());
         }
-        assert!(largest > 128 && emptied > 10);
+        assert!(largest > FEW && emptied > 10);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::room::Room;
 use super::signals::{self, Arrivals};
 use super::wait::{self, Child, Reaped};
-use crate::machine::{Pid, Row};
+use crate::machine::{Few, Pid};
 
 /// A manager, as a parent among others.
 #[derive(Debug)]
@@ -43,59 +43,76 @@ struct Family {
     unclaimed: Vec<(u64, Child)>,
 }
 
-/// Who forked whom. Most often one has forked all.
+/// As many as the table of a manager has in the same page (`machine/workers.rs`).
+const FEW: usize = 128;
+
+/// Who forked whom.
 #[derive(Debug, Default)]
 struct Children {
-    /// The children of one parent, by rising pid.
-    of_first: Row<Pid, 128>,
-    /// That parent.
-    first: u64,
-    of_others: BTreeMap<Pid, u64>,
+    /// Children of `parent`, by rising pid: most often all that there are.
+    few: Few<Pid, FEW>,
+    parent: u64,
+    /// All others, and their parents.
+    others: BTreeMap<Pid, u64>,
 }
 
 impl Children {
     fn insert(&mut self, pid: Pid, parent: u64) {
         self.remove(pid);
-        if self.of_first.is_empty() {
-            self.first = parent;
+        if self.few.as_slice().is_empty() {
+            self.parent = parent;
         }
-        if self.first == parent {
-            self.of_first.insert(self.first_from(pid), pid);
+        if self.parent == parent && !self.few.is_full() {
+            self.few.insert(self.place(pid), pid);
         } else {
-            self.of_others.insert(pid, parent);
+            self.insert_other(pid, parent);
         }
     }
 
     /// Takes a child out. Returns whose it was.
     fn remove(&mut self, pid: Pid) -> Option<u64> {
-        let at = self.first_from(pid);
-        if self.of_first.get(at) == Some(pid) {
-            self.of_first.remove(at);
-            Some(self.first)
+        let at = self.place(pid);
+        if self.few.as_slice().get(at) == Some(&pid) {
+            self.few.remove(at);
+            Some(self.parent)
+        } else if self.others.is_empty() {
+            None
         } else {
-            self.of_others.remove(&pid)
+            self.remove_other(pid)
         }
     }
 
+    // A map's own functions take room on the stack, which is copied like other memory, see ARCHITECTURE.md.
+
+    #[inline(never)]
+    fn insert_other(&mut self, pid: Pid, parent: u64) {
+        self.others.insert(pid, parent);
+    }
+
+    #[inline(never)]
+    fn remove_other(&mut self, pid: Pid) -> Option<u64> {
+        self.others.remove(&pid)
+    }
+
     fn parent_of(&self, pid: Pid) -> Option<u64> {
-        if self.of_first.get(self.first_from(pid)) == Some(pid) {
-            Some(self.first)
+        if self.few.as_slice().get(self.place(pid)) == Some(&pid) {
+            Some(self.parent)
         } else {
-            self.of_others.get(&pid).copied()
+            self.others.get(&pid).copied()
         }
     }
 
     /// Takes out all that this parent has.
     fn remove_of(&mut self, parent: u64) {
-        if self.first == parent {
-            self.of_first.clear();
+        if self.parent == parent {
+            self.few.clear();
         }
-        self.of_others.retain(|_, &mut other| other != parent);
+        self.others.retain(|_, &mut other| other != parent);
     }
 
-    /// The place of the first with this pid or a higher one.
-    fn first_from(&self, pid: Pid) -> usize {
-        self.of_first.partition_point(|other| other < pid)
+    /// The place among the few of the first with this pid or a higher one.
+    fn place(&self, pid: Pid) -> usize {
+        self.few.partition_point(|other| other < pid)
     }
 }
 
@@ -106,7 +123,7 @@ struct Member {
 }
 
 impl Family {
-    #[inline(never)] // As remove_of_many in machine/compact.rs.
+    #[inline(never)] // As insert_other, and it is rare.
     fn deliver(&mut self, to: u64, child: &Child) {
         if let Some(member) = self.parents.get_mut(&to) {
             member.reaped_by_others.push_back(*child);
@@ -277,7 +294,9 @@ impl Drop for Parent {
 struct Home {
     room: Room,
     process: Pid,
-    /// Whether there has been more than one parent. As long as not, most questions are answered by that.
+    /// Whether there has ever been more than one parent at a time. As long as not, nobody reaps for somebody
+    /// else, which is what a manager asks most often. It is set under the lock, before the second parent can reap
+    /// anything; whoever is woken for what was reaped for him therefore finds it set.
     had_several: AtomicBool,
     family: Mutex<Family>,
     /// The copy of the parent's, which cannot be freed without its lock; so it is kept.
@@ -357,7 +376,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let mut children = Children::default();
         let mut plain = BTreeMap::new();
-        let mut largest = 0;
+        let (mut largest, mut filled) = (0, 0);
         for _ in 0..50_000 {
             let pid = random.i32(1..400);
             let parent = random.u64(0..8).saturating_sub(5);
@@ -374,10 +393,11 @@ mod tests {
             }
             let one = random.i32(1..400);
             assert_eq!(children.parent_of(one), plain.get(&one).copied());
-            let len = children.of_first.len() + children.of_others.len();
+            let len = children.few.as_slice().len() + children.others.len();
             assert_eq!(len, plain.len());
-            largest = largest.max(children.of_first.len());
+            largest = largest.max(children.others.len());
+            filled += usize::from(children.few.is_full());
         }
-        assert!(largest > 128);
+        assert!(largest > FEW && filled > 100);
     }
 }
