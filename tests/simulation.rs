@@ -790,6 +790,9 @@ impl World {
             assert!(idle - leaving < min as usize, "enough are idle");
         }
         let what = if self.ending { 2 } else { self.rng.u32(0..12) };
+        if what > 1 && alive + 1 < self.machine.target as usize && self.rng.u32(0..16) == 0 {
+            self.adopt(index);
+        }
         match what {
             0 => {
                 note!(self, "fork fails");
@@ -804,20 +807,40 @@ impl World {
             _ => {
                 let pid = self.new_pid(true);
                 note!(self, "forked {pid}");
-                self.forks += 1;
                 assert_eq!(self.machine.forked(pid, self.now), Ok(index));
-                self.owned.insert(
-                    pid,
-                    Owned {
-                        index,
-                        generation,
-                        stopping: false,
-                    },
-                );
-                self.serial.insert(pid, self.forks);
+                self.own(pid, index, generation);
                 self.set_gate(self.machine.pacing.spawn_interval);
             }
         }
+    }
+
+    /// A hook enters a process of its own while a fork waits for its answer.
+    fn adopt(&mut self, asked: u32) {
+        let pid = self.new_pid(true);
+        let generation = self.machine.generation();
+        self.machine.adopt(pid, generation, self.now);
+        let index = self.machine.workers().get(pid).expect("entered").index;
+        note!(self, "{pid} is entered, index {index}");
+        assert!(
+            self.owned.values().all(|worker| worker.index != index) && index != asked,
+            "two workers with index {index}"
+        );
+        self.own(pid, index, generation);
+        self.may_wait_for_nothing = true;
+    }
+
+    fn own(&mut self, pid: Pid, index: u32, generation: u64) {
+        self.forks += 1;
+        self.serial.insert(pid, self.forks);
+        let stopping = false;
+        self.owned.insert(
+            pid,
+            Owned {
+                index,
+                generation,
+                stopping,
+            },
+        );
     }
 
     /// While the host sleeps and nothing has woken it, nothing is left undone that would need it,

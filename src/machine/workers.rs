@@ -17,7 +17,7 @@ pub type Pid = i32;
 /// What the manager knows of one worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worker {
-    /// Its process id; in the table only, that of nobody where there is no worker.
+    /// Its process id. (An empty slot of the table has 0.)
     pub pid: Pid,
     /// The generation it was forked in.
     pub generation: u64,
@@ -35,7 +35,7 @@ pub struct Worker {
     pub exited: bool,
 }
 
-/// The pid of an empty slot.
+/// No process has this id.
 const NOBODY: Pid = 0;
 
 /// One worker, and no other that gets its pid or its index later. It is found without a search.
@@ -65,7 +65,7 @@ pub struct Workers {
     slots: Slots,
     /// The indexes that workers have, by rising pid.
     few: Few<u32, FEW>,
-    /// The same, once they are more than a few and until there is none.
+    /// The same, once they are more and until there is none.
     many: BTreeMap<Pid, u32>,
     freed: FreeNumbers,
     next_index: u32,
