@@ -546,9 +546,10 @@ fn is_hooks(signal: Signal) -> bool {
 /// Whether the handler of a signal is ours, and calls none of the program's.
 fn is_ours_alone(signal: Signal) -> bool {
     let before = known(signal).map(|known| known.handler.load(Ordering::SeqCst));
-    // SAFETY: what is stored there is never freed (`put_ours_before`).
-    let has_before =
-        before.is_some_and(|before| unsafe { before.as_ref() }.is_some_and(is_function));
+    let has_before = before.is_some_and(|before| {
+        // SAFETY: what is stored there is never freed (`put_ours_before`).
+        unsafe { before.as_ref() }.is_some_and(is_function)
+    });
     !has_before && is_hooks(signal)
 }
 
