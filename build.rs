@@ -36,12 +36,35 @@ fn map_little() {
 /// Leaves the C compiler's start and end files out. What they run at the exit of a process is for destructors of
 /// C++, of which there are none here; each worker would take four page faults for it. The handle that they define
 /// is an address in the library, no more (`__cxa_thread_atexit_impl` of glibc).
+///
+/// A cargo before 1.88 links unit tests, which are programs, with the options of the library
+/// (rust-lang/cargo#12663); with such a one it is done for the release profile only, whose unit tests do not
+/// run there.
 fn end_quietly() {
+    let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if !is_release && !cargo_keeps_tests_apart() {
+        return;
+    }
     let options = ["-nostartfiles", "-Wl,--defsym=__dso_handle=pf_version"];
     if links_with(&options) {
         for option in options {
             println!("cargo:rustc-cdylib-link-arg={option}");
         }
+    }
+}
+
+fn cargo_keeps_tests_apart() -> bool {
+    let Some(cargo) = std::env::var_os("CARGO") else {
+        return false;
+    };
+    let Ok(output) = Command::new(cargo).arg("--version").output() else {
+        return false;
+    };
+    let version = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = version.split([' ', '.']).skip(1).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (1, 88),
+        _ => false,
     }
 }
 
