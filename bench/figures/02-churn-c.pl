@@ -5,6 +5,8 @@
 use strict;
 use warnings;
 
+use Bench::Run qw(over);
+
 +{
     title   => 'churn from C: workers that exit at once',
     measure => sub {
@@ -18,7 +20,7 @@ use warnings;
             'ours'                      => ['churn-manager'],
         );
         for my $pool (1, 10, 100) {
-            my $seconds = $run->in_turn($run->size(11, 1), [sort keys %program], sub {
+            my $seconds = $run->in_turn($run->size(21, 1), [sort keys %program], sub {
                 my $who = shift;
                 my ($name, @how) = @{ $program{$who} };
                 return $run->seconds($run->compiled($name, $forks, $pool, @how), $forks) / $forks;
@@ -30,6 +32,14 @@ use warnings;
                 who     => ['ours', grep { /,/ } sort keys %program],
                 goal    => 0.97,
                 note    => $run->per_second($seconds->{'bare C'}, 'bare C'),
+            );
+            my $complete = $seconds->{'bare C, linked, complete'};
+            $run->row(
+                name    => "pool of $pool, against the complete loop",
+                unit    => 'of its speed',
+                better  => 'more',
+                samples => { ours => over($complete, $seconds->{ours}) },
+                who     => ['ours'],
             );
         }
         return;
