@@ -6,8 +6,7 @@
  *
  * "complete" makes the system calls that pf_start makes besides: it asks before each step whether this is still the
  * process that it was, and before each sleep for the handler of SIGCHLD, which the program may have changed; it can
- * be woken through a pipe, which workers close; TERM has a handler, which is blocked around the fork, and workers
- * have its default.
+ * be woken through a pipe, which workers close; TERM is blocked around the fork, and workers have its default.
  */
 
 #define _GNU_SOURCE
@@ -40,9 +39,11 @@ static void prepare(void)
 
     memset(&action, 0, sizeof(action));
     action.sa_handler = stop;
+    if (sigaction(SIGTERM, &action, NULL) != 0)
+        err(1, "sigaction");
     manager = getpid();
-    if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0 || sigaction(SIGTERM, &action, NULL) != 0)
-        err(1, "pipe2, sigaction");
+    if (is_complete && pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0)
+        err(1, "pipe2");
 }
 
 static void check(void)
@@ -120,12 +121,9 @@ int main(int argc, char **argv)
     pids = calloc((size_t)pool, sizeof(*pids));
     if (!pids)
         err(1, "calloc");
-    if (is_complete)
-        prepare();
+    prepare();
     sigemptyset(&taken);
     sigaddset(&taken, SIGCHLD);
-    if (!is_complete)
-        sigaddset(&taken, SIGTERM);
     sigprocmask(SIG_BLOCK, &taken, &before);
     say("begin\n");
     while (!is_stopped) {
@@ -136,8 +134,7 @@ int main(int argc, char **argv)
         if (is_complete)
             sigaction(SIGCHLD, NULL, &action);
         /* A TERM that comes before this is seen when its sender exits. */
-        if (sigwaitinfo(&taken, NULL) == SIGTERM)
-            is_stopped = 1;
+        sigwaitinfo(&taken, NULL);
     }
     while (wait(NULL) > 0)
         ;
