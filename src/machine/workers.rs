@@ -355,6 +355,17 @@ mod tests {
         assert!(workers.with_key(key).is_none());
     }
 
+    #[test]
+    fn a_few_need_no_memory_of_their_own_for_their_order() {
+        let mut workers = Workers::default();
+        for pid in 1..=FEW as Pid {
+            workers.enter(pid, 1, Time(0));
+        }
+        assert!(workers.many.is_empty() && workers.few.is_full());
+        workers.enter(1000, 1, Time(0));
+        assert!(workers.many.len() == FEW + 1 && workers.few.as_slice().is_empty());
+    }
+
     /// Against a map, at sizes around those at which the table takes memory of its own.
     #[test]
     fn the_table_is_a_map() {
