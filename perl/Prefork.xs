@@ -7,6 +7,11 @@ static int
 signal_to_send(pTHX_ SV *signal)
 {
     int number;
+    /* As perl's own kill does. */
+    if (SvTAINTED(signal)) {
+        TAINT;
+        TAINT_PROPER("kill");
+    }
     if (!signal_number(aTHX_ signal, &number))
         croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
             SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
@@ -83,6 +88,11 @@ void
 weaken(SV *reference)
     CODE:
         sv_rvweaken(reference);
+
+void
+untaint(SV *value)
+    CODE:
+        SvTAINTED_off(value);
 
 void
 leave_evals()
@@ -228,12 +238,21 @@ enter_worker(host_t *host, ...)
         SV *object = ST(0);
         I32 i;
     CODE:
+        host->defaults_left = FALSE;
         for (i = 1; i < items; i++) {
             STRLEN length;
             const char *name = SvPV(ST(i), length);
             set_default(aTHX_ host, object, name, (I32)length);
         }
         enter_worker(aTHX_ host, object);
+        if (host->defaults_left) {
+            for (i = 1; i < items; i++) {
+                STRLEN length;
+                const char *name = SvPV(ST(i), length);
+                set_default_by_store(aTHX_ host, object, name, SvUTF8(ST(i)) ? -(I32)length : (I32)length);
+            }
+            set_default_by_store(aTHX_ host, object, "CHLD", 4);
+        }
 
 bool
 fork_begin(host_t *host)
@@ -494,8 +513,7 @@ set_scoreboard(host_t *host, SV *scoreboard)
 bool
 scoreboard_make(SV *object, SV *filename, unsigned slots)
     CODE:
-        RETVAL = make_scoreboard(aTHX_ object,
-            SvOK(filename) ? SvPVbyte_nolen(filename) : NULL, slots);
+        RETVAL = make_scoreboard(aTHX_ object, filename, slots);
     OUTPUT: RETVAL
 
 bool

@@ -1,14 +1,14 @@
 /* The end of a worker. Perl's hook for threads runs between the flushing of handles and the
  * destruction of everything, and may forbid the latter: it does here where nobody would see any of it.
- * With fast_exit nobody asks. */
+ * With fast_exit nobody asks, and only those handles are closed for which that is work. */
 
 #include "host.h"
 
-#include <perliol.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static thrhook_proc_t hook_before;
+static thrhook_proc_t hook_before;   /* whose place ours has taken... */
+static thrhook_proc_t first_hook;    /* ... and when that was done first */
 static const host_t *leaving;    /* which handle a worker of this process has, if there is one */
 
 #ifdef MULTIPLICITY
@@ -58,70 +58,95 @@ has_free_hook(pTHX_ SV *value)
     return FALSE;
 }
 
-/* What has something left to do or to say when it is closed, beyond the flush that was: perl tries once more to
- * write what it could not, and warns. */
+/* Classes of whose objects nobody sees that they go. A program may have many, and their objects in any order, so each is asked for
+ * once. The first ones are on the stack: to take memory would be pages to copy, in each worker. */
+typedef struct {
+    HV *last;
+    HV *first[16];
+    unsigned firsts;
+    PTR_TBL_t *others;
+} harmless_t;
+
 static bool
-is_unfinished(PerlIO *handle)
+is_harmless(pTHX_ harmless_t *known, HV *class)
 {
-    static const char *const plain[] = { "unix", "perlio", "stdio", "crlf", "scalar", "encoding" };
-    const PerlIOl *layer = handle ? PerlIOBase(handle) : NULL;
-    for (; layer; layer = layer->next) {
-        size_t i = 0;
-        if (layer->flags & (PERLIO_F_ERROR | PERLIO_F_WRBUF))
-            return TRUE;
-        while (layer->tab && i < C_ARRAY_LENGTH(plain) && strNE(layer->tab->name, plain[i]))
-            i++;
-        if (i == C_ARRAY_LENGTH(plain))
-            return TRUE;
+    unsigned i;
+    if (known->last == class)
+        return TRUE;
+    for (i = 0; i < known->firsts; i++)
+        if (known->first[i] == class)
+            break;
+    if (i == known->firsts && !(known->others && ptr_table_fetch(known->others, class))) {
+        if (has_destructor(aTHX_ class))
+            return FALSE;
+        if (known->firsts < C_ARRAY_LENGTH(known->first)) {
+            known->first[known->firsts++] = class;
+        } else {
+            if (!known->others)
+                known->others = ptr_table_new();
+            ptr_table_store(known->others, class, class);
+        }
     }
-    return FALSE;
+    known->last = class;
+    return TRUE;
 }
 
-/* To close a pipe is to wait for the process at its other end. */
 static bool
-closes_visibly(IO *io)
+goes_unseen(pTHX_ harmless_t *known, SV *object)
 {
-    return IoTYPE(io) == IoTYPE_PIPE || is_unfinished(IoIFP(io)) || is_unfinished(IoOFP(io));
+    return is_harmless(aTHX_ known, SvSTASH(object)) && !has_free_hook(aTHX_ object)
+        && !(SvTYPE(object) == SVt_PVIO && closes_visibly(aTHX_ (IO *)object));
 }
 
 /* Whether anybody could tell that perl's destruction of everything was left out. It walks through all values
- * four times, and in a worker each page that it writes to is copied first. This walks as perl does. */
+ * four times, and in a worker each page that it writes to is copied first. This walks as perl does, past `at_most` objects. */
 static bool
-is_seen_to_go(pTHX)
+is_seen_to_go(pTHX_ size_t at_most)
 {
-    HV *harmless = NULL;
+    harmless_t known;
+    bool is_seen = FALSE;
     SV *arena;
     if (PL_exitlistlen > 0 || PL_perl_destruct_level > 0 || getenv("PERL_DESTRUCT_LEVEL"))
         return TRUE;
-    for (arena = PL_sv_arenaroot; arena; arena = (SV *)SvANY(arena)) {
+    known.last = NULL;
+    known.firsts = 0;
+    known.others = NULL;
+    for (arena = PL_sv_arenaroot; arena && !is_seen; arena = (SV *)SvANY(arena)) {
         const SV *end = &arena[SvREFCNT(arena)];
         SV *value;
-        for (value = arena + 1; value < end; value++) {
+        for (value = arena + 1; value < end && !is_seen && at_most; value++) {
             if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value) || !SvOBJECT(value))
                 continue;
-            if (SvSTASH(value) != harmless && has_destructor(aTHX_ SvSTASH(value)))
-                return TRUE;
-            harmless = SvSTASH(value);
-            if (has_free_hook(aTHX_ value) || (SvTYPE(value) == SVt_PVIO && closes_visibly((IO *)value)))
-                return TRUE;
+            is_seen = !goes_unseen(aTHX_ &known, value);
+            at_most--;
         }
     }
-    return FALSE;
+    ptr_table_free(known.others);
+    return is_seen;
 }
 
 static int
 leave(pTHX)
 {
-    const int is_vetoed = hook_before(aTHX);
+    static bool is_leaving;
+    int is_vetoed;
+    /* Another module's hook, put in after ours, may call ours, and ours was put in again after it: the first one of all then
+     * is called by the inner call. */
+    if (is_leaving)
+        return first_hook(aTHX);
+    is_leaving = TRUE;
+    is_vetoed = hook_before(aTHX);
+    is_leaving = FALSE;
     /* The threads of a worker have interpreters of their own. */
     if (!leaving || !leaving->is_worker || leaving->interpreter != THIS_INTERPRETER)
         return is_vetoed;
     /* What a worker forks by itself is none. */
     if (leaving->is_fast && leaving->process == getpid()) {
+        finish_handles(aTHX);
         fflush(NULL);
         _exit(STATUS_EXIT);
     }
-    return is_vetoed || !is_seen_to_go(aTHX);
+    return is_vetoed || !is_seen_to_go(aTHX_ SIZE_MAX);
 }
 
 static bool
@@ -194,12 +219,15 @@ bind_longjmp(pTHX)
     SvREFCNT_dec((SV *)code);
 }
 
+/* A few classes have most of the objects; start is not to take longer the more objects there are. */
+#define WARM_UP_OBJECTS 2000
+
 /* What perl finds out about the methods of classes it keeps. The manager object goes in each worker. */
 static void
 warm_up(pTHX_ SV *object)
 {
     HV *class = SvSTASH(SvRV(object));
-    (void)is_seen_to_go(aTHX);
+    (void)is_seen_to_go(aTHX_ WARM_UP_OBJECTS);
     if (!has_destructor(aTHX_ class))
         SvREFCNT_dec(sv_bless(newRV_noinc((SV *)newHV()), class));
 }
@@ -208,8 +236,15 @@ void
 prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
     if (PL_threadhook != leave) {
-        hook_before = PL_threadhook;
-        PL_threadhook = leave;
+        /* In one step: an immediate handler may call start, too. */
+        CALL(
+            if (PL_threadhook != leave) {
+                hook_before = PL_threadhook;
+                if (!first_hook)
+                    first_hook = hook_before;
+                PL_threadhook = leave;
+            }
+        );
         bind_longjmp(aTHX);
     }
     host->interpreter = THIS_INTERPRETER;

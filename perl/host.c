@@ -74,32 +74,52 @@ is_magic_of_ours(const MAGIC *mg)
 }
 
 static MAGIC *
-magic_of(pTHX_ SV *object, MGVTBL *kind)
+find_magic(pTHX_ SV *object, MGVTBL *kind)
 {
-    MAGIC *mg;
     if (!SvROK(object) || SvTYPE(SvRV(object)) != SVt_PVHV)
         croak("this is a method of an object, and %" SVf " is none", SVfARG(object));
-    mg = mg_findext(SvRV(object), PERL_MAGIC_ext, kind);
-    if (!mg) {
-        mg = sv_magicext(SvRV(object), NULL, PERL_MAGIC_ext, kind, NULL, 0);
-        mg->mg_flags |= MGf_DUP;
-    }
+    return mg_findext(SvRV(object), PERL_MAGIC_ext, kind);
+}
+
+static MAGIC *
+add_magic(pTHX_ SV *object, MGVTBL *kind, void *what)
+{
+    MAGIC *mg = sv_magicext(SvRV(object), NULL, PERL_MAGIC_ext, kind, (char *)what, 0);
+    mg->mg_flags |= MGf_DUP;
     return mg;
 }
 
-/* The handle of an object, made when it is first needed: subclasses may bless their own. */
+static pf_t *
+new_handle(void)
+{
+    pf_t *pf = pf_new();
+    pf_demand(pf, 0);
+    return pf;
+}
+
+/* The handle of an object, made when it is first needed: subclasses may bless their own. An immediate handler that
+ * needs it too finds none, or all of it. */
 host_t *
 host_of(pTHX_ SV *object)
 {
-    MAGIC *mg = magic_of(aTHX_ object, &host_magic);
-    if (!mg->mg_ptr) {
-        pf_t *pf;
-        CALL(pf = pf_new());
-        if (!pf)
+    MAGIC *mg = find_magic(aTHX_ object, &host_magic);
+    if (!mg || !mg->mg_ptr) {
+        pf_t *pf = NULL;
+        CALL(
+            mg = find_magic(aTHX_ object, &host_magic);
+            if (!mg || !mg->mg_ptr)
+                pf = new_handle();
+            if (pf) {
+                host_t *host = (host_t *)pf_host_room(pf, sizeof(host_t));
+                host->pf = pf;
+                if (mg)
+                    mg->mg_ptr = (char *)host;
+                else
+                    mg = add_magic(aTHX_ object, &host_magic, host);
+            }
+        );
+        if (!mg || !mg->mg_ptr)
             croak("libprefork cannot make a manager");
-        CALL(pf_demand(pf, 0));
-        mg->mg_ptr = (char *)pf_host_room(pf, sizeof(host_t));
-        ((host_t *)mg->mg_ptr)->pf = pf;
     }
     return (host_t *)mg->mg_ptr;
 }
@@ -107,8 +127,8 @@ host_of(pTHX_ SV *object)
 board_t *
 board_of(pTHX_ SV *object)
 {
-    MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
-    if (!mg->mg_ptr)
+    MAGIC *mg = find_magic(aTHX_ object, &scoreboard_magic);
+    if (!mg || !mg->mg_ptr)
         croak("this scoreboard belongs to another thread, or was never made");
     return (board_t *)mg->mg_ptr;
 }
@@ -256,32 +276,52 @@ become_manager(pTHX_ host_t *host)
     pf_result result;
     if (pf_worker_index(host->pf) >= 0) {
         pf_t *pf;
-        CALL(pf = pf_new(); pf_demand(pf, 0));
+        CALL(
+            pf = new_handle();
+            if (pf) {
+                if (pf_host_room(host->pf, 0) != host)
+                    pf_free(host->pf);
+                host->pf = pf;
+            }
+        );
         if (!pf)
             croak("libprefork cannot make a manager");
-        if (pf_host_room(host->pf, 0) != host)
-            CALL(pf_free(host->pf));
-        host->pf = pf;
     }
     CALL(result = pf_become_manager(host->pf));
     check_result(aTHX_ host, result);
 }
 
+/* The bytes that perl has for the name, as its own open takes them. One with a NUL is cut nowhere: there is no such file. */
 bool
-make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots)
+make_scoreboard(pTHX_ SV *object, SV *filename, unsigned slots)
 {
-    MAGIC *mg = magic_of(aTHX_ object, &scoreboard_magic);
+    MAGIC *mg = find_magic(aTHX_ object, &scoreboard_magic);
+    const char *path = NULL;
+    STRLEN length = 0;
     board_t *board;
     int error;
+    if (SvOK(filename))
+        path = SvPV(filename, length);
+    if (SvTAINTED(filename)) {
+        TAINT;
+        TAINT_PROPER("sysopen");
+    }
+    if (path && memchr(path, '\0', length)) {
+        errno = ENOENT;
+        return FALSE;
+    }
     Newxz(board, 1, board_t);
     CALL(board->board = pf_scoreboard_new(path, slots); error = errno);
     if (!board->board) {
         Safefree(board);
-        board = NULL;
+        errno = error;
+        return FALSE;
     }
-    mg->mg_ptr = (char *)board;
-    errno = error;
-    return board != NULL;
+    if (mg)
+        mg->mg_ptr = (char *)board;
+    else
+        add_magic(aTHX_ object, &scoreboard_magic, board);
+    return TRUE;
 }
 
 bool
@@ -292,14 +332,22 @@ signal_number(pTHX_ SV *signal, int *number)
     if (!SvOK(signal) || SvROK(signal))
         return FALSE;
     if (looks_like_number(signal)) {
-        *number = (int)SvIV_nomg(signal);
+        /* Not all numbers fit into an int, which would make another signal of them. */
+        const NV value = SvNV_nomg(signal);
+        if (!(value > -SIG_SIZE && value < SIG_SIZE))
+            return FALSE;
+        *number = (int)value;
     } else {
-        const char *name = SvPV_nomg_nolen(signal);
+        STRLEN length;
+        const char *name = SvPV_nomg(signal, length);
         const bool group = *name == '-';
         name += group;
-        if (strnEQ(name, "SIG", 3))
+        length -= group;
+        if (length > 3 && strnEQ(name, "SIG", 3)) {
             name += 3;
-        *number = whichsig(name);
+            length -= 3;
+        }
+        *number = whichsig_pvn(name, length);
         if (*number < 0)
             return FALSE;
         if (group)
@@ -312,8 +360,32 @@ signal_number(pTHX_ SV *signal, int *number)
 pid_t
 to_pid(pTHX_ SV *pid)
 {
-    const IV number = SvOK(pid) && looks_like_number(pid) ? SvIV(pid) : 0;
-    return number > 0 && number <= I32_MAX ? (pid_t)number : 0;
+    UV number;
+    STRLEN length, digits;
+    const char *text;
+    if (!SvOK(pid))
+        return 0;
+    text = SvPV(pid, length);
+    for (digits = 0; digits < length && isDIGIT(text[digits]); digits++)
+        ;
+    if (length == 0 || length > 10 || digits < length || text[0] == '0')
+        return 0;
+    number = strtoul(text, NULL, 10);
+    return number <= I32_MAX ? (pid_t)number : 0;
+}
+
+int
+to_int(pTHX_ SV *value)
+{
+    const NV number = SvNV(value);
+    return number >= I32_MAX ? I32_MAX : number <= I32_MIN ? I32_MIN : (int)number;
+}
+
+unsigned
+to_unsigned(pTHX_ SV *value)
+{
+    const NV number = SvNV(value);
+    return number >= U32_MAX ? U32_MAX : number > 0 ? (unsigned)number : 0;
 }
 
 bool

@@ -35,6 +35,7 @@ typedef struct {
     GV *sig;                 /* *SIG: a hash that is localized is not kept */
     unsigned defaults;       /* how many elements of it are ready for a worker */
     SV *ready[16];
+    bool defaults_left;      /* a worker has still to store some of them as the program would */
     unsigned handlers_kept;  /* handlers that a worker has not freed, each of which had a count of the object */
     bool is_worker;          /* this process is one... */
     bool is_fast;            /* ... with fast_exit... */
@@ -77,8 +78,8 @@ void become_manager(pTHX_ host_t *host);
  * program's counts as something, as no Perl code may run here. */
 bool signal_is_set(pTHX_ SV *object);
 
-/* Makes the scoreboard of an object, in a file or (NULL) in memory; false with errno set. */
-bool make_scoreboard(pTHX_ SV *object, const char *path, unsigned slots);
+/* Makes the scoreboard of an object, in a file of this name or (undef) in memory; false with errno set. */
+bool make_scoreboard(pTHX_ SV *object, SV *filename, unsigned slots);
 pf_scoreboard_t *scoreboard_of(pTHX_ SV *object);
 board_t *board_of(pTHX_ SV *object);
 
@@ -103,8 +104,12 @@ void check_result(pTHX_ host_t *host, pf_result result);
  * when there is no such signal. */
 bool signal_number(pTHX_ SV *signal, int *number);
 
-/* A process id, and 0 for what is none. */
+/* A process id, as it is written as the key of a hash, and 0 for what is none. */
 pid_t to_pid(pTHX_ SV *pid);
+
+/* The nearest number that fits, for arguments of XS functions: a C conversion would make any number of one that does not. */
+int to_int(pTHX_ SV *value);
+unsigned to_unsigned(pTHX_ SV *value);
 
 /* Whether perl has noted a signal whose handler is still to run. A handler that dies while
  * another signal is noted leaves that one behind: noted, and nothing tells perl to look. */
@@ -155,6 +160,12 @@ void prepare_to_leave(pTHX_ host_t *host, SV *object);
 /* The handle is about to be freed. */
 void forget_leaving(const host_t *host);
 
+/* Whether anybody could tell that a handle is not closed, but left to the end of the process. */
+bool closes_visibly(pTHX_ IO *io);
+
+/* Closes all handles for which that is more than to flush them and to forget them. Nobody may use them afterwards. */
+void finish_handles(pTHX);
+
 /* Whether this magic is what ties one of our objects to its handle. */
 bool is_magic_of_ours(const MAGIC *mg);
 
@@ -200,11 +211,19 @@ extern volatile unsigned long exit_notices;
 extern volatile pid_t ended_child;
 bool sigchld_is_ours(pTHX);
 
+/* Whether the system calls perl for a signal, which then calls what is in %SIG. Others install handlers in C that perl's
+ * tables do not show: libev does. */
+bool is_perls_handler(const struct sigaction *action);
+
 /* What SIGCHLD calls in a sleep (SA_SIGINFO), where it is ours to notice. */
 void note_sigchld(int signal, siginfo_t *info, void *context);
 
-/* In a worker, DEFAULT for a signal, by its name as a key of %SIG. */
+/* In a worker in which signals are blocked, DEFAULT for a signal, by its name as a key of %SIG. No code of the program's runs: where
+ * somebody wants to know what is stored in %SIG, only the system's disposition is set, and defaults_left says so. */
 void set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length);
+
+/* The store that was left, as perl makes it, when signals can arrive again. */
+void set_default_by_store(pTHX_ host_t *host, SV *object, const char *name, I32 length);
 
 /* In the manager: what that needs is made beforehand. */
 void make_defaults(pTHX_ host_t *host, SV *object);

@@ -162,8 +162,13 @@ enter_plain_worker(pTHX_ host_t *host, SV *object, bool runs_code)
 {
     if (runs_code)
         leave_evals(aTHX);
+    host->defaults_left = FALSE;
     for_each_trapped(aTHX_ host, object, set_default);
     enter_worker(aTHX_ host, object);
+    if (host->defaults_left) {
+        for_each_trapped(aTHX_ host, object, set_default_by_store);
+        set_default_by_store(aTHX_ host, object, "CHLD", 4);
+    }
     if (signal_is_set(aTHX_ object))
         my_exit(0);
 }

@@ -67,6 +67,20 @@ sigchld_is_ours(pTHX)
     return PL_psig_ptr && calls(PL_psig_ptr[SIGCHLD], XS_child_exited);
 }
 
+bool
+is_perls_handler(const struct sigaction *action)
+{
+    /* Perl gives its functions to the system by either type, and has made more of them in the course of time. */
+    const Sighandler_t function = (Sighandler_t)action->sa_handler;
+    if (function == PL_csighandlerp)
+        return TRUE;
+#if PERL_VERSION >= 32
+    return function == (Sighandler_t)PL_csighandler1p || function == (Sighandler_t)PL_csighandler3p;
+#else
+    return FALSE;
+#endif
+}
+
 void
 note_sigchld(int signal, siginfo_t *info, void *context)
 {
@@ -88,7 +102,7 @@ set_handler(pTHX_ SV *name, SV *handler)
 void
 trap(pTHX_ SV *self, SV *name)
 {
-    if (whichsig(SvPV_nolen(name)) <= 0)
+    if (whichsig_sv(name) <= 0)
         warn("No such signal: SIG%" SVf, SVfARG(name));
     else
         set_handler(aTHX_ name, new_trap(aTHX_ self));
@@ -113,12 +127,21 @@ for_each_trapped(pTHX_ host_t *host, SV *object,
     }
 }
 
-/* A program may have put another hash in its place, or tied it. */
+/* Perl's own magic, and nothing else: none of a module that wants to be told of what happens to the value, and is called
+ * for it as perl calls it. */
+static bool
+has_only_magic(const SV *value, char type, const MGVTBL *vtable)
+{
+    const MAGIC *mg = SvTYPE(value) >= SVt_PVMG ? SvMAGIC(value) : NULL;
+    return mg && mg->mg_type == type && mg->mg_virtual == vtable && !mg->mg_moremagic;
+}
+
+/* A program may have put another hash in its place, or tied it; a module may have hung something on it (Coro does). */
 static bool
 is_plain_sig(pTHX_ HV *handlers)
 {
-    return PL_psig_ptr && handlers && mg_find((SV *)handlers, PERL_MAGIC_sig)
-        && !mg_find((SV *)handlers, PERL_MAGIC_tied);
+    PERL_UNUSED_CONTEXT;
+    return PL_psig_ptr && handlers && has_only_magic((SV *)handlers, PERL_MAGIC_sig, NULL);
 }
 
 static MAGIC *
@@ -202,21 +225,30 @@ is_only_tied(pTHX_ SV *handler, SV *object)
         && mg->mg_obj == SvRV(object);
 }
 
+/* Whether it can be put aside as it is: nobody has hung anything on it, and nobody but perl's hash and perl's table has a claim
+ * on it. */
+static bool
+is_plain_element(pTHX_ SV *element, int signal)
+{
+    const bool is_handler = PL_psig_ptr[signal] == element;
+    return has_only_magic(element, PERL_MAGIC_sigelem, &PL_vtbl_sigelem) && SvREFCNT(element) == (is_handler ? 2 : 1);
+}
+
 void
 set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
 {
     SV *element = ready_default(aTHX_ host, name, length);
     SV **slot = element && is_plain_sig(aTHX_ GvHV(host->sig)) ? hv_fetch(GvHV(host->sig), name, length, 0) : NULL;
-    if (!slot) {
-        slot = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
-        sv_setpvs(*slot, "DEFAULT");
-        SvSETMAGIC(*slot);
+    const int signal = element ? element_magic(aTHX_ element)->mg_private
+        : length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
+    if (signal > 0)
+        (void)rsignal(signal, SIG_DFL);
+    if (!slot || (*slot != element && !is_plain_element(aTHX_ *slot, signal))) {
+        host->defaults_left = TRUE;
     } else if (*slot != element) {
-        const int signal = element_magic(aTHX_ element)->mg_private;
         SV *old = *slot;
         SV *handler = PL_psig_ptr[signal];
         const bool is_only_tie = handler == old && is_only_tied(aTHX_ old, object);
-        (void)rsignal(signal, SIG_DFL);
         *slot = PL_psig_ptr[signal] = element;
         if (is_only_tie) {
             /* That it stays nobody sees, if the object is let go of. Its count of that is taken back in its name: only
@@ -228,5 +260,17 @@ set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
             sv_2mortal(handler);
             sv_2mortal(old);
         }
+    }
+}
+
+void
+set_default_by_store(pTHX_ host_t *host, SV *object, const char *name, I32 length)
+{
+    SV **slot = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
+    PERL_UNUSED_VAR(host);
+    PERL_UNUSED_VAR(object);
+    if (slot) {
+        sv_setpvs(*slot, "DEFAULT");
+        SvSETMAGIC(*slot);
     }
 }

@@ -78,13 +78,13 @@ run_handlers(pTHX_ host_t *host)
     }
 }
 
-/* Passes on that SIGCHLD was seen; a handler of the program's sees it and tells nobody, so
+/* Passes on that SIGCHLD was seen; a handler that is not ours sees it and tells nobody, so
  * that anything but time may have been one. */
 static void
-note_exits(pTHX_ host_t *host, bool sigchld_has_handler, bool is_running)
+note_exits(pTHX_ host_t *host, bool has_other_handler, bool is_running)
 {
     if (host->exits != exit_notices || (PL_psig_pend && PL_psig_pend[SIGCHLD])
-            || (!host->timed_out && sigchld_has_handler && !sigchld_is_ours(aTHX))) {
+            || (!host->timed_out && has_other_handler)) {
         host->exits = exit_notices;
         /* While all are waited for, they are better looked for together. */
         host->is_named = is_running && ended_child;
@@ -95,16 +95,24 @@ note_exits(pTHX_ host_t *host, bool sigchld_has_handler, bool is_running)
     }
 }
 
-/* What the program had for SIGCHLD. */
+/* What the program had for SIGCHLD when a sleep began. */
 typedef struct {
     struct sigaction action;
+    const SV *in_sig;        /* what perl had for it in %SIG... */
+    bool notes;              /* ... and what was put in its place: note_sigchld, or the default */
     bool is_blocked;
     bool by_longjmp;         /* the sleep is left by that, if it is now */
 } sigchld_t;
 
+static const SV *
+sigchld_in_sig(pTHX)
+{
+    return PL_psig_ptr ? PL_psig_ptr[SIGCHLD] : NULL;
+}
+
 /* For the time of a sleep SIGCHLD is noted, or has its default, which discards it. */
 static void
-lend_handler(bool notes)
+lend_handler(sigchld_t *sigchld, bool notes)
 {
     struct sigaction lent;
     Zero(&lent, 1, struct sigaction);
@@ -116,6 +124,34 @@ lend_handler(bool notes)
     }
     sigemptyset(&lent.sa_mask);
     sigaction(SIGCHLD, &lent, NULL);
+    sigchld->notes = notes;
+}
+
+/* Whether this is what was lent. */
+static bool
+is_lent(pTHX_ const sigchld_t *sigchld, const struct sigaction *action)
+{
+    return sigchld_in_sig(aTHX) == sigchld->in_sig
+        && (sigchld->notes ? (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == note_sigchld
+            : !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL);
+}
+
+/* Code of the program's may have run in the sleep, in an immediate handler: what that has put in the place of what was lent is to stay. */
+static void
+give_back(pTHX_ const sigchld_t *sigchld)
+{
+    struct sigaction found;
+    sigaction(SIGCHLD, &sigchld->action, &found);
+    if (!is_lent(aTHX_ sigchld, &found)) {
+        struct sigaction now;
+        sigset_t mask;
+        block_signals(&mask);
+        /* One more such handler may have run since. */
+        sigaction(SIGCHLD, NULL, &now);
+        if (now.sa_handler == sigchld->action.sa_handler)
+            sigaction(SIGCHLD, &found, NULL);
+        unblock_signals(&mask);
+    }
 }
 
 /* An immediate handler that leaves the sleep by longjmp leaves the mask of that moment in force, too: perhaps
@@ -124,8 +160,7 @@ static void
 restore_sigchld(pTHX_ void *saved)
 {
     const sigchld_t *sigchld = (const sigchld_t *)saved;
-    PERL_UNUSED_CONTEXT;
-    sigaction(SIGCHLD, &sigchld->action, NULL);
+    give_back(aTHX_ sigchld);
     if (sigchld->by_longjmp) {
         sigset_t set;
         sigemptyset(&set);
@@ -175,6 +210,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     sigset_t mask;
     bool is_ignored;
     bool has_handler;
+    bool is_ours;
     bool lends_handler;
     bool found = FALSE;
     bool slept = FALSE;
@@ -185,19 +221,21 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     event->timeout = 0;
     block_signals(&mask);
     sigaction(SIGCHLD, NULL, &sigchld.action);
+    sigchld.in_sig = sigchld_in_sig(aTHX);
     sigchld.by_longjmp = TRUE;
     sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
     is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
     has_handler = !is_ignored && !sigchld.is_blocked
         && ((action->sa_flags & SA_SIGINFO) || action->sa_handler != SIG_DFL);
-    lends_handler = blocking && (!has_handler || sigchld_is_ours(aTHX));
+    is_ours = has_handler && is_perls_handler(action) && sigchld_is_ours(aTHX);
+    lends_handler = blocking && (!has_handler || is_ours);
     if (lends_handler) {
         /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left it
          * to the default, which discards it. Perl's own handler does not know which child it was, and notes
          * the signal for a call of the code in %SIG. It comes back after the sleep: POSIX::sigaction is not to
          * find another one. */
         ENTER;
-        lend_handler(TRUE);
+        lend_handler(&sigchld, TRUE);
         SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
     }
     /* Once before each wait, whatever was or was not noticed: handlers come and go, and some
@@ -207,7 +245,8 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         pf_children_changed(host->pf);
     if (blocking)
         host->is_named = FALSE;
-    if (blocking || !has_handler)
+    /* A handler that is not ours tells nobody what it has seen. */
+    if (blocking || !is_ours)
         pf_look_for_children(host->pf, is_ignored || (action->sa_flags & SA_NOCLDWAIT));
     for (;;) {
         sigset_t mask_asleep = mask;
@@ -216,7 +255,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         if (running && !host->signal_was_set && signal_is_set(aTHX_ object))
             break;
         set_goal(aTHX_ host, object);
-        note_exits(aTHX_ host, has_handler, running);
+        note_exits(aTHX_ host, has_handler && !is_ours, running);
         do {
             result = pf_next(host->pf, event);
             found = result == PF_OK && event->type == PF_EVENT_REAPED;
@@ -241,20 +280,25 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
             sigdelset(&mask_asleep, SIGCHLD);
         /* What it would tell in a rest is looked for after that, and only then. */
         if (event->rests && lends_handler)
-            lend_handler(FALSE);
+            lend_handler(&sigchld, FALSE);
         host->timed_out = FALSE;
         if (timeout != 0)
             host->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
-        if (event->rests && lends_handler)
-            lend_handler(TRUE);
+        if (event->rests && lends_handler) {
+            struct sigaction now;
+            sigaction(SIGCHLD, NULL, &now);
+            if (is_lent(aTHX_ &sigchld, &now))
+                lend_handler(&sigchld, TRUE);
+        }
         /* A SIGCHLD that was noted is passed on below. */
         if (!host->timed_out && host->exits == exit_notices)
             pf_look_for_children(host->pf, FALSE);
         slept = TRUE;
         take_sigchld(aTHX);
     }
-    /* With perl's handler, which is ours, a child that exits is noted. */
-    host->look_at = result != PF_OK || event->type != PF_EVENT_WAIT || !has_handler || !sigchld_is_ours(aTHX) ? 0
+    /* With perl's handler, which is ours, a child that exits is noted; an immediate handler that ended the sleep may have put
+     * another one there. */
+    host->look_at = result != PF_OK || event->type != PF_EVENT_WAIT || !is_ours || (slept && !host->timed_out) ? 0
         : event->timeout < 0 ? NV_INF : monotonic() + event->timeout;
     unblock_signals(&mask);
     sigchld.by_longjmp = FALSE;

@@ -342,6 +342,9 @@ BEGIN {
         if (open my $source, '<', $file) {
             local $/;
             $source{$module} = qq{#line 1 "$file"\n} . <$source>;
+            # Under taint checks what was read is no code. It is as trusted as this file, which perl has
+            # found in the same directory.
+            Parallel::Prefork::Core::untaint($source{$module});
         }
         else {
             # Packed into one file with the program, say.
@@ -351,12 +354,14 @@ BEGIN {
     }
 }
 
-# What the program has in $@ is none of our business.
+# What the program has in $@ is none of our business. A signal handler may die or exit in the middle of this: the source
+# is there until all of it is compiled, and the next call compiles it again.
 sub _load {
     my $module = shift;
-    if (my $source = delete $source{$module}) {
-        local $@;
+    if (defined(my $source = $source{$module})) {
+        local ($@, $^W);
         eval $source or die $@;    ## no critic (StringyEval)
+        delete $source{$module};
     }
     return "Parallel::Prefork::$module";
 }
