@@ -1064,6 +1064,20 @@ bool pf_forget_worker(pf_t *pf, int32_t pid);
 // `pf` is null or a live handle that no other thread uses now.
 bool pf_release_worker(pf_t *pf, int32_t pid);
 
+// Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
+// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
+// later; if it is false, as in a new handle, the next pf_next takes out all that are kept.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_keep_reaped(pf_t *pf,
+                             bool keep);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -274,9 +274,10 @@ fork_failed(host_t *host)
         RETVAL = fork_failed(aTHX_ host);
     OUTPUT: RETVAL
 
-# (pid, status, and what getrusage(2) counts) of a child that was reaped, or nothing.
+# (pid, status, and what getrusage(2) counts) of a child that was reaped, or nothing. A worker stays in the table until it is
+# taken out; one that a loop of ours was told of before, until the loop asks for the next.
 void
-next_exit(host_t *host, bool blocking = FALSE, bool adjust = FALSE, SV *max_wait = NULL)
+next_exit(host_t *host, bool keep, bool blocking = FALSE, bool adjust = FALSE, SV *max_wait = NULL)
     INIT:
         pf_event event;
         SV *object = ST(0);
@@ -284,6 +285,7 @@ next_exit(host_t *host, bool blocking = FALSE, bool adjust = FALSE, SV *max_wait
     PPCODE:
         if (max_wait && SvOK(max_wait))
             at_most = SvNV(max_wait) > 0 ? SvNV(max_wait) : 0;
+        keep_reaped(aTHX_ host, keep);
         /* Immediate handlers may use the stack while we wait. */
         PUTBACK;
         if (next_exit(aTHX_ object, host, &event, blocking, adjust, at_most, 0)) {

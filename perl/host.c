@@ -282,6 +282,7 @@ become_manager(pTHX_ host_t *host)
                 if (pf_host_room(host->pf, 0) != host)
                     pf_free(host->pf);
                 host->pf = pf;
+                host->keeps_reaped = FALSE;
             }
         );
         if (!pf)
@@ -433,4 +434,16 @@ tie_worker_pids(pTHX_ host_t *host, SV *object)
     SvREFCNT_dec(tie);
     (void)hv_stores((HV *)SvRV(object), "worker_pids", newRV_noinc((SV *)table));
     return TRUE;
+}
+
+void
+keep_reaped(pTHX_ host_t *host, bool keep)
+{
+    PERL_UNUSED_CONTEXT;
+    if (host->keeps_reaped != keep) {
+        CALL(
+            if (pf_set_keep_reaped(host->pf, keep) == PF_OK)
+                host->keeps_reaped = keep;
+        );
+    }
 }

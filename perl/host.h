@@ -18,6 +18,7 @@ typedef struct {
     pf_t *pf;
     sigset_t mask;           /* the program's, while signals are blocked around a fork */
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
+    bool keeps_reaped;       /* what the core was told of that last */
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
     bool is_named;           /* a SIGCHLD that names its child did, and no code of the program has run since */
@@ -175,7 +176,8 @@ void set_goal(pTHX_ host_t *host, SV *object);
 /* The next child that was reaped, into event; false if there is none. With blocking, waits
  * once for something to happen before it says so: adjust also ends that when the pool
  * may be adjusted, and max_wait (if 0 or more) after so many seconds. Those before it of whom nobody needs to be
- * told are up to `untold`; no handler runs between them. */
+ * told are up to `untold`; no handler runs between them. Whom it tells of is in the table until keep_reaped says that those before
+ * need not be kept, and the next one is asked for. */
 bool next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
     double max_wait, unsigned untold);
 
@@ -273,6 +275,9 @@ void run_worker(pTHX_ SV *code);
 /* The same for wait_all_children, which ends at `until` on the clock of monotonic(). Returns whether it
  * is at its end, or only has to look again; if not, a turn of it is left to Perl. */
 bool drain(pTHX_ host_t *host, SV *object, double until);
+
+/* Whether workers of whose exit next_exit has told stay in the table until they are taken out. */
+void keep_reaped(pTHX_ host_t *host, bool keep);
 
 /* Ties {worker_pids} to the table of the core; false if it holds something, or is a tie of the
  * program's, which only Perl code can look at. */

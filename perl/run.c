@@ -222,6 +222,8 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
             return RUN_NEXT;
     }
     is_wanted = is_wanted && SvOK(member(aTHX_ object, "_no_adjust_until"));
+    /* A handler may have asked for an exit by itself, with _wait. */
+    keep_reaped(aTHX_ host, FALSE);
     if (!next_exit(aTHX_ object, host, event, !may_fork, is_wanted, -1, 0))
         return RUN_NEXT;
     if (has_hook(aTHX_ object, "on_child_reap"))
@@ -241,6 +243,7 @@ run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     host->running = member(aTHX_ object, "_goal");
     host->look_at = 0;
     host->is_named = FALSE;
+    keep_reaped(aTHX_ host, FALSE);
     do {
         what = turn(aTHX_ host, object, runs_code, event);
     } while (what == RUN_NEXT);
@@ -298,6 +301,7 @@ told(pTHX_ run_t what, const pf_event *event)
 static bool
 loop_in_perl(pTHX_ SV *object, SV *code, SV *event)
 {
+    SV *result;
     bool is_manager;
     dSP;
     PUSHSTACKi(PERLSI_UNKNOWN);
@@ -308,7 +312,8 @@ loop_in_perl(pTHX_ SV *object, SV *code, SV *event)
     PUTBACK;
     call_pv("Parallel::Prefork::_loop", G_SCALAR);
     SPAGAIN;
-    is_manager = SvTRUE_nomg(POPs);
+    result = POPs;
+    is_manager = SvTRUE_nomg(result);
     PUTBACK;
     POPSTACK;
     return is_manager;
@@ -344,6 +349,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
                 || !is_tied(aTHX_ object) || has_newborn(aTHX_ host))
             return FALSE;
         stored = stored_in(aTHX_ object);
+        keep_reaped(aTHX_ host, FALSE);
         if (next_exit(aTHX_ object, host, &event, TRUE, FALSE, -1, stored && HvUSEDKEYS(stored) ? 0 : AT_ONCE)) {
             bool was_worker;
             CALL(was_worker = pf_forget_worker(host->pf, event.pid));

@@ -206,6 +206,11 @@ impl Fuzzer {
                     let result = pf_set_huge_pages(pf, use_them);
                     self.check("pf_set_huge_pages", result);
                 }
+                10 if self.rng.bool() => {
+                    let keep = self.rng.bool();
+                    let result = pf_set_keep_reaped(pf, keep);
+                    self.check("pf_set_keep_reaped", result);
+                }
                 10 => {
                     let reap = self.rng.bool();
                     let result = pf_set_reap_foreign(pf, reap);

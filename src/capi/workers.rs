@@ -282,3 +282,26 @@ pub unsafe extern "C" fn pf_release_worker(pf: *mut pf_t, pid: i32) -> bool {
         })
     }
 }
+
+/// Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
+/// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
+/// later; if it is false, as in a new handle, the next pf_next takes out all that are kept.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_keep_reaped(pf: *mut pf_t, keep: bool) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
+            inner.machine.keeps_reaped = keep;
+            Ok(pf_result::PF_OK)
+        })
+    }
+}

@@ -35,6 +35,16 @@ impl<T> ShortQueue<T> {
         self.first.take().or_else(|| self.others.pop_front())
     }
 
+    /// Drops those of which this is not true.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&T) -> bool) {
+        if self.first.as_ref().is_some_and(|first| !is_kept(first)) {
+            self.first = None;
+        }
+        if !self.others.is_empty() {
+            self.others.retain(is_kept);
+        }
+    }
+
     /// Drops them all.
     pub fn clear(&mut self) {
         self.first = None;

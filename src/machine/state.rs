@@ -136,6 +136,8 @@ pub struct Machine {
     pub stop_signal: Signal,
     /// Whether memory is moved to huge pages before the first fork of each generation.
     pub huge_pages: bool,
+    /// Whether workers whose reap was reported stay in the table until the host takes them out.
+    pub keeps_reaped: bool,
     /// When forks may happen.
     pub pacing: Pacing,
     /// Trapped signals, and what the program sees of them.
@@ -172,6 +174,7 @@ impl Default for Machine {
             target: 10,
             stop_signal: 15,
             huge_pages: false,
+            keeps_reaped: false,
             pacing: Pacing::default(),
             signals: Signals::default(),
             actions: BTreeMap::new(),
@@ -352,7 +355,16 @@ impl Machine {
     pub fn forget(&mut self, pid: Pid) -> Option<Worker> {
         self.woken = true;
         self.send_nothing_to(pid);
-        self.workers.remove(pid)
+        self.take_out(pid)
+    }
+
+    /// One that is kept until now is not to be settled later.
+    fn take_out(&mut self, pid: Pid) -> Option<Worker> {
+        let worker = self.workers.remove(pid)?;
+        if worker.exited {
+            self.reported.retain(|key| *key != worker.key());
+        }
+        Some(worker)
     }
 
     /// A number that is no worker's any more may be anybody's.
@@ -372,7 +384,7 @@ impl Machine {
     /// Takes a worker out of the table if its reap has been reported.
     pub fn release(&mut self, pid: Pid) -> Option<Worker> {
         if self.workers.get(pid)?.exited {
-            self.workers.remove(pid)
+            self.take_out(pid)
         } else {
             None
         }
@@ -723,12 +735,17 @@ impl Machine {
         }
     }
 
-    /// The workers that have been reported leave the table: the host has moved on.
+    /// The workers that have been reported leave the table: the host has moved on. A host that decides by itself has
+    /// counted them until now, and looks again.
     fn settle(&mut self) {
         self.namesake = None;
+        if self.keeps_reaped {
+            return;
+        }
         while let Some(key) = self.reported.pop_front() {
             if let Some(&Worker { pid, .. }) = self.workers.with_key(key) {
                 self.workers.remove(pid);
+                self.woken |= matches!(self.policy, Policy::Host);
             }
         }
     }

@@ -39,7 +39,7 @@ pub struct Worker {
 const NOBODY: Pid = 0;
 
 /// One worker, and no other that gets its pid or its index later. It is found without a search.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     index: u32,
     serial: u64,

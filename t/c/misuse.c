@@ -109,6 +109,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_stop_workers(pf, 1, SIGTERM, &out.told));
     NULL_IS(pf_adopt_worker(pf, 1, 1));
     NULL_IS(pf_worker_reaped(pf, 1, 0));
+    NULL_IS(pf_set_keep_reaped(pf, true));
     NOTHING(pf_forget_worker(pf, 1));
     NOTHING(pf_release_worker(pf, 1));
 
@@ -567,6 +568,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));
+    REFUSED(pf_set_keep_reaped(pf, true));
     REFUSED(pf_set_huge_pages(pf, true));
     REFUSED(pf_set_before_fork(pf, NULL, NULL));
     REFUSED(pf_set_after_fork(pf, NULL, NULL));

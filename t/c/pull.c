@@ -437,6 +437,33 @@ static void strangers(void)
     pf_free(pf);
 }
 
+/* ---- workers that stay until they are taken out */
+
+static void kept(void)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t pids[3];
+    int i;
+    for (i = 0; i < 3; i++)
+        pf_adopt_worker(pf, pids[i] = own_child(i), 0);
+    is_int(pf_set_keep_reaped(pf, true), PF_OK, "pf_set_keep_reaped");
+    for (i = 0; i < 3; i++) {
+        event = wait_for(pf, -1);
+        ok(event.type == PF_EVENT_REAPED && event.reason != PF_REASON_FOREIGN, "a worker ends");
+    }
+    ok(wait_for(pf, 0.02).type == PF_EVENT_WAIT, "there are no others");
+    is_int(pf_num_workers(pf), 3, "all three are counted");
+    is_int(pf_signal_all_children(pf, SIGKILL), PF_OK, "... and not signalled, as they are gone");
+    ok(pf_release_worker(pf, pids[0]) && pf_forget_worker(pf, pids[1]), "two are taken out");
+    is_int(pf_num_workers(pf), 1, "one is left");
+    is_int(pf_set_keep_reaped(pf, false), PF_OK, "pf_set_keep_reaped(false)");
+    is_int(pf_num_workers(pf), 1, "... takes nobody out");
+    ok(next(pf).type == PF_EVENT_WAIT, "pf_next");
+    is_int(pf_num_workers(pf), 0, "... takes out whom the host has kept");
+    pf_free(pf);
+}
+
 /* ---- pf_stop_workers */
 
 static void stopping(void)
@@ -782,6 +809,7 @@ int main(void)
     waiting();
     masks();
     strangers();
+    kept();
     stopping();
     demands();
     generations();

@@ -55,6 +55,9 @@ our $arriving = '';   # this signal arrives; the program has not stored anything
 our $shown    = 0;    # and the program is to see it now
 our $let_by   = 0;    # and no subclass has kept it to itself
 
+# A loop of ours has called _wait.
+our $is_ours = 0;
+
 # The pid that after_fork is being called for: it is in worker_pids only after that.
 our $newborn = 0;
 
@@ -152,7 +155,7 @@ sub _turn {
     }
     if ($what eq 'forked') {
         _after_fork($self, $pid);
-        ($pid, $status) = Parallel::Prefork::Core::next_exit($self) and _reaped($self, $pid, $status);
+        ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and _reaped($self, $pid, $status);
     }
     elsif ($what eq 'reaped') {
         _reaped($self, $pid, $status);
@@ -204,9 +207,10 @@ sub _work {
 
 sub finish {
     my ($self, $code) = @_;
-    # Programs match this text, the missing letter included.
+    # Programs match this text, the missing letter included. A worker in a pid namespace of its own may have the number that the
+    # manager has outside.
     die "\$parallel_prefork->finish() shouln't be called within the manager process\n"
-        if defined $self->manager_pid && $self->manager_pid == $$;
+        if !$self->{in_child} && defined $self->manager_pid && $self->manager_pid == $$;
     exit($code || 0);
 }
 
@@ -241,7 +245,7 @@ sub wait_all_children {
     Parallel::Prefork::Core::show_next_signal($self);
 
     while ($self->num_workers) {
-        my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : $self->_wait(1);
+        my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : _next_exit($self, 1);
         if ($pid && Parallel::Prefork::Core::forget_worker($self, $pid)) {
             $self->_on_child_reap($pid, $status);
         }
@@ -317,16 +321,25 @@ sub _action_for {
     return ref $action ? $action : [$action, 0];
 }
 
+# _wait for our loops, which take out the worker that they are told of.
+sub _next_exit {
+    my ($self, $blocking) = @_;
+    local $is_ours = 1;
+    return $self->_wait($blocking);
+}
+
 # The next child that was reaped: its pid, its raw status, and what getrusage(2) counts; nothing
 # if there is none. If $blocking, waits for one, or for anything else that start has
-# to look at.
+# to look at. A worker that the program has asked for stays in {worker_pids} until the program deletes it, or a
+# loop of ours goes on.
 sub _wait {
     my ($self, $blocking) = @_;
-    return Parallel::Prefork::Core::next_exit($self) if !$blocking;
+    my $keep = !$is_ours;
+    return Parallel::Prefork::Core::next_exit($self, $keep) if !$blocking;
     my $action = defined $self->{_no_adjust_until} ? $self->_decide_action : 0;
     my $adjust = $action > 0
         || -$action > Parallel::Prefork::Core::num_stopping($self) && !$self->{_nobody_to_stop};
-    return Parallel::Prefork::Core::next_exit($self, 1, $adjust, $self->_max_wait);
+    return Parallel::Prefork::Core::next_exit($self, $keep, 1, $adjust, $self->_max_wait);
 }
 
 # Seconds after which start looks around although nothing has happened; undef for never.

@@ -35,7 +35,7 @@ sub turn {
         $self->_update_spawn_delay($self->spawn_interval);
     }
     $self->{__dbg_callback}->() if $self->{__dbg_callback};
-    if (my ($pid, $status) = $self->_wait(!$self->{__dbg_callback} && $action <= 0)) {
+    if (my ($pid, $status) = Parallel::Prefork::_next_exit($self, !$self->{__dbg_callback} && $action <= 0)) {
         Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
         Parallel::Prefork::_reaped($self, $pid, $status);
     }

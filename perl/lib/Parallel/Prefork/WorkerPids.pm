@@ -14,12 +14,13 @@ sub tie_to {
     my $table = tied %$pids;
     return if ref $table eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
     my %stored = $table ? () : %$pids;
-    $self->{worker_pids} = {};
-    $table = tie %{ $self->{worker_pids} }, 'Parallel::Prefork::WorkerPids', $self;
+    $table = tie my %tied, 'Parallel::Prefork::WorkerPids', $self;
     for my $pid ($table->pids) {
         $table->DELETE($pid) if !exists $stored{$pid};
     }
     $table->STORE($_, $stored{$_}) for sort keys %stored;
+    # At last: where a handler leaves in between, what the program has put there is still there for the next time.
+    $self->{worker_pids} = \%tied;
     return;
 }
 
