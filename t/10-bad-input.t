@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use File::Temp ();
 use Test::More;
 
 use lib 't/lib';
@@ -16,6 +17,7 @@ my %handlers = %SIG;
 sub refuses {
     my ($name, $pattern, $code) = @_;
     my $lived = eval { $code->(); 1 };
+    $name =~ s/([^ -~])/sprintf '\\x{%X}', ord $1/ge;
     ok !$lived, "$name is refused";
     like $@, $pattern, '... with its name and value';
     like $@, qr/ at \Q$0\E line \d+/, '... and the line that gave it';
@@ -154,6 +156,82 @@ print 'start ', $pm->start(sub { }), ' left ', $pm->wait_all_children, "\n";
 PERL
 is $direct->out, "several 1 left 0\nstart 1 left 0\n", 'nonsense in the members starts nobody';
 is $direct->status, 0, 'and the manager goes on';
+
+# Strings cross into C with their lengths, and numbers that do not fit are none.
+for my $signal (4294967311, -4294967281, 2**63, 2**64 + 15, 1e30, $nan, 9**9**9, "TERM\0", "TERM\0KILL", "SIG\0TERM", "SIG", "T\x{C9}RM", "\x{263A}") {
+    my $shown = quotemeta $signal;
+    refuses("signal_all_children('$signal')", qr/Unrecognized signal name "$shown"/, sub { $pm->signal_all_children($signal) });
+    refuses("trap_signals: TERM => '$signal'", qr/Unrecognized signal name "$shown"/,
+        sub { Parallel::Prefork->new(trap_signals => { TERM => $signal }) });
+}
+{
+    my @warned;
+    local $SIG{__WARN__} = sub { push @warned, @_ };
+    Parallel::Prefork->new(trap_signals => { "TERM\0X" => 0, "\x{263A}" => 0 });
+    is scalar(grep { /^No such signal: SIG(?:TERM\0X|\x{263A}) / } @warned), 2, 'a name that only begins as that of a signal is none';
+    is $SIG{TERM}, 'DEFAULT', '... and traps nothing';
+}
+my $keys = run(<<'PERL', deadline => 20);
+use strict;
+use warnings;
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new(max_workers => 1, after_fork => sub { $_[0]->signal_received('enough') });
+if (!$pm->start) { sleep 1 while 1 }
+my ($pid) = keys %{ $pm->{worker_pids} };
+my @others = ("0$pid", " $pid", "$pid ", "$pid.5", "$pid\n", "$pid\0", "+$pid", $pid + 2**32, "${pid}x", sprintf('%e', $pid));
+print 'exists: ', scalar(grep { exists $pm->{worker_pids}{$_} } @others), "\n";
+delete $pm->{worker_pids}{$_} for @others;
+print 'left: ', $pm->num_workers, "\n";
+print 'is there: ', exists $pm->{worker_pids}{ $pid + 0 } ? 'yes' : 'no', "\n";
+$pm->signal_all_children(9.7);
+print 'left: ', $pm->wait_all_children, "\n";
+PERL
+is $keys->err, '', 'keys of worker_pids';
+is $keys->out, "exists: 0\nleft: 1\nis there: yes\nleft: 0\n", '... are strings: what only counts as the same number is another one';
+
+# What a name is made of is what perl's own open makes of it.
+for my $name ("b\x{E9}", "b\x{263A}", "b\x{E9}\x{263A}", do { my $n = "b\x{E9}"; utf8::upgrade($n); $n }) {
+    my $dir = File::Temp->newdir;
+    open my $own, '>', "$dir/$name" or die $!;
+    close $own;
+    my ($file) = glob "$dir/*";
+    unlink $file or die;
+    ok eval { Parallel::Prefork::SpareWorkers->new(trap_signals => {}, scoreboard_file => "$dir/$name", min_spare_workers => 1); 1 },
+        'a scoreboard whose name is not ASCII' or diag $@;
+    is_deeply [glob "$dir/*"], [$file], '... has the name that it has for perl';
+}
+{
+    my $dir = File::Temp->newdir;
+    eval { Parallel::Prefork::SpareWorkers->new(trap_signals => {}, scoreboard_file => "$dir/cut\0off", min_spare_workers => 1) };
+    like $@, qr/^failed to create scoreboard file:\Q$dir\E\/cut\0off:No such file/, 'a NUL in a name is refused, as open does';
+    is_deeply [glob "$dir/*"], [], '... and the name not cut';
+}
+for my $max (5e9, 1e18) {
+    my $p = run(<<"PERL", deadline => 20);
+use strict;
+use warnings;
+use Parallel::Prefork::SpareWorkers;
+my \$pm = Parallel::Prefork::SpareWorkers->new(max_workers => 2, min_spare_workers => 1, max_spare_workers => $max, heartbeat => 1e6);
+\$SIG{ALRM} = sub { \$pm->signal_received('enough') };
+alarm 1;
+if (!\$pm->start) { sleep 1 while 1 }
+my (\$user, \$system) = times;
+print \$user + \$system < 0.7 ? "rests\n" : "spins: \$user \$system\n";
+\$pm->signal_all_children('TERM');
+\$pm->wait_all_children;
+PERL
+    is $p->out, "rests\n", "max_spare_workers => $max";
+}
+
+my $tainted = run(<<'PERL', deadline => 20, switches => ['-T']);
+use Parallel::Prefork;
+eval { Parallel::Prefork->new(max_workers => "x" . substr $ENV{PATH}, 0, 0) };
+print $@;
+eval { Parallel::Prefork->new(undef) };
+print $@;
+PERL
+is $tainted->err, '', 'what is wrong is said';
+like $tainted->out, qr/^max_workers must be a number, 0 or more, not 'x' at .*\nnew takes a hash reference.*, not undef at /, '... under taint checks too';
 
 %SIG = %handlers;
 done_testing;
