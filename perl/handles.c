@@ -52,7 +52,7 @@ is_pipe_to_process(pTHX_ PerlIO *handle)
 {
     const int fd = PerlIO_fileno(handle);
     SV **pid = fd >= 0 && PL_fdpid ? av_fetch(PL_fdpid, fd, FALSE) : NULL;
-    return pid && *pid && SvIOK(*pid) && SvIVX(*pid) > 0;
+    return pid && *pid && SvTYPE(*pid) == SVt_IV && SvIVX(*pid) > 0;
 }
 
 static void

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use File::Temp ();
 use Test::More;
 
 use lib 't/lib';
@@ -133,6 +134,63 @@ my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap 
 $pm->start(sub { my $thread = threads->create(sub { 42 }); print 'joined ', $thread->join, "\n"; exit 3 });
 PERL
     is $threads->out, "joined 42\nstatus 768\n", 'the end of a thread is not the end of the worker';
+}
+
+# What has something to do when it is closed is closed, and that is done before the manager hears of the end.
+my %handle = (
+    'a pipe to a process' => <<'PERL',
+    open my $handle, '|-', "sleep 0.3; cat > '$file'; sleep 0.3; echo end >> '$file'" or die;
+PERL
+    'two pipes, the second in a package variable' => <<'PERL',
+    open my $other, '|-', 'cat > /dev/null; sleep 0.2' or die;
+    print {$other} 'x';
+    open our $kept, '|-', "cat > '$file'; sleep 0.3; echo end >> '$file'" or die;
+    my $handle = $kept;
+PERL
+    'a bareword handle' => <<'PERL',
+    open PIPE, "| cat > '$file'; sleep 0.3; echo end >> '$file'" or die;
+    my $handle = \*PIPE;
+PERL
+    'the hundredth handle' => <<'PERL',
+    our @handles = map { open my $null, '<', '/dev/null' or die; $null } 1 .. 150;
+    open my $handle, '|-', "cat > '$file'; sleep 0.3; echo end >> '$file'" or die;
+    our $kept = $handle;
+PERL
+    'a layer in Perl' => <<'PERL',
+    { package Via; sub PUSHED { bless [], $_[0] }
+      sub WRITE { push @{ $_[0] }, $_[1]; length $_[1] }
+      sub FLUSH { my ($self, $below) = @_; print {$below} splice @$self; 0 }
+      sub POPPED { open my $end, '>>', $main::file or die; print {$end} "end\n" } }
+    open our $handle, '>:via(Via)', $file or die;
+PERL
+    'a plain file' => <<'PERL',
+    open our $handle, '>', $file or die;
+    END { print {$handle} "end\n" if $pm->{in_child} }
+PERL
+);
+for my $name (sort keys %handle) {
+    for my $how ('exit 3', 'return') {
+        my $dir = File::Temp->newdir;
+        my $p = run(<<"PERL", args => ["$dir/file"], deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+our (\$file) = \@ARGV;
+our \$pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap => sub {
+    print "status \$_[2]\n";
+    open my \$fh, '<', \$file or die;
+    print <\$fh>;
+    \$_[0]->signal_received('enough');
+});
+\$pm->start(sub {
+$handle{$name}
+    print {\$handle} "begin\n";
+    $how;
+});
+PERL
+        is $p->err, '', "$name, by $how: nothing is said";
+        is $p->out, 'status ' . ($how eq 'return' ? 0 : 768) . "\nbegin\nend\n", '... and what was written is there when the manager hears of the end';
+    }
 }
 
 done_testing;

@@ -162,4 +162,73 @@ C
     is worker("$load Hook::at_exit(); exit 3"), "at exit\nstatus 768\n", "... and what it has left for perl's exit";
 }
 
+# close(2) waits for the other side where the program has asked for that (SO_LINGER), and the end of a process does not. The
+# other side begins to read long after the worker has nothing more to do.
+for my $fast (0, 1) {
+    my $p = run(<<"PERL", args => [$fast], deadline => 40);
+use strict;
+use warnings;
+use IO::Socket::INET;
+use Parallel::Prefork;
+use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF);
+\$| = 1;
+my \$listener = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die;
+setsockopt \$listener, SOL_SOCKET, SO_RCVBUF, 4096 or die;
+my \$reader = fork // die;
+if (!\$reader) {
+    my \$connection = \$listener->accept or die;
+    sleep 1;
+    print "is read\n";
+    1 while sysread \$connection, my \$data, 65536;
+    exit 0;
+}
+my \$pm = Parallel::Prefork->new(max_workers => 1, fast_exit => \$ARGV[0], on_child_reap => sub {
+    my (\$pm, \$pid, \$status) = \@_;
+    return if \$pid == \$reader;
+    print "status \$status\n";
+    \$pm->signal_received('enough');
+});
+\$pm->start(sub {
+    our \$socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => \$listener->sockport) or die;
+    setsockopt \$socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 30) or die;
+    \$socket->blocking(0);
+    1 while syswrite \$socket, 'x' x 65536;
+    exit 3;
+});
+PERL
+    is $p->err, '', 'a socket that lingers' . ($fast ? ', with fast_exit' : '');
+    is $p->out, "is read\nstatus 768\n", '... is waited for';
+}
+
+# Where nothing is to be seen, an exit takes no longer than that of a plain child, however many objects there are, of however many
+# classes: in processor time, of runs in turn.
+for my $classes (10, 2000) {
+    my $p = run(<<'PERL', args => [$classes], deadline => 120);
+use strict;
+use warnings;
+use Parallel::Prefork;
+my $classes = shift;
+our @objects = map { bless [], 'Class' . int rand $classes } 1 .. 300_000;
+sub children { my (undef, undef, $user, $system) = times; return $user + $system }
+sub own      { my ($user, $system) = times; return $user + $system }
+my ($plain, $worker, $start) = (0, 0, 0);
+for (1 .. 8) {
+    my $before = children();
+    my $pid = fork // die;
+    exit 0 if !$pid;
+    waitpid $pid, 0;
+    $plain += children() - $before;
+    my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+    my $own = own();
+    $before = children();
+    $pm->start(sub { exit 0 });
+    $worker += children() - $before;
+    $start += own() - $own;
+}
+print "plain $plain, worker $worker, start $start\n";
+print $worker <= 0.8 * $plain && $start <= 0.5 * $plain ? "fast\n" : "slow\n";
+PERL
+    like $p->out, qr/^fast$/m, "objects of $classes classes" or diag $p->out, $p->err;
+}
+
 done_testing;

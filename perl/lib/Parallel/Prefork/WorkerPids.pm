@@ -57,8 +57,9 @@ sub FETCH {
 sub STORE {
     my ($self, $pid, $value) = @_;
     my $manager = $self->{manager} or return;
+    # An object is not asked for its number: that may be any code of the program's.
     Parallel::Prefork::Core::adopt_worker($manager, $pid,
-        Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
+        !ref $value && Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
     $manager->{_stored}{$pid} = $value;
     return;
 }
