@@ -1,0 +1,66 @@
+#!/usr/bin/perl
+
+# What the C code takes of perl's API is there in the oldest perl that we promise, and is used as that perl needs it: many macros evaluated
+# their arguments more than once before perl 5.36, so an argument with a side effect had it more than once.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use Test::More;
+
+-d 'perl' or plan skip_all => 'the sources are not here';
+
+my @sources = sort glob 'perl/*.xs perl/*.c perl/*.h';
+@sources = grep { $_ ne 'perl/Prefork.c' } @sources;
+
+my ($oldest) = do { open my $fh, '<', 'Makefile.PL' or die $!; local $/; <$fh> } =~ /MIN_PERL_VERSION\s*=>\s*'([\d.]+)'/;
+ok $oldest, 'Makefile.PL names the oldest perl' or BAIL_OUT('no oldest perl');
+
+# Comments and texts are no code.
+sub code_of {
+    my $file = shift;
+    open my $fh, '<', $file or die "$file: $!\n";
+    my $text = do { local $/; <$fh> };
+    $text =~ s{/\*.*?\*/}{ $& =~ tr/\n//cdr }gse;
+    $text =~ s{^\#(?!\s*define).*}{}gm;
+    $text =~ s{"(?:[^"\\]|\\.)*"}{""}g;
+    $text =~ s{'(?:[^'\\]|\\.)+'}{0}g;
+    return $text;
+}
+
+# Macros of ours, whose arguments are statements, evaluated once.
+my %ours = map { $_ => 1 } qw(CALL XS_INTERNAL PUSHMARK PUSHSTACKi LOAD SWAP);
+my $arguments;
+$arguments = qr/\((?:[^()]|(??{ $arguments }))*\)/;
+
+my $calls = 0;
+for my $file (@sources) {
+    my $code = code_of($file);
+    my @twice;
+    while ($code =~ /\b([A-Z][A-Za-z_]*)(?=($arguments))/g) {
+        my ($name, $given) = ($1, $2);
+        $calls++;
+        next if $ours{$name} || $name =~ /\A[A-Z]+_[a-z]/ && $name !~ /\ASv/;
+        push @twice, "$name$given" if $given =~ /\bPOP[a-z]+\b|\+\+|--|[^=!<>]=(?!=)|\bst(?:rto|art)\w*\s*\(/;
+    }
+    is "@twice", '', "$file: no argument of a macro has a side effect";
+}
+cmp_ok $calls, '>', 400, 'calls of macros were found';
+
+SKIP: {
+    eval { require Devel::PPPort; 1 } or skip 'Devel::PPPort is missing', 1;
+    my $dir = File::Temp->newdir;
+    Devel::PPPort::WriteFile("$dir/ppport.h");
+    my @said = `$^X $dir/ppport.h --nochanges --compat-version=$oldest @sources 2>&1`;
+    is join('', grep { /WARNING|^Uses (?!pTHX)/ } @said), '', "all of it is in perl $oldest";
+    is scalar(grep { /^Analysis completed/ } @said), scalar(@sources), '... as far as all files were looked at';
+    # That tool knows of what came later.
+    open my $newer, '>', "$dir/newer.c" or die $!;
+    print {$newer} qq{#include "EXTERN.h"\n#include "perl.h"\n#include "XSUB.h"\nvoid f(pTHX_ SV *sv) { (void)sv_numeq(sv, sv); (void)newSVbool(1); }\n};
+    close $newer or die $!;
+    my $knows = `$^X $dir/ppport.h --nochanges --compat-version=$oldest $dir/newer.c 2>&1`;
+    like $knows, qr/WARNING: Uses sv_numeq/, '... as a function that is not would have been told' if $] >= 5.036;
+}
+
+done_testing;
