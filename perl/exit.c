@@ -45,15 +45,29 @@ has_destructor(pTHX_ HV *class)
     return gv_fetchmeth_pvn(class, "AUTOLOAD", 8, -1, 0) != NULL;
 }
 
-/* Whether code that may do anything is called when an object goes: of XS code, or perl's for in-place edit. What else perl frees with it is not
- * looked at: XS code that hangs on a plain variable, for once it is inside an object, is not called. */
+/* Whether code that may do anything is called when an object goes: of XS code, or perl's for in-place edit. */
 static bool
-has_free_hook(pTHX_ SV *value)
+has_free_hook(pTHX_ const SV *object)
 {
     const MAGIC *mg;
-    for (mg = SvMAGIC(value); mg; mg = mg->mg_moremagic)
+    PERL_UNUSED_CONTEXT;
+    for (mg = SvMAGIC(object); mg; mg = mg->mg_moremagic)
         if (mg->mg_virtual && mg->mg_virtual->svt_free && mg->mg_type != PERL_MAGIC_backref
                 && mg->mg_type != PERL_MAGIC_utf8 && !is_magic_of_ours(mg))
+            return TRUE;
+    return FALSE;
+}
+
+/* The same for what is no object, and may go with one that holds it: XS code. What perl itself hangs on a variable does nothing that
+ * shows. A value that has any magic has a flag of it. */
+static bool
+has_free_hook_of_xs(const SV *value)
+{
+    const MAGIC *mg;
+    if (!SvMAGICAL(value) || SvTYPE(value) < SVt_PVMG)
+        return FALSE;
+    for (mg = SvMAGIC(value); mg; mg = mg->mg_moremagic)
+        if (mg->mg_type == PERL_MAGIC_ext && mg->mg_virtual && mg->mg_virtual->svt_free && !is_magic_of_ours(mg))
             return TRUE;
     return FALSE;
 }
@@ -115,10 +129,14 @@ is_seen_to_go(pTHX_ size_t at_most)
         const SV *end = &arena[SvREFCNT(arena)];
         SV *value;
         for (value = arena + 1; value < end && !is_seen && at_most; value++) {
-            if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value) || !SvOBJECT(value))
+            if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value))
                 continue;
-            is_seen = !goes_unseen(aTHX_ &known, value);
-            at_most--;
+            if (SvOBJECT(value)) {
+                is_seen = !goes_unseen(aTHX_ &known, value);
+                at_most--;
+            } else {
+                is_seen = has_free_hook_of_xs(value);
+            }
         }
     }
     ptr_table_free(known.others);

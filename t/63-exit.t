@@ -142,9 +142,12 @@ SKIP: {
 static int gone(pTHX_ SV *sv, MAGIC *mg) { (void)sv; (void)mg; return write(1, "hook\n", 5) == 5 ? 0 : 1; }
 static MGVTBL hook = { NULL, NULL, NULL, NULL, gone };
 static void at_exit(pTHX_ void *arg) { (void)arg; if (write(1, "at exit\n", 8) != 8) abort(); }
+/* Of a type that perl keeps for itself, and that no XS code has a hook on. */
+static void hide(pTHX_ SV *sv) { sv_magicext(sv, NULL, PERL_MAGIC_utf8, &hook, NULL, 0); }
+XS(XS_hidden) { dXSARGS; hide(aTHX_ SvRV(ST(0))); PERL_UNUSED_VAR(items); XSRETURN(0); }
 XS(XS_hook) { dXSARGS; sv_magicext(SvRV(ST(0)), NULL, PERL_MAGIC_ext, &hook, NULL, 0); PERL_UNUSED_VAR(items); XSRETURN(0); }
 XS(XS_at_exit) { dXSARGS; call_atexit(at_exit, NULL); PERL_UNUSED_VAR(items); XSRETURN(0); }
-XS(boot_Hook) { dXSARGS; newXS("Hook::hook", XS_hook, __FILE__); newXS("Hook::at_exit", XS_at_exit, __FILE__);
+XS(boot_Hook) { dXSARGS; newXS("Hook::hook", XS_hook, __FILE__); newXS("Hook::hidden", XS_hidden, __FILE__); newXS("Hook::at_exit", XS_at_exit, __FILE__);
     PERL_UNUSED_VAR(items); XSRETURN_YES; }
 C
     close $source or die "$dir/Hook.c: $!\n";
@@ -154,8 +157,12 @@ C
     my $load = qq{require DynaLoader; DynaLoader::dl_install_xsub('Hook::boot', DynaLoader::dl_find_symbol(
         DynaLoader::dl_load_file('$dir/Hook.so'), 'boot_Hook')); Hook::boot(); };
     is worker("$load our \$h = bless [], 'Hook'; Hook::hook(\$h); exit 3"), "hook\nstatus 768\n", 'XS code is called when its object goes';
-    # On a variable inside of an object it is not looked for, which shows what is left out, and when it is not.
-    my $inside = "$load our \$o = bless [1], 'Object'; Hook::hook(\\\$o->[0]); exit 3";
+    is worker("$load our \$o = bless [1, [{ deep => 2 }]], 'Object'; Hook::hook(\\\$o->[1][0]{deep}); exit 3"), "hook\nstatus 768\n",
+        '... and when a variable goes that an object holds';
+    is worker("$load our \$o = bless { list => [1] }, 'Object'; Hook::hook(\$o->{list}); exit 3"), "hook\nstatus 768\n",
+        '... or an array';
+    # This is not looked for, which shows what is left out, and when it is not.
+    my $inside = "$load our \$o = bless [1], 'Object'; Hook::hidden(\\\$o->[0]); exit 3";
     is worker($inside), "status 768\n", 'where no object could tell, perl does not destroy everything';
     is worker($inside, env => { PERL_DESTRUCT_LEVEL => 0 }), "hook\nstatus 768\n", '... unless it is told to';
     is worker("$witness our \$w = bless [], 'W'; $inside") =~ /^hook$/m, 1, '... or one of them could';
