@@ -172,13 +172,15 @@ impl Inner {
             self.next_after_panic(event);
             return Ok(());
         }
-        if shared.is_woken.swap(false, Ordering::SeqCst) {
-            self.machine.wake();
-        }
+        // Before all that it may tell of is looked at: who leaves something for us writes to it afterwards, so
+        // either we find what was left, or the byte is still there when we sleep.
         if std::mem::take(&mut self.pipe_may_be_full) {
             if let Some(pipe) = &self.pipe {
                 pipe.drain();
             }
+        }
+        if shared.is_woken.swap(false, Ordering::SeqCst) {
+            self.machine.wake();
         }
         if let (Some(pid), Some(board)) = (self.reported.take(), self.board().0) {
             board.0.clear(pid);

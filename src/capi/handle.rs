@@ -11,10 +11,11 @@ use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
+use crate::os::arrivals::Arrivals;
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
 use crate::os::room::Room;
-use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
+use crate::os::signals::{SavedMask, Traps, WakePipe, is_signal, wake};
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -243,8 +244,10 @@ impl Inner {
 
     /// A process that is not the manager any more has no use for its pipe, and could harm it.
     pub(super) fn drop_pipe(&mut self, shared: &Shared) {
-        self.pipe = None;
+        // Before it is closed: a handler of the program may run in between, open something of this number, and
+        // call pf_signal.
         shared.wake_fd.store(-1, Ordering::SeqCst);
+        self.pipe = None;
     }
 
     /// The pipe that ends a wait, made when it is first needed.

@@ -1,9 +1,9 @@
-//! Signals as they arrive: the lock-free record of those that have, the self-pipe that ends
-//! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
+//! Signals as they arrive: the self-pipe that ends a wait, the handlers of C hosts, and the signals that must
+//! not arrive around a fork.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use nix::errno::Errno;
@@ -13,86 +13,12 @@ use nix::unistd::pipe2;
 use signal_hook::SigId;
 use signal_hook::low_level;
 
+use super::arrivals::Arrivals;
 use super::descriptor::above_stdio;
 use crate::machine::Signal;
 
 /// One more than the highest signal number on any system that this builds on.
-const SIGNALS: usize = 129;
-
-/// Which signals have arrived, and in what order. A signal handler may write to it.
-#[derive(Debug)]
-pub struct Arrivals {
-    count: AtomicU64,
-    arrived: [AtomicU64; SIGNALS],
-    /// The thread that sleeps now and then where nothing but a signal ends that; 0 for none.
-    sleeper: AtomicI32,
-}
-
-impl Default for Arrivals {
-    fn default() -> Self {
-        Arrivals {
-            count: AtomicU64::new(0),
-            arrived: [const { AtomicU64::new(0) }; SIGNALS],
-            sleeper: AtomicI32::new(0),
-        }
-    }
-}
-
-impl Arrivals {
-    /// Records a signal; one that waits already is left where it is. Async-signal-safe.
-    /// Returns whether the number can be a signal's.
-    pub fn record(&self, signal: Signal) -> bool {
-        let Some(slot) = usize::try_from(signal)
-            .ok()
-            .filter(|&n| n > 0)
-            .and_then(|n| self.arrived.get(n))
-        else {
-            return false;
-        };
-        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        // A failure means that an equal one is still waiting; the two are one.
-        let _ = slot.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
-        true
-    }
-
-    /// Says which thread is about to sleep where only signals end that (none: it is awake). What is looked at
-    /// after this, and is there by then, is seen; what comes later ends the sleep.
-    pub fn set_sleeper(&self, thread: Option<i32>) {
-        self.sleeper.store(thread.unwrap_or(0), Ordering::SeqCst);
-    }
-
-    /// Ends such a sleep, by a SIGCHLD for that thread, which holds it back; another thread may let it in.
-    /// Async-signal-safe.
-    pub fn end_sleep(&self) {
-        let thread = self.sleeper.load(Ordering::SeqCst);
-        if thread != 0 {
-            signal_thread(thread, libc::SIGCHLD);
-        }
-    }
-
-    /// Whether any has arrived since `seen`.
-    pub fn has_more(&self, seen: u64) -> bool {
-        self.count.load(Ordering::SeqCst) != seen
-    }
-
-    /// Takes out what has arrived since `seen`, which is brought up to date, in order of arrival.
-    pub fn take(&self, seen: &mut u64) -> Vec<Signal> {
-        let count = self.count.load(Ordering::SeqCst);
-        if count == *seen {
-            return Vec::new();
-        }
-        *seen = count;
-        let mut arrived: Vec<(u64, Signal)> = (1_i32..)
-            .zip(&self.arrived[1..])
-            .filter_map(|(signal, slot)| {
-                let number = slot.swap(0, Ordering::SeqCst);
-                (number != 0).then_some((number, signal))
-            })
-            .collect();
-        arrived.sort_unstable();
-        arrived.into_iter().map(|(_, signal)| signal).collect()
-    }
-}
+pub(super) const SIGNALS: usize = 129;
 
 /// A pipe that a signal handler, or a worker, writes to so that a wait ends.
 #[derive(Debug)]
@@ -691,8 +617,9 @@ impl Set {
     }
 }
 
+/// Sends a signal to a thread of this process. Async-signal-safe.
 #[cfg(target_os = "linux")]
-fn signal_thread(thread: i32, signal: Signal) {
+pub(super) fn signal_thread(thread: i32, signal: Signal) {
     let errno = Errno::last();
     // SAFETY: tgkill(2) takes three integers, and finds no thread that is not of this process.
     unsafe { libc::syscall(libc::SYS_tgkill, this_process(), thread, signal) };
@@ -701,7 +628,7 @@ fn signal_thread(thread: i32, signal: Signal) {
 
 /// There is no such sleep.
 #[cfg(not(target_os = "linux"))]
-fn signal_thread(_thread: i32, _signal: Signal) {}
+pub(super) fn signal_thread(_thread: i32, _signal: Signal) {}
 
 /// Puts a mask back.
 pub fn restore(mask: &SavedMask) {
