@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use nix::errno::Errno;
@@ -92,6 +92,8 @@ pub fn wake(write_fd: RawFd) {
 pub struct Traps {
     installed: BTreeMap<Signal, SigId>,
     children: Option<SigId>,
+    /// The handler sets it before it ends the wait; it is cleared before children are looked for. So a child
+    /// that ends after the look sets it again.
     child_arrived: Arc<AtomicBool>,
     /// A worker inherits the actions of its manager, which must do nothing there.
     owner: libc::pid_t,
@@ -110,14 +112,20 @@ impl Default for Traps {
 }
 
 impl Traps {
-    /// Traps a signal: its arrival is recorded and ends a wait.
+    /// Traps a signal: its arrival is recorded and ends a wait. If it is trapped already, and the program has
+    /// installed another handler since, that becomes the one of before.
     pub fn trap(
         &mut self,
         signal: Signal,
         arrivals: &Arc<Arrivals>,
         pipe: &WakePipe,
     ) -> std::io::Result<()> {
-        if self.installed.contains_key(&signal) {
+        if let Some(&id) = self.installed.get(&signal) {
+            if !is_hooks(signal) {
+                let mut dispositions = dispositions();
+                let before = dispositions.put_ours_before(signal)?;
+                dispositions.installed(signal, before, id)?;
+            }
             return Ok(());
         }
         let recorded = Arc::clone(arrivals);
@@ -161,18 +169,30 @@ impl Traps {
                 arrivals.end_sleep();
             }
         };
+        leave_to_ancestors();
         let mut dispositions = dispositions();
-        let before = dispositions.put_ours_before(signal)?;
+        let was_trapped = dispositions.will_trap(signal);
+        let before = match dispositions.put_ours_before(signal) {
+            Ok(before) => before,
+            Err(error) => {
+                set_trapped(signal, was_trapped);
+                return Err(error);
+            }
+        };
         // SAFETY: the action reads and stores atomics and writes a byte, all async-signal-safe,
         // and the pipe is closed only after the action is unregistered (see `remove`).
         let id = match unsafe { low_level::register(signal, action.clone()) } {
             Ok(id) => id,
             Err(error) => {
                 dispositions.refused(signal, &before);
+                set_trapped(signal, was_trapped);
                 return Err(error);
             }
         };
-        dispositions.installed(signal, before)?;
+        dispositions.installed(signal, before, id)?;
+        // A signal may have come to `call_previous` when signal-hook did not know the action yet: directly, or from
+        // signal-hook, which waits for handlers that run without it. One that another thread has got, and
+        // does not run before this is looked at, came before the trap, and is the program's.
         if known(signal).is_some_and(|known| known.was_called.load(Ordering::SeqCst)) {
             action();
         }
@@ -217,37 +237,38 @@ impl Traps {
     /// Takes every action of ours out. A signal that nobody else traps gets back the handler
     /// that the program had before.
     pub fn remove(&mut self) {
-        if self.owner != this_process() {
-            self.remove_in_child();
-            return;
-        }
-        let mut dispositions = dispositions();
+        // In a child another thread of the process that trapped may have held a lock when that forked, which
+        // nobody would release here; so signal-hook, which has one of its own, is left alone there. The
+        // actions do nothing in a child anyway.
+        let is_child = self.owner != this_process();
+        let dispositions = if is_child {
+            dispositions_unless_locked()
+        } else {
+            Some(dispositions())
+        };
+        // Between the two steps below a handler may be called twice.
+        let mask = block(self.signals());
         let children = self.children.take().map(|id| (libc::SIGCHLD, id));
-        for (signal, id) in std::mem::take(&mut self.installed)
-            .into_iter()
-            .chain(children)
-        {
-            low_level::unregister(id);
-            dispositions.removed(signal);
-        }
-    }
-
-    /// The same in a child of the process that trapped. Another thread of that may have held a
-    /// lock when it forked, which nobody would release here; so signal-hook, which has one of
-    /// its own, is left alone. The actions do nothing here anyway.
-    fn remove_in_child(&mut self) {
-        let signals: Vec<Signal> = self.signals().collect();
-        if let Some(mut dispositions) = dispositions_unless_locked() {
-            for signal in signals {
-                dispositions.removed(signal);
+        let installed = std::mem::take(&mut self.installed);
+        if let Some(mut dispositions) = dispositions {
+            for (signal, id) in installed.into_iter().chain(children) {
+                let is_given_back = dispositions.removed(signal, id);
+                if !is_child {
+                    // It waits for handlers that run, which call what was before ours.
+                    low_level::unregister(id);
+                }
+                if is_given_back {
+                    dispositions.forget_what_is_back(signal);
+                }
             }
         }
-        self.installed.clear();
-        self.children = None;
+        if let Some(mask) = mask {
+            restore(&mask);
+        }
     }
 }
 
-/// What is known of each signal, for handlers, which can take no lock: the one that the program
+/// What is known of each signal, for handlers, which can take no lock: those that the program
 /// had before ours. signal-hook calls what it found
 /// when it first handled the signal, for ever; so that is `call_previous`, which calls what
 /// there was before the managers of today.
@@ -261,27 +282,152 @@ fn known(signal: Signal) -> Option<&'static Known> {
 }
 
 struct Known {
-    handler: AtomicPtr<libc::sigaction>,
-    /// The thread that is in it, for a handler that was put in place of ours, calls ours, and was
-    /// what another manager found.
-    caller: AtomicUsize,
-    /// A signal may arrive between `call_previous` and signal-hook.
+    /// The handler before ours, which has a link to the one before that. Null as long as there is none. It is
+    /// stored before ours is put in force, so ours finds it.
+    before: AtomicPtr<Before>,
+    /// Whether `call_previous` was called since it was last cleared.
     was_called: AtomicBool,
 }
 
 impl Known {
     const fn new() -> Known {
         Known {
-            handler: AtomicPtr::new(std::ptr::null_mut()),
-            caller: AtomicUsize::new(0),
+            before: AtomicPtr::new(std::ptr::null_mut()),
             was_called: AtomicBool::new(false),
+        }
+    }
+
+    fn before(&self) -> Option<&'static Before> {
+        // SAFETY: what is stored there is never freed (`Dispositions::found`).
+        unsafe { self.before.load(Ordering::SeqCst).as_ref() }
+    }
+
+    fn set_before(&self, before: Option<&'static Before>) {
+        let before = before.map_or(std::ptr::null(), std::ptr::from_ref);
+        self.before.store(before.cast_mut(), Ordering::SeqCst);
+    }
+}
+
+/// A handler that was found in the place of ours. It may have been installed over ours of an earlier manager, and
+/// call that; then what it wants called is the one before it.
+struct Before {
+    action: libc::sigaction,
+    next: Option<&'static Before>,
+    /// Not if there was none of ours when it was first installed.
+    may_call_ours: bool,
+    /// The threads that are in it, where it may call ours; 0 for none. A thread writes only to places that
+    /// it has claimed, and gives them back, so of its own it always knows whether they are there.
+    callers: [AtomicUsize; CALLERS],
+}
+
+/// How many threads may be in such a handler at a time. It is left out for one more, which could not tell
+/// whether it goes round in circles.
+const CALLERS: usize = 16;
+
+/// Whether a handler is to be called.
+enum Entry<'a> {
+    /// It is, and then this is set to 0 again.
+    Guarded(&'a AtomicUsize),
+    /// It is.
+    Free,
+    /// This thread is in it.
+    Inside,
+    /// Too many threads are.
+    Full,
+}
+
+impl Before {
+    fn is_same(&self, action: &libc::sigaction) -> bool {
+        (self.action.sa_sigaction, self.action.sa_flags) == (action.sa_sigaction, action.sa_flags)
+    }
+
+    fn enter(&self) -> Entry<'_> {
+        if !self.may_call_ours {
+            return Entry::Free;
+        }
+        // SAFETY: it cannot fail.
+        let this = unsafe { libc::pthread_self() } as usize;
+        let is_ours = |caller: &AtomicUsize| caller.load(Ordering::SeqCst) == this;
+        if self.callers.iter().any(is_ours) {
+            return Entry::Inside;
+        }
+        let claim = |caller: &&AtomicUsize| {
+            caller
+                .compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+        };
+        match self.callers.iter().find(claim) {
+            Some(caller) => Entry::Guarded(caller),
+            None => Entry::Full,
+        }
+    }
+
+    /// # Safety
+    /// It is a function, and was in force for this signal in this process; `info` and `context` are
+    /// what a handler was called with.
+    unsafe fn call(
+        &self,
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        let function = self.action.sa_sigaction;
+        // SAFETY: it is called as sigaction(2) says that one with these flags is to be called.
+        unsafe {
+            if self.action.sa_flags & libc::SA_SIGINFO == 0 {
+                let function: extern "C" fn(libc::c_int) = std::mem::transmute(function);
+                function(signal);
+            } else {
+                let function: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(function);
+                function(signal, info, context);
+            }
         }
     }
 }
 
-/// A bit for each signal that some manager of this process traps.
+/// A bit for each signal that some manager of this process traps. It is set before the handler is put in force, and
+/// cleared after the program's is back: a worker that another thread forks in between resets a handler that is
+/// not ours yet, or no more. The other way round it would keep ours, which does nothing there, for ever.
 static TRAPPED: [AtomicU64; SIGNALS.div_ceil(64)] =
     [const { AtomicU64::new(0) }; SIGNALS.div_ceil(64)];
+
+/// The process whose managers have set them; 0 for none. A worker inherits the bits and does not clear them, which
+/// would copy a page in each: whoever makes a manager in it does.
+static TRAPPED_IN: AtomicI32 = AtomicI32::new(0);
+
+/// In a child of the process whose managers have trapped: what they did is none of ours. A worker has reset
+/// their signals, so the handlers are the program's now. A process that the host has forked by itself still has
+/// those handlers of ours that the program has not replaced; its workers are to have the default there.
+pub fn leave_to_ancestors() {
+    let trapped_in = TRAPPED_IN.load(Ordering::SeqCst);
+    if trapped_in == 0 {
+        return;
+    }
+    let this = this_process();
+    if trapped_in == this {
+        return;
+    }
+    for signal in trapped_here() {
+        if !is_hooks(signal) {
+            set_trapped(signal, false);
+        }
+    }
+    TRAPPED_IN.store(this, Ordering::SeqCst);
+}
+
+fn is_trapped(signal: Signal) -> bool {
+    TRAPPED[slot_of(signal) / 64].load(Ordering::SeqCst) & bit_of(signal) != 0
+}
+
+fn set_trapped(signal: Signal, is_trapped: bool) {
+    let bits = &TRAPPED[slot_of(signal) / 64];
+    if is_trapped {
+        bits.fetch_or(bit_of(signal), Ordering::SeqCst);
+    } else {
+        bits.fetch_and(!bit_of(signal), Ordering::SeqCst);
+    }
+}
 
 fn bit_of(signal: Signal) -> u64 {
     1 << (slot_of(signal) % 64)
@@ -321,36 +467,27 @@ extern "C" fn call_previous(
     if !known.was_called.load(Ordering::SeqCst) {
         known.was_called.store(true, Ordering::SeqCst);
     }
-    // SAFETY: what is stored there is never freed (`put_ours_before`).
-    let Some(handler) = (unsafe { known.handler.load(Ordering::SeqCst).as_ref() }) else {
-        return;
-    };
-    if !is_function(handler) {
-        return;
-    }
-    let function = handler.sa_sigaction;
-    // SAFETY: it cannot fail.
-    let this = unsafe { libc::pthread_self() } as usize;
-    let caller = known
-        .caller
-        .compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst);
-    if caller == Err(this) {
-        return;
-    }
-    // SAFETY: it was in force for this signal in this process, with these flags, and is called as
-    // sigaction(2) says that it is to be called.
-    unsafe {
-        if handler.sa_flags & libc::SA_SIGINFO == 0 {
-            let function: extern "C" fn(libc::c_int) = std::mem::transmute(function);
-            function(signal);
-        } else {
-            let function: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                std::mem::transmute(function);
-            function(signal, info, context);
+    let mut next = known.before();
+    while let Some(before) = next {
+        if !is_function(&before.action) {
+            return;
         }
-    }
-    if caller.is_ok() {
-        known.caller.store(0, Ordering::SeqCst);
+        let entry = before.enter();
+        // SAFETY: it is a function that was found for this signal, and we were called as it is.
+        let call = || unsafe { before.call(signal, info, context) };
+        match entry {
+            Entry::Guarded(caller) => {
+                call();
+                caller.store(0, Ordering::SeqCst);
+                return;
+            }
+            Entry::Free => {
+                call();
+                return;
+            }
+            Entry::Inside => next = before.next,
+            Entry::Full => return,
+        }
     }
 }
 
@@ -359,19 +496,26 @@ extern "C" fn call_previous(
 /// its own back, both of which signal-hook does not know.
 #[derive(Default)]
 struct Dispositions {
-    /// How many managers trap the signal, and what its handler was before the first of them.
-    traps: BTreeMap<Signal, (usize, libc::sigaction)>,
+    /// Who traps a signal. Only what has its bit in `TRAPPED` is of this process.
+    traps: BTreeMap<Signal, Trap>,
     /// signal-hook's handler, the same for all signals.
     hook: Option<libc::sigaction>,
     /// The signals that signal-hook knows.
     known: BTreeSet<Signal>,
-    /// The handlers that were found, each kind once.
-    found: Vec<&'static libc::sigaction>,
+    /// The handlers that were found, each with what was before it, once.
+    found: Vec<&'static Before>,
+}
+
+struct Trap {
+    /// Those of managers.
+    by: Vec<SigId>,
+    /// What the program has installed last.
+    before: libc::sigaction,
 }
 
 static DISPOSITIONS: Mutex<Option<Dispositions>> = Mutex::new(None);
 
-/// signal-hook's handler, once it is known.
+/// signal-hook's handler, once it is known. It never changes after that, so it matters to nobody when he sees it.
 static HOOK: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
 
 fn dispositions() -> DispositionsGuard {
@@ -389,6 +533,18 @@ fn dispositions_unless_locked() -> Option<DispositionsGuard> {
 struct DispositionsGuard(MutexGuard<'static, Option<Dispositions>>);
 
 impl DispositionsGuard {
+    /// From now on workers reset the signal. Returns whether they did already.
+    fn will_trap(&mut self, signal: Signal) -> bool {
+        let was_trapped = is_trapped(signal);
+        if !was_trapped {
+            // What was left by managers of an ancestor.
+            self.0.get_or_insert_default().traps.remove(&signal);
+        }
+        TRAPPED_IN.store(this_process(), Ordering::SeqCst);
+        set_trapped(signal, true);
+        was_trapped
+    }
+
     /// Makes `call_previous` what signal-hook finds, and returns what the program had.
     fn put_ours_before(&mut self, signal: Signal) -> std::io::Result<libc::sigaction> {
         let before = disposition(signal)?;
@@ -399,22 +555,9 @@ impl DispositionsGuard {
             return Ok(before);
         }
         let state = self.0.get_or_insert_default();
-        let same = |found: &&&libc::sigaction| {
-            (found.sa_sigaction, found.sa_flags) == (before.sa_sigaction, before.sa_flags)
-        };
-        let handler = match state.found.iter().find(same) {
-            Some(handler) => handler,
-            None => {
-                // For good: a handler may be reading it at any time.
-                let handler: &libc::sigaction = Box::leak(Box::new(before));
-                state.found.push(handler);
-                handler
-            }
-        };
-        known
-            .handler
-            .store(std::ptr::from_ref(handler).cast_mut(), Ordering::SeqCst);
-        if state.known.insert(signal) {
+        let is_new = state.known.insert(signal);
+        known.set_before(Some(state.find(&before, known.before(), !is_new)));
+        if is_new {
             let mut ours = before;
             ours.sa_sigaction = call_previous as *const () as libc::sighandler_t;
             ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
@@ -429,7 +572,12 @@ impl DispositionsGuard {
         set_disposition(signal, before);
     }
 
-    fn installed(&mut self, signal: Signal, before: libc::sigaction) -> std::io::Result<()> {
+    fn installed(
+        &mut self,
+        signal: Signal,
+        before: libc::sigaction,
+        id: SigId,
+    ) -> std::io::Result<()> {
         let state = self.0.get_or_insert_default();
         let now = disposition(signal)?;
         let hook = *state.hook.get_or_insert(now);
@@ -437,29 +585,111 @@ impl DispositionsGuard {
         if now.sa_sigaction != hook.sa_sigaction {
             set_disposition(signal, &hook);
         }
-        let (traps, _) = state.traps.entry(signal).or_insert((0, before));
-        *traps += 1;
-        TRAPPED[slot_of(signal) / 64].fetch_or(bit_of(signal), Ordering::SeqCst);
+        let by = Vec::new();
+        let trap = state.traps.entry(signal).or_insert(Trap { by, before });
+        if before.sa_sigaction != hook.sa_sigaction {
+            trap.before = before;
+        }
+        if !trap.by.contains(&id) {
+            trap.by.push(id);
+        }
         Ok(())
     }
 
-    fn removed(&mut self, signal: Signal) {
+    /// A manager does not trap the signal any more. Returns whether the handler that the program had before is back;
+    /// `forget_what_is_back` is to follow.
+    fn removed(&mut self, signal: Signal, id: SigId) -> bool {
         let state = self.0.get_or_insert_default();
-        let Some((traps, before)) = state.traps.get_mut(&signal) else {
-            return;
+        let Some(trap) = state.traps.get_mut(&signal) else {
+            return false;
         };
-        *traps -= 1;
-        if *traps > 0 {
-            return;
+        let is_of_this_process = is_trapped(signal);
+        trap.by.retain(|&by| by != id);
+        if is_of_this_process && !trap.by.is_empty() {
+            return false;
         }
-        let before = *before;
+        let before = trap.before;
         state.traps.remove(&signal);
-        TRAPPED[slot_of(signal) / 64].fetch_and(!bit_of(signal), Ordering::SeqCst);
+        if !is_of_this_process {
+            return false;
+        }
         // Not if the program has installed another one since.
-        if is_hooks(signal) {
+        let is_given_back = is_hooks(signal);
+        if is_given_back {
             set_disposition(signal, &before);
         }
+        set_trapped(signal, false);
+        is_given_back
     }
+
+    /// The handler that is in force again is called by the system; if it calls ours, it wants the one before it.
+    fn forget_what_is_back(&mut self, signal: Signal) {
+        let (Some(known), Ok(now)) = (known(signal), disposition(signal)) else {
+            return;
+        };
+        if let Some(before) = known.before().filter(|before| before.is_same(&now)) {
+            known.set_before(before.next);
+        }
+    }
+}
+
+impl Dispositions {
+    /// This handler, in front of those that were found before. One that is there already has been installed anew
+    /// since, and calls what it has found now.
+    fn find(
+        &mut self,
+        action: &libc::sigaction,
+        next: Option<&'static Before>,
+        may_call_ours: bool,
+    ) -> &'static Before {
+        let next = self.without(action, next);
+        self.node(action, next, may_call_ours)
+    }
+
+    fn without(
+        &mut self,
+        action: &libc::sigaction,
+        list: Option<&'static Before>,
+    ) -> Option<&'static Before> {
+        let first = list?;
+        let next = self.without(action, first.next);
+        Some(if first.is_same(action) {
+            return next;
+        } else if is_one(next, first.next) {
+            first
+        } else {
+            self.node(&first.action, next, first.may_call_ours)
+        })
+    }
+
+    fn node(
+        &mut self,
+        action: &libc::sigaction,
+        next: Option<&'static Before>,
+        may_call_ours: bool,
+    ) -> &'static Before {
+        let is_it = |found: &&&'static Before| {
+            found.is_same(action)
+                && found.may_call_ours == may_call_ours
+                && is_one(found.next, next)
+        };
+        if let Some(found) = self.found.iter().find(is_it) {
+            return found;
+        }
+        // For good: a handler may be reading it at any time.
+        let found: &Before = Box::leak(Box::new(Before {
+            action: *action,
+            next,
+            may_call_ours,
+            callers: [const { AtomicUsize::new(0) }; CALLERS],
+        }));
+        self.found.push(found);
+        found
+    }
+}
+
+fn is_one(one: Option<&'static Before>, other: Option<&'static Before>) -> bool {
+    one.map(std::ptr::from_ref) == other.map(std::ptr::from_ref)
 }
 
 /// Whether the handler of a signal is signal-hook's. Without a lock, which a wait would have to
@@ -471,11 +701,8 @@ fn is_hooks(signal: Signal) -> bool {
 
 /// Whether the handler of a signal is ours, and calls none of the program's.
 fn is_ours_alone(signal: Signal) -> bool {
-    let before = known(signal).map(|known| known.handler.load(Ordering::SeqCst));
-    let has_before = before.is_some_and(|before| {
-        // SAFETY: what is stored there is never freed (`put_ours_before`).
-        unsafe { before.as_ref() }.is_some_and(is_function)
-    });
+    let before = known(signal).and_then(Known::before);
+    let has_before = before.is_some_and(|before| is_function(&before.action));
     !has_before && is_hooks(signal)
 }
 
