@@ -81,10 +81,30 @@ fn errno_of(error: std::io::Error) -> Errno {
 /// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
 /// one byte more.
 pub fn wake(write_fd: RawFd) {
+    write_byte(write_fd);
+}
+
+/// Returns whether nobody holds the read end. It keeps errno(3).
+fn write_byte(fd: RawFd) -> bool {
     let errno = Errno::last();
     // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
-    let _ = unsafe { libc::write(write_fd, [0_u8].as_ptr().cast(), 1) };
+    let written = unsafe { libc::write(fd, [0_u8].as_ptr().cast(), 1) };
+    let is_broken = written < 0 && Errno::last() == Errno::EPIPE;
     errno.set();
+    is_broken
+}
+
+/// The same in a process that does not hold the read end: if nobody does any more, nothing happens. A worker
+/// lives on without its manager, and SIGPIPE, which such a write is answered with, would end it.
+pub fn wake_manager(write_fd: RawFd) {
+    let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
+    let mask = sigpipe.block();
+    // One that the program has blocked and not looked at yet stays.
+    let was_pending = mask.blocks(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
+    if write_byte(write_fd) && !was_pending {
+        take_pending(&sigpipe);
+    }
+    restore(&mask);
 }
 
 /// The handlers that a C host lets the library install.
@@ -856,6 +876,36 @@ pub(super) fn signal_thread(thread: i32, signal: Signal) {
 /// There is no such sleep.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn signal_thread(_thread: i32, _signal: Signal) {}
+
+fn is_pending(signal: Signal) -> bool {
+    let mut pending = empty_set();
+    // SAFETY: the set is initialised, and the number is a signal's.
+    unsafe {
+        libc::sigpending(&raw mut pending);
+        libc::sigismember(&raw const pending, signal) == 1
+    }
+}
+
+/// Takes a signal that this thread holds back, if one of these is pending. It keeps errno(3).
+#[cfg(target_os = "linux")]
+fn take_pending(set: &Set) {
+    let errno = Errno::last();
+    // SAFETY: all-zero bytes are a timespec, of no time.
+    let at_once: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the set and the time are live, and nobody wants to know more.
+    unsafe { libc::sigtimedwait(set.get(), std::ptr::null_mut(), &raw const at_once) };
+    errno.set();
+}
+
+/// There is no sigtimedwait(2) everywhere; sigwait(3) does not wait for what is pending.
+#[cfg(not(target_os = "linux"))]
+fn take_pending(set: &Set) {
+    if is_pending(libc::SIGPIPE) {
+        let mut signal = 0;
+        // SAFETY: the set and the number are live.
+        unsafe { libc::sigwait(set.get(), &raw mut signal) };
+    }
+}
 
 /// Puts a mask back.
 pub fn restore(mask: &SavedMask) {
