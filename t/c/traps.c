@@ -376,7 +376,7 @@ static void with_child(int is_worker)
         { INSTALLS + INFO, FIRST_TRAPS, INSTALLS + CHAINED, -1 },
     };
     size_t i;
-    int most = is_under_valgrind() ? 1 : HEAP_HAS_NO_FORK ? 2 : 3;
+    int most = is_under_valgrind() || HEAP_HAS_NO_FORK ? 1 : is_worker ? 3 : 2;
     failures = orders = 0;
     for (i = 0; i < sizeof before / sizeof *before; i++) {
         pf_event event;

@@ -14,6 +14,7 @@ static pf_t *pf;
 static int number_of_call, arrives_at;
 static void (*arrives)(void);
 
+#if CAN_AIM
 /* One of the library's calls. */
 static void called(void)
 {
@@ -21,7 +22,6 @@ static void called(void)
         arrives();
 }
 
-#if CAN_AIM
 /* In place of the C library's, which libprefork calls otherwise. */
 ssize_t read(int fd, void *bytes, size_t count)
 {
