@@ -57,7 +57,7 @@ use shuttle::{Config, FailurePersistence, Runner};
 use std::sync::Arc;
 
 /// Orders of each kind.
-const ORDERS: usize = 1500;
+const ORDERS: usize = 1000;
 
 fn in_many_orders(test: impl Fn() + Send + Sync + Clone + 'static) {
     fn run(scheduler: impl Scheduler + 'static, test: impl Fn() + Send + Sync + 'static) {
