@@ -418,7 +418,8 @@ pf_t *pf_new(void);
 // Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
 // trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 // manager handles them and the program has not installed others since. In a worker, handlers
-// stay as they are.
+// stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
+// the signal mask that it had before the event.
 //
 // Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 // it.
@@ -513,7 +514,8 @@ pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t sto
 // the process group that the worker leads, nobody if it leads none), all at once or, with an
 // `interval` above 0, one worker every so many seconds during later calls. Works from the
 // moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-// get the signal's default action. A second call for the same signal replaces what is sent.
+// get the signal's default action. A second call for the same signal replaces what is sent, and
+// takes the place of a handler that the program has installed since.
 //
 // A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 //

@@ -211,6 +211,8 @@ fn fail(inner: &mut Inner, failure: Failure) -> pf_result {
 #[inline(never)]
 fn poison(inner: &mut Inner, panic: Box<dyn Any + Send>) -> pf_result {
     inner.poisoned = true;
+    // No answer is taken any more to a fork that was asked for.
+    inner.give_back_mask();
     let why = panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -314,6 +316,33 @@ mod tests {
             assert_eq!(pf_signal_all_children(pf, libc::SIGKILL), PF_OK);
             assert_eq!(pf_wait_all_children(pf, 60.0, &raw mut left), PF_OK);
             assert_eq!(left, 0);
+            pf_free(pf);
+        }
+    }
+
+    #[test]
+    fn a_panic_leaves_no_signal_blocked() {
+        let blocked = || {
+            // SAFETY: all-zero bytes are a valid sigset_t, which the call fills in.
+            unsafe {
+                let mut mask: libc::sigset_t = std::mem::zeroed();
+                libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut mask);
+                libc::sigismember(&raw const mask, libc::SIGWINCH) == 1
+            }
+        };
+        // SAFETY: the handle is live and used by this thread alone; the pointer is to a live variable.
+        unsafe {
+            let pf = pf_new();
+            assert_eq!(pf_trap_signal(pf, libc::SIGWINCH, 0, 0.0), PF_OK);
+            assert_eq!(pf_begin(pf), PF_OK);
+            let mut event = std::mem::zeroed::<pf_event>();
+            assert_eq!(pf_next(pf, &raw mut event), PF_OK);
+            assert_eq!(event.r#type, pf_event_type::PF_EVENT_FORK as u32);
+            assert!(blocked());
+            let panicked: pf_result = with(pf, AfterPanic::Serve, |_| panic!("it broke"));
+            assert_eq!(panicked, PF_ERR_PANIC);
+            assert_eq!(pf_forked(pf, 1), PF_ERR_PANIC);
+            assert!(!blocked());
             pf_free(pf);
         }
     }

@@ -172,13 +172,15 @@ impl Inner {
             self.next_after_panic(event);
             return Ok(());
         }
-        if shared.is_woken.swap(false, Ordering::SeqCst) {
-            self.machine.wake();
-        }
+        // Before all that it may tell of is looked at: who leaves something for us writes to it afterwards, so
+        // either we find what was left, or the byte is still there when we sleep.
         if std::mem::take(&mut self.pipe_may_be_full) {
             if let Some(pipe) = &self.pipe {
                 pipe.drain();
             }
+        }
+        if shared.is_woken.swap(false, Ordering::SeqCst) {
+            self.machine.wake();
         }
         if let (Some(pid), Some(board)) = (self.reported.take(), self.board().0) {
             board.0.clear(pid);
@@ -469,7 +471,7 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
             inner.take_arrivals();
             inner.machine.begin();
             inner.parent.forked(None);
-            restore_mask(inner);
+            inner.restore_mask();
             Ok(pf_result::PF_OK)
         })
     }
@@ -646,7 +648,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
                 inner.machine.forked(pid, clock::now())?;
                 inner.parent.forked(Some(pid));
             }
-            restore_mask(inner);
+            inner.restore_mask();
             Ok(pf_result::PF_OK)
         })
     }
@@ -672,18 +674,12 @@ pub unsafe extern "C" fn pf_fork_failed(pf: *mut pf_t, report: *mut u32) -> pf_r
         with(pf, AfterPanic::Refuse, |inner| {
             let failures = inner.machine.fork_failed(clock::now())?;
             inner.parent.forked(None);
-            restore_mask(inner);
+            inner.restore_mask();
             if let Some(report) = report.as_mut() {
                 *report = failures;
             }
             Ok(pf_result::PF_OK)
         })
-    }
-}
-
-fn restore_mask(inner: &mut Inner) {
-    if let Some(mask) = inner.mask.take() {
-        signals::restore(&mask);
     }
 }
 

@@ -11,10 +11,13 @@ use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
+use crate::os::arrivals::Arrivals;
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
 use crate::os::room::Room;
-use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
+use crate::os::signals::{
+    SavedMask, Traps, WakePipe, is_signal, leave_to_ancestors, restore, wake,
+};
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -33,8 +36,12 @@ pub const PF_HOST_ROOM: usize = 768;
 /// What signal handlers and other threads may touch while a call is under way.
 pub(super) struct Shared {
     pub(super) arrivals: Arc<Arrivals>,
+    /// Where to write to, or -1. It is stored before the manager looks at what has arrived, and then waits for
+    /// the pipe: whoever finds -1 has left something before that look.
     pub(super) wake_fd: AtomicI32,
+    /// Set before the pipe is written to, and looked at after that is emptied.
     pub(super) is_woken: AtomicBool,
+    /// Set once, when the process has one thread.
     pub(super) is_worker: AtomicBool,
 }
 
@@ -155,6 +162,7 @@ impl Inner {
             return Ok(());
         }
         self.owner = this;
+        leave_to_ancestors();
         self.parent = Parent::new();
         self.machine.disown();
         self.is_starting = false;
@@ -163,6 +171,8 @@ impl Inner {
         let trapped: Vec<Signal> = self.traps.signals().collect();
         self.traps.remove();
         self.traps = Traps::default();
+        // No answer will come here to a fork that was asked for.
+        self.give_back_mask();
         self.drop_pipe(shared);
         self.workers_end = None;
         for signal in trapped {
@@ -241,10 +251,26 @@ impl Inner {
         }
     }
 
+    /// What was blocked from a FORK event to its answer is let in.
+    pub(super) fn restore_mask(&mut self) {
+        if let Some(mask) = self.mask.take() {
+            restore(&mask);
+        }
+    }
+
+    /// Nothing of ours is blocked in this thread any more.
+    pub(super) fn give_back_mask(&mut self) {
+        // The other way round SIGCHLD would stay blocked: it was when the fork was asked for.
+        self.restore_mask();
+        self.release_sigchld();
+    }
+
     /// A process that is not the manager any more has no use for its pipe, and could harm it.
     pub(super) fn drop_pipe(&mut self, shared: &Shared) {
-        self.pipe = None;
+        // Before it is closed: a handler of the program may run in between, open something of this number, and
+        // call pf_signal.
         shared.wake_fd.store(-1, Ordering::SeqCst);
+        self.pipe = None;
     }
 
     /// The pipe that ends a wait, made when it is first needed.
@@ -283,6 +309,7 @@ pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Failure> {
 #[unsafe(no_mangle)]
 pub extern "C" fn pf_new() -> *mut pf_t {
     guard(|| {
+        leave_to_ancestors();
         let arrivals = Arc::new(Arrivals::default());
         let room = children::room();
         let place = room.take();
@@ -333,7 +360,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
 /// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
 /// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 /// manager handles them and the program has not installed others since. In a worker, handlers
-/// stay as they are.
+/// stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
+/// the signal mask that it had before the event.
 ///
 /// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 /// it.
@@ -357,14 +385,12 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
                 None => Box::from_raw(pf).inner,
             }
         };
-        let Inner {
-            mut traps,
-            parent,
-            pipe,
-            ..
-        } = inner.into_inner();
+        let mut inner = inner.into_inner();
         // What writes to the pipe goes first: its number may be somebody else's in a moment.
-        traps.remove();
+        inner.traps.remove();
+        // After that: a signal that was held back until now meets what the program has for it.
+        inner.give_back_mask();
+        let Inner { parent, pipe, .. } = inner;
         drop(parent);
         drop(pipe);
     });
@@ -531,7 +557,8 @@ pub unsafe extern "C" fn pf_set_spare_workers(
 /// the process group that the worker leads, nobody if it leads none), all at once or, with an
 /// `interval` above 0, one worker every so many seconds during later calls. Works from the
 /// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-/// get the signal's default action. A second call for the same signal replaces what is sent.
+/// get the signal's default action. A second call for the same signal replaces what is sent, and
+/// takes the place of a handler that the program has installed since.
 ///
 /// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 ///

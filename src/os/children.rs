@@ -6,8 +6,9 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::arrivals::Arrivals;
 use super::room::Room;
-use super::signals::{self, Arrivals};
+use super::signals;
 use super::wait::{self, Child, Reaped};
 use crate::machine::{Few, Pid};
 

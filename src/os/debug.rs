@@ -19,6 +19,7 @@ impl Line {
             std::env::var_os("PREFORK_DEBUG")
                 .is_some_and(|value| value != *"0" && !value.is_empty())
         };
+        // The swap decides who says it; nothing else comes with it.
         if !self.0.load(Ordering::Relaxed) && is_wanted() && !self.0.swap(true, Ordering::Relaxed) {
             // In one piece, as others may write there too. Where it cannot be said it is not.
             let _ = std::io::stderr().write_all(format!("prefork: {what}\n").as_bytes());

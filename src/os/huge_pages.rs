@@ -46,6 +46,7 @@ mod linux {
         "nh", "dc", "wf", "lo", "gd", "ss", "um", "uw", "ui", "io", "pf", "mm", "ht",
     ];
 
+    /// A fact that never changes and that comes alone: who does not see it yet asks the kernel again.
     static KERNEL_LACKS_IT: AtomicBool = AtomicBool::new(false);
 
     pub fn collapse(is_interrupted: impl Fn() -> bool) {

@@ -1,5 +1,6 @@
 //! Facts and effects: what the kernel knows and does. It decides nothing.
 
+pub mod arrivals;
 pub mod children;
 pub mod clock;
 pub mod debug;
@@ -13,3 +14,8 @@ pub mod signals;
 pub mod sleep;
 pub mod stdio;
 pub mod wait;
+
+/// What tests of the order of steps put something else in place of.
+mod atomics {
+    pub use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+}

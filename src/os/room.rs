@@ -33,6 +33,7 @@ impl Room {
     /// Memory for a `T`, which nobody else is given until `give_back`; none if somebody has it.
     pub fn take<T>(&'static self) -> Option<NonNull<T>> {
         const { assert!(size_of::<T>() <= SIZE && align_of::<T>() <= align_of::<Room>()) }
+        // What the one before has done to the memory comes before his `give_back`, and so before this.
         if self.is_taken.swap(true, Ordering::Acquire) {
             return None;
         }

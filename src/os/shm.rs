@@ -20,7 +20,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
 
 use super::descriptor::{Inherited, above_stdio};
-use super::signals::wake;
+use super::signals::wake_manager;
 use crate::machine::{Pid, Statuses};
 
 /// The status of a slot that no worker has.
@@ -319,7 +319,7 @@ impl Scoreboard {
         if let Some(wake_end) = self.wake_end {
             if self.header().woken.swap(1, SeqCst) == 0 {
                 if let Some(fd) = wake_end.get() {
-                    wake(fd);
+                    wake_manager(fd);
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Signals as they arrive: the lock-free record of those that have, the self-pipe that ends
-//! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
+//! Signals as they arrive: the self-pipe that ends a wait, the handlers of C hosts, and the signals that must
+//! not arrive around a fork.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -13,86 +13,12 @@ use nix::unistd::pipe2;
 use signal_hook::SigId;
 use signal_hook::low_level;
 
+use super::arrivals::Arrivals;
 use super::descriptor::above_stdio;
 use crate::machine::Signal;
 
 /// One more than the highest signal number on any system that this builds on.
-const SIGNALS: usize = 129;
-
-/// Which signals have arrived, and in what order. A signal handler may write to it.
-#[derive(Debug)]
-pub struct Arrivals {
-    count: AtomicU64,
-    arrived: [AtomicU64; SIGNALS],
-    /// The thread that sleeps now and then where nothing but a signal ends that; 0 for none.
-    sleeper: AtomicI32,
-}
-
-impl Default for Arrivals {
-    fn default() -> Self {
-        Arrivals {
-            count: AtomicU64::new(0),
-            arrived: [const { AtomicU64::new(0) }; SIGNALS],
-            sleeper: AtomicI32::new(0),
-        }
-    }
-}
-
-impl Arrivals {
-    /// Records a signal; one that waits already is left where it is. Async-signal-safe.
-    /// Returns whether the number can be a signal's.
-    pub fn record(&self, signal: Signal) -> bool {
-        let Some(slot) = usize::try_from(signal)
-            .ok()
-            .filter(|&n| n > 0)
-            .and_then(|n| self.arrived.get(n))
-        else {
-            return false;
-        };
-        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        // A failure means that an equal one is still waiting; the two are one.
-        let _ = slot.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
-        true
-    }
-
-    /// Says which thread is about to sleep where only signals end that (none: it is awake). What is looked at
-    /// after this, and is there by then, is seen; what comes later ends the sleep.
-    pub fn set_sleeper(&self, thread: Option<i32>) {
-        self.sleeper.store(thread.unwrap_or(0), Ordering::SeqCst);
-    }
-
-    /// Ends such a sleep, by a SIGCHLD for that thread, which holds it back; another thread may let it in.
-    /// Async-signal-safe.
-    pub fn end_sleep(&self) {
-        let thread = self.sleeper.load(Ordering::SeqCst);
-        if thread != 0 {
-            signal_thread(thread, libc::SIGCHLD);
-        }
-    }
-
-    /// Whether any has arrived since `seen`.
-    pub fn has_more(&self, seen: u64) -> bool {
-        self.count.load(Ordering::SeqCst) != seen
-    }
-
-    /// Takes out what has arrived since `seen`, which is brought up to date, in order of arrival.
-    pub fn take(&self, seen: &mut u64) -> Vec<Signal> {
-        let count = self.count.load(Ordering::SeqCst);
-        if count == *seen {
-            return Vec::new();
-        }
-        *seen = count;
-        let mut arrived: Vec<(u64, Signal)> = (1_i32..)
-            .zip(&self.arrived[1..])
-            .filter_map(|(signal, slot)| {
-                let number = slot.swap(0, Ordering::SeqCst);
-                (number != 0).then_some((number, signal))
-            })
-            .collect();
-        arrived.sort_unstable();
-        arrived.into_iter().map(|(_, signal)| signal).collect()
-    }
-}
+pub(super) const SIGNALS: usize = 129;
 
 /// A pipe that a signal handler, or a worker, writes to so that a wait ends.
 #[derive(Debug)]
@@ -155,10 +81,30 @@ fn errno_of(error: std::io::Error) -> Errno {
 /// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
 /// one byte more.
 pub fn wake(write_fd: RawFd) {
+    write_byte(write_fd);
+}
+
+/// Returns whether nobody holds the read end. It keeps errno(3).
+fn write_byte(fd: RawFd) -> bool {
     let errno = Errno::last();
     // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
-    let _ = unsafe { libc::write(write_fd, [0_u8].as_ptr().cast(), 1) };
+    let written = unsafe { libc::write(fd, [0_u8].as_ptr().cast(), 1) };
+    let is_broken = written < 0 && Errno::last() == Errno::EPIPE;
     errno.set();
+    is_broken
+}
+
+/// The same in a process that does not hold the read end: if nobody does any more, nothing happens. A worker
+/// lives on without its manager, and SIGPIPE, which such a write is answered with, would end it.
+pub fn wake_manager(write_fd: RawFd) {
+    let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
+    let mask = sigpipe.block();
+    // One that the program has blocked and not looked at yet stays.
+    let was_pending = mask.blocks(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
+    if write_byte(write_fd) && !was_pending {
+        take_pending(&sigpipe);
+    }
+    restore(&mask);
 }
 
 /// The handlers that a C host lets the library install.
@@ -166,6 +112,8 @@ pub fn wake(write_fd: RawFd) {
 pub struct Traps {
     installed: BTreeMap<Signal, SigId>,
     children: Option<SigId>,
+    /// The handler sets it before it ends the wait; it is cleared before children are looked for. So a child
+    /// that ends after the look sets it again.
     child_arrived: Arc<AtomicBool>,
     /// A worker inherits the actions of its manager, which must do nothing there.
     owner: libc::pid_t,
@@ -184,14 +132,20 @@ impl Default for Traps {
 }
 
 impl Traps {
-    /// Traps a signal: its arrival is recorded and ends a wait.
+    /// Traps a signal: its arrival is recorded and ends a wait. If it is trapped already, and the program has
+    /// installed another handler since, that becomes the one of before.
     pub fn trap(
         &mut self,
         signal: Signal,
         arrivals: &Arc<Arrivals>,
         pipe: &WakePipe,
     ) -> std::io::Result<()> {
-        if self.installed.contains_key(&signal) {
+        if let Some(&id) = self.installed.get(&signal) {
+            if !is_hooks(signal) {
+                let mut dispositions = dispositions();
+                let before = dispositions.put_ours_before(signal)?;
+                dispositions.installed(signal, before, id)?;
+            }
             return Ok(());
         }
         let recorded = Arc::clone(arrivals);
@@ -235,18 +189,30 @@ impl Traps {
                 arrivals.end_sleep();
             }
         };
+        leave_to_ancestors();
         let mut dispositions = dispositions();
-        let before = dispositions.put_ours_before(signal)?;
+        let was_trapped = dispositions.will_trap(signal);
+        let before = match dispositions.put_ours_before(signal) {
+            Ok(before) => before,
+            Err(error) => {
+                set_trapped(signal, was_trapped);
+                return Err(error);
+            }
+        };
         // SAFETY: the action reads and stores atomics and writes a byte, all async-signal-safe,
         // and the pipe is closed only after the action is unregistered (see `remove`).
         let id = match unsafe { low_level::register(signal, action.clone()) } {
             Ok(id) => id,
             Err(error) => {
                 dispositions.refused(signal, &before);
+                set_trapped(signal, was_trapped);
                 return Err(error);
             }
         };
-        dispositions.installed(signal, before)?;
+        dispositions.installed(signal, before, id)?;
+        // A signal may have come to `call_previous` when signal-hook did not know the action yet: directly, or from
+        // signal-hook, which waits for handlers that run without it. One that another thread has got, and
+        // does not run before this is looked at, came before the trap, and is the program's.
         if known(signal).is_some_and(|known| known.was_called.load(Ordering::SeqCst)) {
             action();
         }
@@ -291,37 +257,38 @@ impl Traps {
     /// Takes every action of ours out. A signal that nobody else traps gets back the handler
     /// that the program had before.
     pub fn remove(&mut self) {
-        if self.owner != this_process() {
-            self.remove_in_child();
-            return;
-        }
-        let mut dispositions = dispositions();
+        // In a child another thread of the process that trapped may have held a lock when that forked, which
+        // nobody would release here; so signal-hook, which has one of its own, is left alone there. The
+        // actions do nothing in a child anyway.
+        let is_child = self.owner != this_process();
+        let dispositions = if is_child {
+            dispositions_unless_locked()
+        } else {
+            Some(dispositions())
+        };
+        // Between the two steps below a handler may be called twice.
+        let mask = block(self.signals());
         let children = self.children.take().map(|id| (libc::SIGCHLD, id));
-        for (signal, id) in std::mem::take(&mut self.installed)
-            .into_iter()
-            .chain(children)
-        {
-            low_level::unregister(id);
-            dispositions.removed(signal);
-        }
-    }
-
-    /// The same in a child of the process that trapped. Another thread of that may have held a
-    /// lock when it forked, which nobody would release here; so signal-hook, which has one of
-    /// its own, is left alone. The actions do nothing here anyway.
-    fn remove_in_child(&mut self) {
-        let signals: Vec<Signal> = self.signals().collect();
-        if let Some(mut dispositions) = dispositions_unless_locked() {
-            for signal in signals {
-                dispositions.removed(signal);
+        let installed = std::mem::take(&mut self.installed);
+        if let Some(mut dispositions) = dispositions {
+            for (signal, id) in installed.into_iter().chain(children) {
+                let is_given_back = dispositions.removed(signal, id);
+                if !is_child {
+                    // It waits for handlers that run, which call what was before ours.
+                    low_level::unregister(id);
+                }
+                if is_given_back {
+                    dispositions.forget_what_is_back(signal);
+                }
             }
         }
-        self.installed.clear();
-        self.children = None;
+        if let Some(mask) = mask {
+            restore(&mask);
+        }
     }
 }
 
-/// What is known of each signal, for handlers, which can take no lock: the one that the program
+/// What is known of each signal, for handlers, which can take no lock: those that the program
 /// had before ours. signal-hook calls what it found
 /// when it first handled the signal, for ever; so that is `call_previous`, which calls what
 /// there was before the managers of today.
@@ -335,27 +302,152 @@ fn known(signal: Signal) -> Option<&'static Known> {
 }
 
 struct Known {
-    handler: AtomicPtr<libc::sigaction>,
-    /// The thread that is in it, for a handler that was put in place of ours, calls ours, and was
-    /// what another manager found.
-    caller: AtomicUsize,
-    /// A signal may arrive between `call_previous` and signal-hook.
+    /// The handler before ours, which has a link to the one before that. Null as long as there is none. It is
+    /// stored before ours is put in force, so ours finds it.
+    before: AtomicPtr<Before>,
+    /// Whether `call_previous` was called since it was last cleared.
     was_called: AtomicBool,
 }
 
 impl Known {
     const fn new() -> Known {
         Known {
-            handler: AtomicPtr::new(std::ptr::null_mut()),
-            caller: AtomicUsize::new(0),
+            before: AtomicPtr::new(std::ptr::null_mut()),
             was_called: AtomicBool::new(false),
+        }
+    }
+
+    fn before(&self) -> Option<&'static Before> {
+        // SAFETY: what is stored there is never freed (`Dispositions::found`).
+        unsafe { self.before.load(Ordering::SeqCst).as_ref() }
+    }
+
+    fn set_before(&self, before: Option<&'static Before>) {
+        let before = before.map_or(std::ptr::null(), std::ptr::from_ref);
+        self.before.store(before.cast_mut(), Ordering::SeqCst);
+    }
+}
+
+/// A handler that was found in the place of ours. It may have been installed over ours of an earlier manager, and
+/// call that; then what it wants called is the one before it.
+struct Before {
+    action: libc::sigaction,
+    next: Option<&'static Before>,
+    /// Not if there was none of ours when it was first installed.
+    may_call_ours: bool,
+    /// The threads that are in it, where it may call ours; 0 for none. A thread writes only to places that
+    /// it has claimed, and gives them back, so of its own it always knows whether they are there.
+    callers: [AtomicUsize; CALLERS],
+}
+
+/// How many threads may be in such a handler at a time. It is left out for one more, which could not tell
+/// whether it goes round in circles.
+const CALLERS: usize = 16;
+
+/// Whether a handler is to be called.
+enum Entry<'a> {
+    /// It is, and then this is set to 0 again.
+    Guarded(&'a AtomicUsize),
+    /// It is.
+    Free,
+    /// This thread is in it.
+    Inside,
+    /// Too many threads are.
+    Full,
+}
+
+impl Before {
+    fn is_same(&self, action: &libc::sigaction) -> bool {
+        (self.action.sa_sigaction, self.action.sa_flags) == (action.sa_sigaction, action.sa_flags)
+    }
+
+    fn enter(&self) -> Entry<'_> {
+        if !self.may_call_ours {
+            return Entry::Free;
+        }
+        // SAFETY: it cannot fail.
+        let this = unsafe { libc::pthread_self() } as usize;
+        let is_ours = |caller: &AtomicUsize| caller.load(Ordering::SeqCst) == this;
+        if self.callers.iter().any(is_ours) {
+            return Entry::Inside;
+        }
+        let claim = |caller: &&AtomicUsize| {
+            caller
+                .compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+        };
+        match self.callers.iter().find(claim) {
+            Some(caller) => Entry::Guarded(caller),
+            None => Entry::Full,
+        }
+    }
+
+    /// # Safety
+    /// It is a function, and was in force for this signal in this process; `info` and `context` are
+    /// what a handler was called with.
+    unsafe fn call(
+        &self,
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        let function = self.action.sa_sigaction;
+        // SAFETY: it is called as sigaction(2) says that one with these flags is to be called.
+        unsafe {
+            if self.action.sa_flags & libc::SA_SIGINFO == 0 {
+                let function: extern "C" fn(libc::c_int) = std::mem::transmute(function);
+                function(signal);
+            } else {
+                let function: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(function);
+                function(signal, info, context);
+            }
         }
     }
 }
 
-/// A bit for each signal that some manager of this process traps.
+/// A bit for each signal that some manager of this process traps. It is set before the handler is put in force, and
+/// cleared after the program's is back: a worker that another thread forks in between resets a handler that is
+/// not ours yet, or no more. The other way round it would keep ours, which does nothing there, for ever.
 static TRAPPED: [AtomicU64; SIGNALS.div_ceil(64)] =
     [const { AtomicU64::new(0) }; SIGNALS.div_ceil(64)];
+
+/// The process whose managers have set them; 0 for none. A worker inherits the bits and does not clear them, which
+/// would copy a page in each: whoever makes a manager in it does.
+static TRAPPED_IN: AtomicI32 = AtomicI32::new(0);
+
+/// In a child of the process whose managers have trapped: what they did is none of ours. A worker has reset
+/// their signals, so the handlers are the program's now. A process that the host has forked by itself still has
+/// those handlers of ours that the program has not replaced; its workers are to have the default there.
+pub fn leave_to_ancestors() {
+    let trapped_in = TRAPPED_IN.load(Ordering::SeqCst);
+    if trapped_in == 0 {
+        return;
+    }
+    let this = this_process();
+    if trapped_in == this {
+        return;
+    }
+    for signal in trapped_here() {
+        if !is_hooks(signal) {
+            set_trapped(signal, false);
+        }
+    }
+    TRAPPED_IN.store(this, Ordering::SeqCst);
+}
+
+fn is_trapped(signal: Signal) -> bool {
+    TRAPPED[slot_of(signal) / 64].load(Ordering::SeqCst) & bit_of(signal) != 0
+}
+
+fn set_trapped(signal: Signal, is_trapped: bool) {
+    let bits = &TRAPPED[slot_of(signal) / 64];
+    if is_trapped {
+        bits.fetch_or(bit_of(signal), Ordering::SeqCst);
+    } else {
+        bits.fetch_and(!bit_of(signal), Ordering::SeqCst);
+    }
+}
 
 fn bit_of(signal: Signal) -> u64 {
     1 << (slot_of(signal) % 64)
@@ -395,36 +487,27 @@ extern "C" fn call_previous(
     if !known.was_called.load(Ordering::SeqCst) {
         known.was_called.store(true, Ordering::SeqCst);
     }
-    // SAFETY: what is stored there is never freed (`put_ours_before`).
-    let Some(handler) = (unsafe { known.handler.load(Ordering::SeqCst).as_ref() }) else {
-        return;
-    };
-    if !is_function(handler) {
-        return;
-    }
-    let function = handler.sa_sigaction;
-    // SAFETY: it cannot fail.
-    let this = unsafe { libc::pthread_self() } as usize;
-    let caller = known
-        .caller
-        .compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst);
-    if caller == Err(this) {
-        return;
-    }
-    // SAFETY: it was in force for this signal in this process, with these flags, and is called as
-    // sigaction(2) says that it is to be called.
-    unsafe {
-        if handler.sa_flags & libc::SA_SIGINFO == 0 {
-            let function: extern "C" fn(libc::c_int) = std::mem::transmute(function);
-            function(signal);
-        } else {
-            let function: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                std::mem::transmute(function);
-            function(signal, info, context);
+    let mut next = known.before();
+    while let Some(before) = next {
+        if !is_function(&before.action) {
+            return;
         }
-    }
-    if caller.is_ok() {
-        known.caller.store(0, Ordering::SeqCst);
+        let entry = before.enter();
+        // SAFETY: it is a function that was found for this signal, and we were called as it is.
+        let call = || unsafe { before.call(signal, info, context) };
+        match entry {
+            Entry::Guarded(caller) => {
+                call();
+                caller.store(0, Ordering::SeqCst);
+                return;
+            }
+            Entry::Free => {
+                call();
+                return;
+            }
+            Entry::Inside => next = before.next,
+            Entry::Full => return,
+        }
     }
 }
 
@@ -433,19 +516,26 @@ extern "C" fn call_previous(
 /// its own back, both of which signal-hook does not know.
 #[derive(Default)]
 struct Dispositions {
-    /// How many managers trap the signal, and what its handler was before the first of them.
-    traps: BTreeMap<Signal, (usize, libc::sigaction)>,
+    /// Who traps a signal. Only what has its bit in `TRAPPED` is of this process.
+    traps: BTreeMap<Signal, Trap>,
     /// signal-hook's handler, the same for all signals.
     hook: Option<libc::sigaction>,
     /// The signals that signal-hook knows.
     known: BTreeSet<Signal>,
-    /// The handlers that were found, each kind once.
-    found: Vec<&'static libc::sigaction>,
+    /// The handlers that were found, each with what was before it, once.
+    found: Vec<&'static Before>,
+}
+
+struct Trap {
+    /// Those of managers.
+    by: Vec<SigId>,
+    /// What the program has installed last.
+    before: libc::sigaction,
 }
 
 static DISPOSITIONS: Mutex<Option<Dispositions>> = Mutex::new(None);
 
-/// signal-hook's handler, once it is known.
+/// signal-hook's handler, once it is known. It never changes after that, so it matters to nobody when he sees it.
 static HOOK: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
 
 fn dispositions() -> DispositionsGuard {
@@ -463,6 +553,18 @@ fn dispositions_unless_locked() -> Option<DispositionsGuard> {
 struct DispositionsGuard(MutexGuard<'static, Option<Dispositions>>);
 
 impl DispositionsGuard {
+    /// From now on workers reset the signal. Returns whether they did already.
+    fn will_trap(&mut self, signal: Signal) -> bool {
+        let was_trapped = is_trapped(signal);
+        if !was_trapped {
+            // What was left by managers of an ancestor.
+            self.0.get_or_insert_default().traps.remove(&signal);
+        }
+        TRAPPED_IN.store(this_process(), Ordering::SeqCst);
+        set_trapped(signal, true);
+        was_trapped
+    }
+
     /// Makes `call_previous` what signal-hook finds, and returns what the program had.
     fn put_ours_before(&mut self, signal: Signal) -> std::io::Result<libc::sigaction> {
         let before = disposition(signal)?;
@@ -473,22 +575,9 @@ impl DispositionsGuard {
             return Ok(before);
         }
         let state = self.0.get_or_insert_default();
-        let same = |found: &&&libc::sigaction| {
-            (found.sa_sigaction, found.sa_flags) == (before.sa_sigaction, before.sa_flags)
-        };
-        let handler = match state.found.iter().find(same) {
-            Some(handler) => handler,
-            None => {
-                // For good: a handler may be reading it at any time.
-                let handler: &libc::sigaction = Box::leak(Box::new(before));
-                state.found.push(handler);
-                handler
-            }
-        };
-        known
-            .handler
-            .store(std::ptr::from_ref(handler).cast_mut(), Ordering::SeqCst);
-        if state.known.insert(signal) {
+        let is_new = state.known.insert(signal);
+        known.set_before(Some(state.find(&before, known.before(), !is_new)));
+        if is_new {
             let mut ours = before;
             ours.sa_sigaction = call_previous as *const () as libc::sighandler_t;
             ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
@@ -503,7 +592,12 @@ impl DispositionsGuard {
         set_disposition(signal, before);
     }
 
-    fn installed(&mut self, signal: Signal, before: libc::sigaction) -> std::io::Result<()> {
+    fn installed(
+        &mut self,
+        signal: Signal,
+        before: libc::sigaction,
+        id: SigId,
+    ) -> std::io::Result<()> {
         let state = self.0.get_or_insert_default();
         let now = disposition(signal)?;
         let hook = *state.hook.get_or_insert(now);
@@ -511,29 +605,111 @@ impl DispositionsGuard {
         if now.sa_sigaction != hook.sa_sigaction {
             set_disposition(signal, &hook);
         }
-        let (traps, _) = state.traps.entry(signal).or_insert((0, before));
-        *traps += 1;
-        TRAPPED[slot_of(signal) / 64].fetch_or(bit_of(signal), Ordering::SeqCst);
+        let by = Vec::new();
+        let trap = state.traps.entry(signal).or_insert(Trap { by, before });
+        if before.sa_sigaction != hook.sa_sigaction {
+            trap.before = before;
+        }
+        if !trap.by.contains(&id) {
+            trap.by.push(id);
+        }
         Ok(())
     }
 
-    fn removed(&mut self, signal: Signal) {
+    /// A manager does not trap the signal any more. Returns whether the handler that the program had before is back;
+    /// `forget_what_is_back` is to follow.
+    fn removed(&mut self, signal: Signal, id: SigId) -> bool {
         let state = self.0.get_or_insert_default();
-        let Some((traps, before)) = state.traps.get_mut(&signal) else {
-            return;
+        let Some(trap) = state.traps.get_mut(&signal) else {
+            return false;
         };
-        *traps -= 1;
-        if *traps > 0 {
-            return;
+        let is_of_this_process = is_trapped(signal);
+        trap.by.retain(|&by| by != id);
+        if is_of_this_process && !trap.by.is_empty() {
+            return false;
         }
-        let before = *before;
+        let before = trap.before;
         state.traps.remove(&signal);
-        TRAPPED[slot_of(signal) / 64].fetch_and(!bit_of(signal), Ordering::SeqCst);
+        if !is_of_this_process {
+            return false;
+        }
         // Not if the program has installed another one since.
-        if is_hooks(signal) {
+        let is_given_back = is_hooks(signal);
+        if is_given_back {
             set_disposition(signal, &before);
         }
+        set_trapped(signal, false);
+        is_given_back
     }
+
+    /// The handler that is in force again is called by the system; if it calls ours, it wants the one before it.
+    fn forget_what_is_back(&mut self, signal: Signal) {
+        let (Some(known), Ok(now)) = (known(signal), disposition(signal)) else {
+            return;
+        };
+        if let Some(before) = known.before().filter(|before| before.is_same(&now)) {
+            known.set_before(before.next);
+        }
+    }
+}
+
+impl Dispositions {
+    /// This handler, in front of those that were found before. One that is there already has been installed anew
+    /// since, and calls what it has found now.
+    fn find(
+        &mut self,
+        action: &libc::sigaction,
+        next: Option<&'static Before>,
+        may_call_ours: bool,
+    ) -> &'static Before {
+        let next = self.without(action, next);
+        self.node(action, next, may_call_ours)
+    }
+
+    fn without(
+        &mut self,
+        action: &libc::sigaction,
+        list: Option<&'static Before>,
+    ) -> Option<&'static Before> {
+        let first = list?;
+        let next = self.without(action, first.next);
+        Some(if first.is_same(action) {
+            return next;
+        } else if is_one(next, first.next) {
+            first
+        } else {
+            self.node(&first.action, next, first.may_call_ours)
+        })
+    }
+
+    fn node(
+        &mut self,
+        action: &libc::sigaction,
+        next: Option<&'static Before>,
+        may_call_ours: bool,
+    ) -> &'static Before {
+        let is_it = |found: &&&'static Before| {
+            found.is_same(action)
+                && found.may_call_ours == may_call_ours
+                && is_one(found.next, next)
+        };
+        if let Some(found) = self.found.iter().find(is_it) {
+            return found;
+        }
+        // For good: a handler may be reading it at any time.
+        let found: &Before = Box::leak(Box::new(Before {
+            action: *action,
+            next,
+            may_call_ours,
+            callers: [const { AtomicUsize::new(0) }; CALLERS],
+        }));
+        self.found.push(found);
+        found
+    }
+}
+
+fn is_one(one: Option<&'static Before>, other: Option<&'static Before>) -> bool {
+    one.map(std::ptr::from_ref) == other.map(std::ptr::from_ref)
 }
 
 /// Whether the handler of a signal is signal-hook's. Without a lock, which a wait would have to
@@ -545,11 +721,8 @@ fn is_hooks(signal: Signal) -> bool {
 
 /// Whether the handler of a signal is ours, and calls none of the program's.
 fn is_ours_alone(signal: Signal) -> bool {
-    let before = known(signal).map(|known| known.handler.load(Ordering::SeqCst));
-    let has_before = before.is_some_and(|before| {
-        // SAFETY: what is stored there is never freed (`put_ours_before`).
-        unsafe { before.as_ref() }.is_some_and(is_function)
-    });
+    let before = known(signal).and_then(Known::before);
+    let has_before = before.is_some_and(|before| is_function(&before.action));
     !has_before && is_hooks(signal)
 }
 
@@ -691,8 +864,9 @@ impl Set {
     }
 }
 
+/// Sends a signal to a thread of this process. Async-signal-safe.
 #[cfg(target_os = "linux")]
-fn signal_thread(thread: i32, signal: Signal) {
+pub(super) fn signal_thread(thread: i32, signal: Signal) {
     let errno = Errno::last();
     // SAFETY: tgkill(2) takes three integers, and finds no thread that is not of this process.
     unsafe { libc::syscall(libc::SYS_tgkill, this_process(), thread, signal) };
@@ -701,7 +875,37 @@ fn signal_thread(thread: i32, signal: Signal) {
 
 /// There is no such sleep.
 #[cfg(not(target_os = "linux"))]
-fn signal_thread(_thread: i32, _signal: Signal) {}
+pub(super) fn signal_thread(_thread: i32, _signal: Signal) {}
+
+fn is_pending(signal: Signal) -> bool {
+    let mut pending = empty_set();
+    // SAFETY: the set is initialised, and the number is a signal's.
+    unsafe {
+        libc::sigpending(&raw mut pending);
+        libc::sigismember(&raw const pending, signal) == 1
+    }
+}
+
+/// Takes a signal that this thread holds back, if one of these is pending. It keeps errno(3).
+#[cfg(target_os = "linux")]
+fn take_pending(set: &Set) {
+    let errno = Errno::last();
+    // SAFETY: all-zero bytes are a timespec, of no time.
+    let at_once: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the set and the time are live, and nobody wants to know more.
+    unsafe { libc::sigtimedwait(set.get(), std::ptr::null_mut(), &raw const at_once) };
+    errno.set();
+}
+
+/// There is no sigtimedwait(2) everywhere; sigwait(3) does not wait for what is pending.
+#[cfg(not(target_os = "linux"))]
+fn take_pending(set: &Set) {
+    if is_pending(libc::SIGPIPE) {
+        let mut signal = 0;
+        // SAFETY: the set and the number are live.
+        unsafe { libc::sigwait(set.get(), &raw mut signal) };
+    }
+}
 
 /// Puts a mask back.
 pub fn restore(mask: &SavedMask) {

@@ -49,6 +49,7 @@ fn proc_knows_one_thread() -> bool {
 #[cfg(target_os = "linux")]
 fn glibc_knows_one_thread() -> bool {
     static FLAG: AtomicPtr<c_char> = AtomicPtr::new(NOT_SOUGHT);
+    // Every thread that seeks finds the same, and nothing else comes with it.
     let mut flag = FLAG.load(Ordering::Relaxed);
     if flag == NOT_SOUGHT {
         // SAFETY: the name ends with NUL.
