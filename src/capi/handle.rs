@@ -357,12 +357,16 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
                 None => Box::from_raw(pf).inner,
             }
         };
+        let mut inner = inner.into_inner();
+        if inner.manager_only().is_ok() {
+            inner.free_reported_slots();
+        }
         let Inner {
             mut traps,
             parent,
             pipe,
             ..
-        } = inner.into_inner();
+        } = inner;
         // What writes to the pipe goes first: its number may be somebody else's in a moment.
         traps.remove();
         drop(parent);
