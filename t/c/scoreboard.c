@@ -540,10 +540,57 @@ static void ends_elsewhere(void)
     pf_scoreboard_free(board);
 }
 
+/* ---- a worker that has closed what it does not know */
+
+static void closes_all(void)
+{
+    int fd;
+    CHECK(pf_scoreboard_claim(board, 0) == PF_OK);
+    for (fd = 3; fd < 256; fd++)
+        close(fd);
+    SET(orders->shown[0], '_');
+    UNTIL(GET(orders->status[0]));
+    CHECK(pf_scoreboard_set_status(board, 'A') == PF_OK);
+    while (1)
+        pause();
+}
+
+static void without_descriptors(void)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t pid;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 2);
+    pf_set_max_workers(pf, 2);
+    pf_set_spare_workers(pf, 1, 2, SIGKILL);
+    is_int(pf_set_scoreboard(pf, board), PF_OK, "a pool of one spare worker");
+    pf_begin(pf);
+    event = woken(pf);
+    is_int(event.type, PF_EVENT_FORK, "... which is forked");
+    pid = fork();
+    pf_forked(pf, pid);
+    if (pid == 0)
+        closes_all();
+    UNTIL(GET(orders->shown[0]));
+    do
+        pf_next(pf, &event);
+    while (event.type != PF_EVENT_WAIT);
+    ok(event.timeout < 0, "... and for which the manager waits without an end");
+    show(0, 'A');
+    event = woken(pf);
+    is_int(event.type, PF_EVENT_FORK, "one without descriptors still finds a way to wake it");
+    pf_fork_failed(pf, NULL);
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(orders, sizeof *orders);
+}
+
 int main(void)
 {
     char path[256];
     begin();
+    without_descriptors();
     ends_elsewhere();
     slots(NULL, "in memory");
     unlink(temporary(path));
