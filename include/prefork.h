@@ -28,6 +28,9 @@
 // How many bytes pf_host_room has.
 #define PF_HOST_ROOM 768
 
+// What is added to the number of pf_scoreboard_own_changes at the end of a change.
+#define PF_CHANGE_END 63
+
 // What a call has come to. Numbers are never reused.
 typedef enum {
   // It worked.
@@ -694,11 +697,15 @@ pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
 // pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
 // that is stored in place of another busy one, or of another one that is not busy, changes
 // nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
-// that comes first and then the status, for idle the status comes first, so that a process that
-// does not come to the second of the two is counted as busy and never as idle. Look at the bounds
+// that comes first and then the status, for idle the status comes first, so that `busy` is never
+// less than the number of those whose status is busy. Look at the bounds
 // and the mark before it, and after it; if they say that the manager has to be
 // woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
 // pointers are good until pf_scoreboard_free.
+//
+// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
+// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
+// until then fewer idle workers than there are may be known of, and the pool shrinks late.
 //
 // Called by: worker.
 //
@@ -709,17 +716,52 @@ pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now; `slot` is null or can
 // be written to.
-pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard, pf_own_slot *slot);
+pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard,
+                                 pf_own_slot *slot);
 
-// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one. A manager
-// frees its workers' slots by itself, unless its host decides (pf_demand), with the first
-// call after the worker's end was reported.
+// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
+// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
+// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
+// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
+// left, between the two steps, and puts `busy` right.
+//
+// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
+// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
+// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
+// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
+// file. The pointer is good until pf_scoreboard_free.
+//
+// Called by: worker.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+uint32_t *pf_scoreboard_own_changes(pf_scoreboard_t *scoreboard);
+
+// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
+// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
+// woken in any case. What was added to the number at its end is not added again.
+//
+// Called by: worker.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
+//
+// # Safety
+// `scoreboard` is null or a live scoreboard that no other thread uses now.
+pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
+                                   uint32_t before,
+                                   bool is_whole);
+
+// Frees the slots of a process that is gone, by its `pid`. Returns whether it had one. A manager
+// does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
+// not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
 //
 // Called by: manager, hook.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
-bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard, int32_t pid);
+bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard,
+                         int32_t pid);
 
 // Writes the status of each slot into `statuses` (null is allowed), `len` bytes at most and
 // without a NUL at the end, and returns the number of slots.
@@ -735,15 +777,17 @@ size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, si
 // `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
 // pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
 // decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
-// the statuses: a change is seen there or it wakes. Returns whether the number of busy
-// workers is known to be exact; if not (a worker was killed in the middle of a change), call
-// again within a second or so.
+// the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
+// killed in the middle of a change, and others are in the middle of one; or a worker has closed the descriptor
+// to wake the manager by), call again within a second or so.
 //
 // Called by: manager, hook.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
-bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard, int32_t low, int32_t high);
+bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
+                         int32_t low,
+                         int32_t high);
 
 // Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
 // end a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
@@ -1035,8 +1079,9 @@ pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told
 pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
 
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
-// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event.
-// Nothing happens if there is no such worker.
+// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
+// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
+// nothing happens if there is no such worker.
 //
 // Called by: manager, hook.
 //
@@ -1045,16 +1090,20 @@ pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-pf_result pf_worker_reaped(pf_t *pf, int32_t pid, int32_t status);
+pf_result pf_worker_reaped(pf_t *pf,
+                           int32_t pid,
+                           int32_t status);
 
 // Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
-// more, and when it exits it is reported as a foreign child. Returns whether there was one.
+// more, and when it exits it is reported as a foreign child, which frees its slot in the scoreboard. A host that
+// reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
 //
 // Called by: manager, hook.
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-bool pf_forget_worker(pf_t *pf, int32_t pid);
+bool pf_forget_worker(pf_t *pf,
+                      int32_t pid);
 
 // Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
 // otherwise the next pf_next does. A worker that is alive stays. Returns whether there was

@@ -147,53 +147,70 @@ is_busy(uint8_t status)
 
 #ifdef __GNUC__
 #define LOAD(from) __atomic_load_n(from, __ATOMIC_SEQ_CST)
+#define ADD(to, number) __atomic_fetch_add(to, number, __ATOMIC_SEQ_CST)
+#define EXCHANGE(where, with) __atomic_exchange_n(where, with, __ATOMIC_SEQ_CST)
 #define SWAP(where, old, with) \
     __atomic_compare_exchange_n(where, old, with, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 static bool
-wakes_manager(const pf_own_slot *slot, int32_t busy)
+wakes_manager(const pf_own_slot *slot)
 {
+    const int32_t busy = LOAD(slot->busy);
     return busy < LOAD(slot->low) || busy > LOAD(slot->high) || LOAD(slot->mark);
 }
 
-/* Sets the status as pf_scoreboard_own_slot says, without a system call. False if that is not
- * enough and nothing is changed. An immediate handler may leave by longjmp between any two steps, or
- * set a status by itself: then the status is not the old one any more, and the number that was
- * counted is taken back. */
-static bool
-set_status_quickly(const pf_own_slot *slot, uint8_t status)
+/* A change between busy and idle that is under way. */
+typedef struct {
+    const board_t *board;
+    uint32_t before;         /* the number of changes when it began */
+    bool is_whole;           /* all its steps are done */
+    bool is_over;            /* and nothing is left to be done after them */
+} change_t;
+
+/* An immediate handler may have left by longjmp after any step. */
+static void
+end_change(pTHX_ void *left)
 {
+    change_t *change = (change_t *)left;
+    PERL_UNUSED_CONTEXT;
+    if (!change->is_over)
+        CALL(
+            pf_scoreboard_end_change(change->board->board, change->before, change->is_whole);
+            change->is_over = TRUE;
+        );
+}
+
+/* Sets the status as pf_scoreboard_own_changes says, without a system call unless the manager has to be
+ * woken. False if nothing is changed. */
+static bool
+set_status_quickly(const board_t *board, uint8_t status)
+{
+    dTHX;
+    const pf_own_slot *slot = &board->slot;
     uint8_t old = LOAD(slot->status);
-    int32_t busy;
-    bool is_set;
+    change_t change;
     if (is_busy(old) == is_busy(status))
         return SWAP(slot->status, &old, status);
-    busy = LOAD(slot->busy);
-    if (is_busy(status)) {
-        if (wakes_manager(slot, busy + 1) || !SWAP(slot->busy, &busy, busy + 1))
-            return FALSE;
-        busy++;
-        is_set = SWAP(slot->status, &old, status);
-        if (!is_set)
-            __atomic_fetch_sub(slot->busy, 1, __ATOMIC_SEQ_CST);
+    change.board = board;
+    change.before = LOAD(board->changes);
+    change.is_whole = change.is_over = FALSE;
+    ENTER;
+    SAVEDESTRUCTOR_X(end_change, &change);
+    ADD(board->changes, 1);
+    if (is_busy(status))
+        ADD(slot->busy, 1);
+    if (is_busy(EXCHANGE(slot->status, status)))
+        ADD(slot->busy, -1);
+    change.is_whole = TRUE;
+    /* Not before the change: the manager may set other bounds in the meantime. */
+    if (wakes_manager(slot)) {
+        end_change(aTHX_ &change);
     } else {
-        if (wakes_manager(slot, busy - 1))
-            return FALSE;
-        is_set = SWAP(slot->status, &old, status);
-        if (is_set)
-            busy = __atomic_sub_fetch(slot->busy, 1, __ATOMIC_SEQ_CST);
+        ADD(board->changes, PF_CHANGE_END);
+        change.is_over = TRUE;
     }
-    if (is_set && wakes_manager(slot, busy)) {
-        /* The manager has set other bounds meanwhile. All over again, so that it is woken; unless a
-         * handler has done that already. */
-        sigset_t before;
-        block_signals(&before);
-        is_set = SWAP(slot->status, &status, old) == 0;
-        if (!is_set)
-            __atomic_fetch_add(slot->busy, is_busy(old) ? 1 : -1, __ATOMIC_SEQ_CST);
-        unblock_signals(&before);
-    }
-    return is_set;
+    LEAVE;
+    return TRUE;
 }
 #endif
 
@@ -202,11 +219,12 @@ set_status(board_t *board, uint8_t status)
 {
     pf_result result;
 #ifdef __GNUC__
-    if (board->is_quick && set_status_quickly(&board->slot, status))
+    if (board->changes && set_status_quickly(board, status))
         return TRUE;
 #endif
     CALL(result = pf_scoreboard_set_status(board->board, status);
-        board->is_quick = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK);
+        board->changes = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK
+            ? pf_scoreboard_own_changes(board->board) : NULL);
     return result == PF_OK;
 }
 

@@ -50,8 +50,8 @@ typedef char host_fits_t[sizeof(host_t) <= PF_HOST_ROOM ? 1 : -1];
 /* What hangs on a scoreboard of ours. */
 typedef struct {
     pf_scoreboard_t *board;
-    pf_own_slot slot;        /* of this process, once it has set a status */
-    bool is_quick;           /* there is such a slot, and no file to keep up to date */
+    pf_own_slot slot;        /* of this process, once it has set a status... */
+    uint32_t *changes;       /* ... if there is one, and no file to keep up to date; or NULL */
 } board_t;
 
 /* No Rust frame is on the stack while Perl code can run: die, exit and immediate signal

@@ -185,17 +185,20 @@ my %attack = (
     },
     numbers => sub {
         my ($numbers) = shared();
-        store($numbers->[0], pack 'Ll4', (0xffffffff, 0, 0x7fffffff)[rand 3],
-            (0x7fffffff, -0x80000000, 0, 5)[rand 4], (map { (-0x80000000, 0x7fffffff, 0)[rand 3] } 1, 2), rand 2);
+        store($numbers->[0], pack('Ll4', (0xffffffff, 0, 0x7fffffff)[rand 3],
+            (0x7fffffff, -0x80000000, 0, 5)[rand 4], (map { (-0x80000000, 0x7fffffff, 0)[rand 3] } 1, 2), rand 4)
+            . pack 'lC', (0x7fffffff, -0x80000000, 0, 1)[rand 4], rand 2);
     },
     noise => sub {
         my ($numbers, $slots) = shared();
-        store($numbers->[0], join '', map { chr rand 256 } 1 .. 20);
+        store($numbers->[0], join '', map { chr rand 256 } 1 .. 28 + 12 * 8);
         store($slots->[0], join '', map { chr rand 256 } 1 .. 16 * 8);
     },
     slots => sub {
-        my (undef, $slots) = shared();
+        my ($numbers, $slots) = shared();
         store($slots->[0], join '', map { sprintf "B%-14d\n", $decoy } 1 .. 6);
+        # Their owner, and what else is kept of each.
+        store($numbers->[0] + 28, pack 'lLCCx2' x 6, map { $decoy, 0, 0, 0 } 1 .. 6);
     },
     pipe => sub {
         # Those who share the flags of our end would wait for ever, and so would who reads.

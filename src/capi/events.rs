@@ -168,6 +168,7 @@ impl Inner {
     ) -> Result<(), Failure> {
         self.manager_only()?;
         self.rests_from_looking = false;
+        self.free_reported_slots();
         if self.poisoned {
             self.next_after_panic(event);
             return Ok(());
@@ -181,9 +182,6 @@ impl Inner {
         }
         if shared.is_woken.swap(false, Ordering::SeqCst) {
             self.machine.wake();
-        }
-        if let (Some(pid), Some(board)) = (self.reported.take(), self.board().0) {
-            board.0.clear(pid);
         }
         self.take_arrivals();
         if self.traps.child_arrived() == Some(true)
@@ -297,6 +295,7 @@ impl Inner {
         match (reaped, self.machine.goal()) {
             (Reaped::Child(child), _) => {
                 let worker = self.machine.forget(child.pid).unwrap_or_default();
+                self.reported = Some(child.pid);
                 event.become_reaped(&Exit {
                     pid: child.pid,
                     status: child.status,
@@ -350,13 +349,31 @@ impl Inner {
         false
     }
 
-    /// The next call frees the slot of the worker: its host may want to see what it was doing. A
-    /// host that decides by itself does that too, and when it likes.
+    /// The next call frees the slots of the child: its host may want to see what it was doing.
     fn tell_reaped(&mut self, exit: &Exit, event: &mut pf_event) {
-        if exit.reason != Reason::Foreign && !matches!(self.machine.policy, Policy::Host) {
-            self.reported = Some(exit.pid);
-        }
+        self.reported = Some(exit.pid);
         event.become_reaped(exit);
+    }
+
+    /// The host is through with what was reported last.
+    pub(super) fn free_reported_slots(&mut self) {
+        if let Some(pid) = self.reported.take() {
+            self.free_slots_of(pid);
+        }
+    }
+
+    /// Frees the slots of a process that is gone: a worker, or one that was a worker until the host
+    /// forgot it. A new worker that has the number keeps its own. A host that decides by itself does this too, and when
+    /// it likes.
+    pub(super) fn free_slots_of(&self, pid: Pid) {
+        let Some(board) = self.board().0 else {
+            return;
+        };
+        let worker = self.machine.workers().get(pid);
+        let is_alive = worker.is_some_and(|worker| !worker.exited);
+        if !is_alive && !matches!(self.machine.policy, Policy::Host) {
+            board.0.clear(pid);
+        }
     }
 
     fn reap(&self) -> Reaped {
@@ -400,7 +417,7 @@ impl Inner {
         }
     }
 
-    /// Returns whether the number of busy workers is known to be exact.
+    /// False if it has to be done again before long.
     fn arm_scoreboard(&mut self, (low, high): (i32, i32)) -> bool {
         self.watch_stopping();
         // SAFETY: as in `board`; the shared borrow of that is not in use here.
@@ -431,7 +448,7 @@ impl Inner {
     }
 }
 
-/// Seconds after which a number of busy workers that may be wrong is counted again.
+/// Seconds after which statuses are looked at again that nobody may tell of.
 const RECHECK_BUSY: f64 = 0.25;
 
 /// Seconds after which children are looked for where the program has put a handler for SIGCHLD in

@@ -386,6 +386,9 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
             }
         };
         let mut inner = inner.into_inner();
+        if inner.manager_only().is_ok() {
+            inner.free_reported_slots();
+        }
         // What writes to the pipe goes first: its number may be somebody else's in a moment.
         inner.traps.remove();
         // After that: a signal that was held back until now meets what the program has for it.

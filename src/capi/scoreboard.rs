@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::{AfterPanic, Failure, Fallback, guard, pf_result, with};
 use super::handle::{pf_t, this_process};
-use crate::os::shm::{ClaimError, Scoreboard};
+use crate::os::shm::{CHANGE_END, ClaimError, Scoreboard};
 
 /// A scoreboard. Opaque.
 pub struct pf_scoreboard_t(pub(super) Scoreboard);
@@ -184,11 +184,15 @@ pub struct pf_own_slot {
 /// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
 /// that is stored in place of another busy one, or of another one that is not busy, changes
 /// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
-/// that comes first and then the status, for idle the status comes first, so that a process that
-/// does not come to the second of the two is counted as busy and never as idle. Look at the bounds
+/// that comes first and then the status, for idle the status comes first, so that `busy` is never
+/// less than the number of those whose status is busy. Look at the bounds
 /// and the mark before it, and after it; if they say that the manager has to be
 /// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
 /// pointers are good until pf_scoreboard_free.
+///
+/// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
+/// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
+/// until then fewer idle workers than there are may be known of, and the pool shrinks late.
 ///
 /// Called by: worker.
 ///
@@ -223,9 +227,64 @@ pub unsafe extern "C" fn pf_scoreboard_own_slot(
     })
 }
 
-/// Frees the slot of a process that was reaped, by its `pid`. Returns whether it had one. A manager
-/// frees its workers' slots by itself, unless its host decides (pf_demand), with the first
-/// call after the worker's end was reported.
+/// What is added to the number of pf_scoreboard_own_changes at the end of a change.
+pub const PF_CHANGE_END: u32 = 63;
+
+const _: () = assert!(PF_CHANGE_END == CHANGE_END);
+
+/// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
+/// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
+/// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
+/// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
+/// left, between the two steps, and puts `busy` right.
+///
+/// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
+/// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
+/// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
+/// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
+/// file. The pointer is good until pf_scoreboard_free.
+///
+/// Called by: worker.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_own_changes(scoreboard: *mut pf_scoreboard_t) -> *mut u32 {
+    self::scoreboard(scoreboard, |board| {
+        let changes = board.own_changes();
+        changes.map_or(std::ptr::null_mut(), |changes| changes.as_ptr())
+    })
+}
+
+/// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
+/// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
+/// woken in any case. What was added to the number at its end is not added again.
+///
+/// Called by: worker.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
+///
+/// # Safety
+/// `scoreboard` is null or a live scoreboard that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_end_change(
+    scoreboard: *mut pf_scoreboard_t,
+    before: u32,
+    is_whole: bool,
+) -> pf_result {
+    self::scoreboard(scoreboard, |board| {
+        if board.end_change(before, is_whole) {
+            pf_result::PF_OK
+        } else {
+            pf_result::PF_ERR_WRONG_STATE
+        }
+    })
+}
+
+/// Frees the slots of a process that is gone, by its `pid`. Returns whether it had one. A manager
+/// does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
+/// not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
 ///
 /// Called by: manager, hook.
 ///
@@ -266,9 +325,9 @@ pub unsafe extern "C" fn pf_scoreboard_statuses(
 /// `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
 /// pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
 /// decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
-/// the statuses: a change is seen there or it wakes. Returns whether the number of busy
-/// workers is known to be exact; if not (a worker was killed in the middle of a change), call
-/// again within a second or so.
+/// the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
+/// killed in the middle of a change, and others are in the middle of one; or a worker has closed the descriptor
+/// to wake the manager by), call again within a second or so.
 ///
 /// Called by: manager, hook.
 ///
@@ -319,6 +378,7 @@ pub unsafe extern "C" fn pf_set_scoreboard(
             }
             if let Some(old) = inner.scoreboard.as_mut() {
                 if inner.scoreboard != scoreboard {
+                    inner.free_reported_slots();
                     old.0.disarm();
                     old.0.set_wake_fd(None);
                 }

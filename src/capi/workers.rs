@@ -223,8 +223,9 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
 }
 
 /// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
-/// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event.
-/// Nothing happens if there is no such worker.
+/// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
+/// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
+/// nothing happens if there is no such worker.
 ///
 /// Called by: manager, hook.
 ///
@@ -241,13 +242,18 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
             inner.manager_only()?;
             inner.machine.reaped_by_host(pid, status);
             inner.let_go_of(pid);
+            // One whose REAPED event the host is dealing with keeps it until that is over.
+            if inner.reported != Some(pid) {
+                inner.free_slots_of(pid);
+            }
             Ok(pf_result::PF_OK)
         })
     }
 }
 
 /// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
-/// more, and when it exits it is reported as a foreign child. Returns whether there was one.
+/// more, and when it exits it is reported as a foreign child, which frees its slot in the scoreboard. A host that
+/// reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
 ///
 /// Called by: manager, hook.
 ///

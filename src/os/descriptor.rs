@@ -3,7 +3,8 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
 
 /// The same under a number above 2. Where a program runs with stdin, stdout or stderr closed, a
 /// descriptor of ours would become that, and what is printed would go into it.
@@ -49,5 +50,21 @@ impl Inherited {
         Inherited::new(self.fd)
             .is_some_and(is_same)
             .then_some(self.fd)
+    }
+
+    /// The same, opened for writing, of a process that has it still; none where there is no /proc, and where
+    /// that process is another user's.
+    pub fn open_in(self, pid: libc::pid_t) -> Option<OwnedFd> {
+        let path = format!("/proc/{pid}/fd/{}", self.fd);
+        // What another file would make of being opened is not for us to find out.
+        let stat = nix::sys::stat::stat(path.as_str()).ok()?;
+        if (stat.st_dev, stat.st_ino) != (self.device, self.inode) {
+            return None;
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = open(path.as_str(), flags, Mode::empty()).ok()?;
+        let opened = Inherited::new(fd.as_raw_fd())?;
+        let is_same = (opened.device, opened.inode) == (self.device, self.inode);
+        is_same.then_some(fd)
     }
 }

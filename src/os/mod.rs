@@ -12,10 +12,11 @@ pub mod room;
 pub mod shm;
 pub mod signals;
 pub mod sleep;
+pub mod slots;
 pub mod stdio;
 pub mod wait;
 
 /// What tests of the order of steps put something else in place of.
 mod atomics {
-    pub use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+    pub use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 }

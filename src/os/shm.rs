@@ -11,43 +11,30 @@
 //! A worker may be in the hands of somebody else. So the manager takes nothing from here as a
 //! size, an index or a pid to signal, and no number found here makes it fail.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::descriptor::{Inherited, above_stdio};
 use super::signals::wake_manager;
+use super::slots::{Beside, Numbers, PID_COLUMNS, Slots, Text, is_busy, pid_text};
 use crate::machine::{Pid, Statuses};
 
-/// The status of a slot that no worker has.
-pub const STATUS_NEXIST: u8 = b'.';
-/// The status of a worker that waits for work.
-pub const STATUS_IDLE: u8 = b'_';
-/// The size of a slot in bytes.
-pub const SLOT_SIZE: usize = 16;
+pub use super::slots::{CHANGE_END, Cleared, EMPTY_SLOT, SLOT_SIZE, STATUS_IDLE, STATUS_NEXIST};
+
 /// More workers than this no scoreboard has room for. Address space is reserved for all
 /// of them, memory is used only by those that there are.
 pub const MAX_SLOTS: u32 = 1 << 20;
 
-const EMPTY_SLOT: [u8; SLOT_SIZE] = *b".              \n";
-const PID_COLUMNS: usize = SLOT_SIZE - 2;
-
-/// What the manager and its workers share beside the slots.
+/// What the manager and its workers share beside the text of the slots.
 #[repr(C)]
 struct Header {
-    slots: AtomicU32,
-    busy: AtomicI32,
-    /// With fewer busy workers than this the manager is woken.
-    low: AtomicI32,
-    /// With more busy workers than this the manager is woken.
-    high: AtomicI32,
-    woken: AtomicU32,
-    /// By slot: any change wakes the manager.
-    marks: [AtomicU8; MAX_SLOTS as usize],
+    numbers: Numbers,
+    beside: [Beside; MAX_SLOTS as usize],
 }
 
 /// A scoreboard, as one process sees it.
@@ -61,7 +48,6 @@ pub struct Scoreboard {
     copy: Option<Copy>,
     wake_end: Option<Inherited>,
     mine: Option<Mine>,
-    drift: i32,
 }
 
 /// The slot of this process.
@@ -109,17 +95,14 @@ impl Scoreboard {
             copy: path.map(Copy::new).transpose()?,
             wake_end: None,
             mine: None,
-            drift: 0,
         };
         scoreboard.disarm();
-        if let Err(error) = scoreboard.grow(slots) {
-            if let Some(path) = path {
-                // It is ours and of no use to anybody; what is wrong is in `error`.
-                let _ = std::fs::remove_file(path);
-            }
-            return Err(error);
+        let grown = scoreboard.grow(slots);
+        if let (Err(_), Some(path), Some(copy)) = (&grown, path, &scoreboard.copy) {
+            // What is wrong is in the error.
+            let _ = copy.file.metadata().map(|made| remove(path, &made));
         }
-        Ok(scoreboard)
+        grown.map(|()| scoreboard)
     }
 
     /// Makes room for `slots` workers in all; it never shrinks.
@@ -137,14 +120,14 @@ impl Scoreboard {
         if let Some(copy) = &self.copy {
             copy.lengthen(have, slots)?;
         }
-        for slot in have..slots {
-            for (byte, &empty) in self.bytes(slot).iter().zip(&EMPTY_SLOT) {
+        for text in &self.shared().texts[have as usize..slots as usize] {
+            for (byte, &empty) in text.iter().zip(&EMPTY_SLOT) {
                 byte.store(empty, SeqCst);
             }
         }
         self.made = slots;
         self.owner = this_process();
-        self.header().slots.store(slots, SeqCst);
+        self.numbers().slots.store(slots, SeqCst);
         Ok(())
     }
 
@@ -154,7 +137,10 @@ impl Scoreboard {
             self.made
         } else {
             // The manager may have made more since it forked us.
-            self.header().slots.load(SeqCst).clamp(self.made, MAX_SLOTS)
+            self.numbers()
+                .slots
+                .load(SeqCst)
+                .clamp(self.made, MAX_SLOTS)
         }
     }
 
@@ -174,28 +160,13 @@ impl Scoreboard {
         if self.mine.is_some() {
             return Err(ClaimError::Twice);
         }
-        let take = |slot: u32| {
-            self.bytes(slot)[0]
-                .compare_exchange(STATUS_NEXIST, STATUS_IDLE, SeqCst, SeqCst)
-                .is_ok()
-        };
-        let slots = self.len();
-        let mine = if hint < slots && self.status(hint) == STATUS_NEXIST {
-            // The manager keeps this slot for us. The pid comes first: a worker that is killed
-            // in between leaves a slot that can be told to be its own.
-            self.write_pid(hint, pid);
-            take(hint).then_some(hint)
-        } else {
-            None
-        };
-        let mine = match mine.or_else(|| (0..slots).find(|&slot| take(slot))) {
-            Some(slot) => slot,
-            None => return Err(ClaimError::Full),
-        };
-        self.write_pid(mine, pid);
-        self.mine = Some(Mine { slot: mine, pid });
+        let slot = self
+            .shared()
+            .claim(self.len(), hint, pid)
+            .ok_or(ClaimError::Full)?;
+        self.mine = Some(Mine { slot, pid });
         self.show(STATUS_IDLE);
-        Ok(mine)
+        Ok(slot)
     }
 
     /// Sets the status of this process; false if it owns no slot.
@@ -203,13 +174,28 @@ impl Scoreboard {
         let Some(mine) = self.mine else {
             return false;
         };
-        let old = self.bytes(mine.slot)[0].swap(status, SeqCst);
+        let is_wanted = self.shared().set_status(mine.slot, status);
         self.show(status);
-        if is_busy(old) != is_busy(status) {
-            let is_out_of_bounds = self.count(is_busy(old), is_busy(status));
-            if is_out_of_bounds || self.mark(mine.slot).load(SeqCst) != 0 {
-                self.wake();
-            }
+        if is_wanted {
+            self.wake(mine.slot);
+        }
+        true
+    }
+
+    /// A change that this process has made by itself is over. It began when its number of changes was
+    /// `before`; unless it `is_whole`, any part of it may be missing. False if this process owns no slot.
+    pub fn end_change(&self, before: u32, is_whole: bool) -> bool {
+        let Some(mine) = self.mine else {
+            return false;
+        };
+        let is_wanted = if is_whole {
+            self.shared().end_change(mine.slot, before)
+        } else {
+            self.shared().left_change(mine.slot, before);
+            true
+        };
+        if is_wanted {
+            self.wake(mine.slot);
         }
         true
     }
@@ -218,111 +204,96 @@ impl Scoreboard {
     /// slot, or if each change goes into a file as well.
     pub fn own_slot(&self) -> Option<OwnSlot> {
         let mine = self.mine.filter(|_| self.copy.is_none())?;
-        let header = self.header();
+        let shared = self.shared();
+        let (beside, numbers) = (&shared.beside[mine.slot as usize], shared.numbers);
+        shared.show_changes(mine.slot, false);
         Some(OwnSlot {
-            status: NonNull::from(&self.bytes(mine.slot)[0]).cast(),
-            busy: NonNull::from(&header.busy).cast(),
-            low: NonNull::from(&header.low).cast(),
-            high: NonNull::from(&header.high).cast(),
-            mark: NonNull::from(self.mark(mine.slot)).cast(),
+            status: NonNull::from(&shared.texts[mine.slot as usize][0]).cast(),
+            busy: NonNull::from(&numbers.busy).cast(),
+            low: NonNull::from(&numbers.low).cast(),
+            high: NonNull::from(&numbers.high).cast(),
+            mark: NonNull::from(&beside.mark).cast(),
         })
     }
 
-    /// Frees the slot of a process that is gone; false if it had none.
+    /// Where this process counts the changes that it makes by itself, as it will from now on.
+    pub fn own_changes(&self) -> Option<NonNull<u32>> {
+        let mine = self.mine.filter(|_| self.copy.is_none())?;
+        self.shared().show_changes(mine.slot, true);
+        let beside = &self.shared().beside[mine.slot as usize];
+        Some(NonNull::from(&beside.changes).cast())
+    }
+
+    /// Frees the slots of a process that is gone; false if it had none.
     pub fn clear(&self, pid: Pid) -> bool {
-        let text = pid_text(pid);
-        let owned = |&slot: &u32| {
-            self.bytes(slot)[1..=PID_COLUMNS]
-                .iter()
-                .zip(&text)
-                .all(|(byte, &expected)| byte.load(SeqCst) == expected)
-        };
-        let Some(slot) = (0..self.len()).find(owned) else {
-            return false;
-        };
-        // First, as the slot is another worker's from the swap on.
-        if let Some(copy) = &self.copy {
-            copy.write(slot, &EMPTY_SLOT);
+        let cleared = self.shared().clear(self.len(), pid, |slot| {
+            if let Some(copy) = &self.copy {
+                copy.write(slot, &EMPTY_SLOT);
+            }
+        });
+        if cleared.was_changing {
+            // Whoever else has set bounds has to look at them again.
+            self.ring();
         }
-        for byte in &self.bytes(slot)[1..=PID_COLUMNS] {
-            byte.store(b' ', SeqCst);
-        }
-        let old = self.bytes(slot)[0].swap(STATUS_NEXIST, SeqCst);
-        // The manager is at work, and sets the bounds again before it sleeps.
-        self.count(is_busy(old), false);
-        true
+        cleared.had_slot
     }
 
     /// The status of a slot.
     pub fn status(&self, slot: u32) -> u8 {
-        self.bytes(slot)[0].load(SeqCst)
+        self.shared().status(slot)
     }
 
     /// From now on the worker that makes the number of busy ones leave `low..=high` wakes
-    /// the manager. Returns whether that number is exact: a worker that was killed in the
-    /// middle of a change leaves it wrong until the same difference is seen here again.
+    /// the manager. False if the manager should call this again before long, though nobody may wake it: a
+    /// worker was killed in the middle of a change, or has no descriptor to wake it by.
     ///
     /// Look at the statuses after this call: a change is seen there, or it wakes.
     pub fn arm(&mut self, low: i32, high: i32) -> bool {
         self.owner = this_process();
-        self.header().low.store(low, SeqCst);
-        self.header().high.store(high, SeqCst);
-        self.header().woken.store(0, SeqCst);
-        let seen = (0..self.made)
-            .filter(|&slot| is_busy(self.status(slot)))
-            .count();
-        let seen = i32::try_from(seen).unwrap_or(i32::MAX);
-        let drift = seen.wrapping_sub(self.header().busy.load(SeqCst));
-        if drift != 0 && drift == self.drift {
-            self.header().busy.fetch_add(drift, SeqCst);
-            self.drift = 0;
-        } else {
-            self.drift = drift;
-        }
-        self.drift == 0
+        self.shared().arm(self.made, low, high)
     }
 
     /// Whether the owner of the slot wakes the manager whenever it turns busy or idle. Look at its
     /// status after this call, as for `arm`.
     pub fn watch_slot(&self, slot: u32, is_watched: bool) {
         if slot < self.made {
-            let mark = self.mark(slot);
-            if mark.load(SeqCst) != u8::from(is_watched) {
-                mark.store(u8::from(is_watched), SeqCst);
-            }
+            self.shared().watch_slot(slot, is_watched);
         }
     }
 
-    /// Whether a worker has woken the manager since the last `arm`.
+    /// Whether a worker has wanted to wake the manager since the last `arm`.
     pub fn is_woken(&self) -> bool {
-        self.header().woken.load(SeqCst) != 0
+        self.shared().is_woken()
     }
 
     /// Nobody wakes the manager from now on.
     pub fn disarm(&self) {
-        self.header().low.store(i32::MIN, SeqCst);
-        self.header().high.store(i32::MAX, SeqCst);
+        self.shared().disarm();
     }
 
-    /// Returns whether the number of busy workers is outside of the bounds now.
-    fn count(&self, was_busy: bool, is_busy: bool) -> bool {
-        if was_busy == is_busy {
+    /// Wakes the manager, for the owner of this slot.
+    fn wake(&self, slot: u32) {
+        if self.wake_end.is_some() && !self.ring() {
+            self.shared().mute(slot);
+        }
+    }
+
+    /// False if there is no way to the manager.
+    fn ring(&self) -> bool {
+        let Some(wake_end) = self.wake_end else {
             return false;
-        }
-        let change = if is_busy { 1 } else { -1 };
-        let header = self.header();
-        let busy = header.busy.fetch_add(change, SeqCst).wrapping_add(change);
-        busy < header.low.load(SeqCst) || busy > header.high.load(SeqCst)
-    }
-
-    fn wake(&self) {
-        if let Some(wake_end) = self.wake_end {
-            if self.header().woken.swap(1, SeqCst) == 0 {
-                if let Some(fd) = wake_end.get() {
-                    wake_manager(fd);
-                }
+        };
+        self.shared().wake(|| match wake_end.get() {
+            Some(fd) => {
+                wake_manager(fd);
+                true
             }
-        }
+            // Programs close what they do not know; the manager has it still.
+            None => wake_end.open_in(self.owner).is_some_and(|end| {
+                wake_manager(end.as_raw_fd());
+                true
+            }),
+        })
     }
 
     /// Brings the copy up to date with the status of this process.
@@ -335,32 +306,23 @@ impl Scoreboard {
         }
     }
 
-    fn write_pid(&self, slot: u32, pid: Pid) {
-        for (byte, &digit) in self.bytes(slot)[1..=PID_COLUMNS].iter().zip(&pid_text(pid)) {
-            byte.store(digit, SeqCst);
-        }
+    fn numbers(&self) -> &Numbers {
+        self.shared().numbers
     }
 
-    fn header(&self) -> &Header {
+    fn shared(&self) -> Slots<'_> {
         // SAFETY: the mapping is at least as large as a Header, aligned to a page, zeroed by
         // the kernel, lives as long as self, and is only ever used through atomics.
-        unsafe { self.header.start.cast::<Header>().as_ref() }
-    }
-
-    fn mark(&self, slot: u32) -> &AtomicU8 {
-        &self.header().marks[slot as usize]
-    }
-
-    fn bytes(&self, slot: u32) -> &[AtomicU8; SLOT_SIZE] {
-        assert!(slot < MAX_SLOTS, "slot {slot} is outside of the scoreboard");
-        // SAFETY: the slot lies inside the mapping (see the assertion), which lives as long as
-        // self; AtomicU8 has the layout of a byte, and all access is through it.
-        unsafe {
-            self.slots
-                .start
-                .add(slot as usize * SLOT_SIZE)
-                .cast::<[AtomicU8; SLOT_SIZE]>()
-                .as_ref()
+        let header = unsafe { self.header.start.cast::<Header>().as_ref() };
+        // SAFETY: the mapping has room for MAX_SLOTS, lives as long as self, and is only ever used
+        // through atomics, which have the layout of a byte.
+        let texts = unsafe {
+            std::slice::from_raw_parts(self.slots.start.cast::<Text>().as_ptr(), MAX_SLOTS as usize)
+        };
+        Slots {
+            numbers: &header.numbers,
+            beside: &header.beside,
+            texts,
         }
     }
 }
@@ -369,18 +331,6 @@ impl Statuses for Scoreboard {
     fn is_busy(&self, index: u32) -> bool {
         index < self.made && is_busy(self.status(index))
     }
-}
-
-fn is_busy(status: u8) -> bool {
-    status != STATUS_NEXIST && status != STATUS_IDLE
-}
-
-fn pid_text(pid: Pid) -> [u8; PID_COLUMNS] {
-    let mut text = [b' '; PID_COLUMNS];
-    for (column, digit) in text.iter_mut().zip(pid.to_string().bytes()) {
-        *column = digit;
-    }
-    text
 }
 
 fn this_process() -> Pid {
@@ -402,6 +352,11 @@ impl Copy {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
             .open(path)?;
+        let made = file.metadata()?;
+        Copy::of(file).inspect_err(|_| remove(path, &made))
+    }
+
+    fn of(file: File) -> io::Result<Copy> {
         let file = File::from(above_stdio(OwnedFd::from(file))?);
         // A umask may have taken the owner's bits.
         file.set_permissions(Permissions::from_mode(0o600))?;
@@ -419,6 +374,15 @@ impl Copy {
             // A disk that is full, or gone, has no room for what we have to say.
             let _ = self.file.write_at(text, offset(slot));
         }
+    }
+}
+
+/// Removes a file that was made in vain, unless another one has its name by now.
+fn remove(path: &Path, made: &Metadata) {
+    let is_there = std::fs::symlink_metadata(path)
+        .is_ok_and(|now| (now.dev(), now.ino()) == (made.dev(), made.ino()));
+    if is_there {
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -546,12 +510,67 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_stays_wrong_is_put_right() {
+    fn a_number_that_is_wrong_is_put_right_once_nobody_changes_it() {
         let mut board = Scoreboard::new(None, 2).unwrap();
-        board.header().busy.fetch_add(1, SeqCst);
-        assert!(!board.arm(0, 1));
+        board.claim(0, 4711).unwrap();
+        let changes = &board.shared().beside[0].changes;
+        // In the middle of a change.
+        changes.fetch_add(1, SeqCst);
+        board.numbers().busy.fetch_add(1, SeqCst);
+        for _ in 0..9 {
+            assert!(board.arm(0, 1), "it goes on in its own time");
+            assert_eq!(board.numbers().busy.load(SeqCst), 1);
+        }
+        assert!(board.clear(4711));
         assert!(board.arm(0, 1));
-        assert_eq!(board.header().busy.load(SeqCst), 0);
+        assert_eq!(board.numbers().busy.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn what_the_dead_have_left_is_kept_in_mind() {
+        let pipe = WakePipe::new().unwrap();
+        let mut board = Scoreboard::new(None, 3).unwrap();
+        board.set_wake_fd(Some(pipe.write_fd()));
+        board.shared().claim(3, 2, 4711).unwrap();
+        let other = &board.shared().beside[2].changes;
+        other.fetch_add(1, SeqCst);
+        board.shared().claim(3, 1, 12).unwrap();
+        board.shared().beside[1].changes.fetch_add(1, SeqCst);
+        board.numbers().busy.fetch_add(1, SeqCst);
+        board.claim(0, 13).unwrap();
+        board.set_status(b'A');
+        board.clear(12);
+        assert!(!board.arm(1, 5), "it may be one too high, or not");
+        assert!(!board.is_woken());
+        board.set_status(STATUS_IDLE);
+        assert!(board.is_woken(), "one too high is low enough");
+        board.shared().beside[2]
+            .changes
+            .fetch_add(CHANGE_END, SeqCst);
+        assert!(board.arm(0, 5));
+        assert_eq!(board.numbers().busy.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn one_that_cannot_ring_keeps_nobody_from_that() {
+        let pipe = WakePipe::new().unwrap();
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        let gone = WakePipe::new().unwrap();
+        board.set_wake_fd(Some(gone.write_fd()));
+        drop(gone);
+        board.claim(0, 4711).unwrap();
+        board.arm(1, 1);
+        board.set_status(b'A');
+        board.set_status(STATUS_IDLE);
+        assert!(board.is_woken());
+        board.set_wake_fd(Some(pipe.write_fd()));
+        board.set_status(b'A');
+        assert!(!readable(&pipe), "within the bounds");
+        board.set_status(STATUS_IDLE);
+        assert!(readable(&pipe));
+        assert!(!board.arm(0, 1), "as long as it is there");
+        board.clear(4711);
+        assert!(board.arm(0, 1));
     }
 
     #[test]
@@ -559,9 +578,13 @@ mod tests {
         let mut board = Scoreboard::new(None, 2).unwrap();
         board.claim(0, 4711).unwrap();
         for number in [i32::MIN, -1, i32::MAX] {
-            let header = board.header();
-            header.slots.store(u32::MAX, SeqCst);
-            header.busy.store(number, SeqCst);
+            let numbers = board.numbers();
+            numbers.slots.store(u32::MAX, SeqCst);
+            numbers.busy.store(number, SeqCst);
+            board.shared().beside[1]
+                .changes
+                .store(number as u32, SeqCst);
+            board.shared().left_change(0, number as u32);
             assert_eq!(board.len(), 2);
             board.set_status(b'A');
             board.set_status(STATUS_IDLE);
@@ -572,10 +595,27 @@ mod tests {
         board.grow(3).unwrap();
         assert_eq!(board.len(), 3);
         board.owner = 1;
-        board.header().slots.store(u32::MAX, SeqCst);
+        board.numbers().slots.store(u32::MAX, SeqCst);
         assert_eq!(board.len(), MAX_SLOTS, "as a worker sees it");
-        board.header().slots.store(0, SeqCst);
+        board.numbers().slots.store(0, SeqCst);
         assert_eq!(board.len(), 3);
+    }
+
+    #[test]
+    fn what_was_made_in_vain_is_removed_and_nothing_else() {
+        let path = std::env::temp_dir().join(format!("prefork-board-{}", this_process()));
+        let make = || OpenOptions::new().write(true).create_new(true).open(&path);
+        let made = make().unwrap().metadata().unwrap();
+        remove(&path, &made);
+        assert!(!path.exists());
+        // Its number is not given out again as long as it is open.
+        let other = make().unwrap();
+        std::fs::rename(&path, path.with_extension("moved")).unwrap();
+        make().unwrap();
+        remove(&path, &other.metadata().unwrap());
+        assert!(path.exists());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(path.with_extension("moved")).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #include "tap.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static char *read_file(const char *path, char text[static 4096])
 {
@@ -23,6 +24,13 @@ static char *statuses(pf_scoreboard_t *board, char text[static 64])
     text[n] = '\0';
     return text;
 }
+
+#define MOST 16
+
+static struct {
+    char status[MOST]; /* what each worker is to show; 0 for nothing yet */
+    int shown[MOST];
+} *orders;
 
 /* ---- slots */
 
@@ -84,6 +92,40 @@ static void has_a_file(void *data)
     pf_own_slot slot;
     CHECK(pf_scoreboard_claim(data, 0) == PF_OK);
     CHECK(pf_scoreboard_own_slot(data, &slot) == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_own_changes(data) == NULL);
+}
+
+/* Counts its changes, and leaves one before the status, where it is counted already. */
+static void leaves_a_change(void *data)
+{
+    pf_scoreboard_t *board = data;
+    pf_own_slot slot;
+    uint32_t *changes, before;
+    CHECK(pf_scoreboard_own_changes(board) == NULL);
+    CHECK(pf_scoreboard_end_change(board, 0, true) == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_claim(board, 0) == PF_OK);
+    CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
+    CHECK((changes = pf_scoreboard_own_changes(board)) != NULL);
+    before = *changes;
+    ADD(*changes, 1);
+    ADD(*slot.busy, 1);
+    CHECK(pf_scoreboard_watch(board, 0, 5) && *slot.busy == 1);
+    CHECK(pf_scoreboard_end_change(board, before, false) == PF_OK);
+    CHECK(*changes == before + 1 + PF_CHANGE_END);
+    CHECK(pf_scoreboard_end_change(board, before, true) == PF_OK);
+    CHECK(*changes == before + 1 + PF_CHANGE_END);
+    CHECK(pf_scoreboard_watch(board, 0, 5) && *slot.busy == 0);
+    /* Here it ends in the middle of one. */
+    ADD(*changes, 1);
+    ADD(*slot.busy, 1);
+    *(pid_t *)orders = getpid();
+}
+
+static void reads_busy(void *data)
+{
+    pf_own_slot slot;
+    CHECK(pf_scoreboard_claim(data, 0) == PF_OK);
+    CHECK(pf_scoreboard_own_slot(data, &slot) == PF_OK && *slot.busy == 0);
 }
 
 static void own_slot(const char *path)
@@ -94,6 +136,15 @@ static void own_slot(const char *path)
     pf_scoreboard_statuses(board, (uint8_t *)text, 2);
     ok(strcmp(text, ".B") == 0, "... which others see");
     pf_scoreboard_free(board);
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 1);
+    is_int(in_child(leaves_a_change, board), 0, "one that counts its changes may leave one: it is put right");
+    pf_scoreboard_watch(board, 0, 5);
+    ok(pf_scoreboard_clear(board, *(pid_t *)orders), "... and may die in one");
+    ok(pf_scoreboard_watch(board, 0, 5), "... nothing is in doubt then");
+    is_int(in_child(reads_busy, board), 0, "... and the number is right");
+    pf_scoreboard_free(board);
+    munmap(orders, sizeof *orders);
     board = pf_scoreboard_new(path, 1);
     is_int(in_child(has_a_file, board), 0, "... not where there is a file to be kept up to date");
     pf_scoreboard_free(board);
@@ -150,6 +201,18 @@ static void writes_its_line(void *data)
     pf_scoreboard_free(board);
 }
 
+/* In place of the C library's. */
+static int refuses_fchmod;
+
+int fchmod(int fd, mode_t mode)
+{
+    if (refuses_fchmod) {
+        errno = EPERM;
+        return -1;
+    }
+    return (int)syscall(SYS_fchmod, fd, mode);
+}
+
 static void file(void)
 {
     char path[256], text[4096], expected[4096];
@@ -173,6 +236,12 @@ static void file(void)
     is_int(errno, EEXIST, "... as errno tells");
     is_str(read_file(path, text), expected, "... nor changed");
     unlink(path);
+    refuses_fchmod = 1;
+    errno = 0;
+    ok(pf_scoreboard_new(path, 2) == NULL, "a file system that does not know of modes");
+    is_int(errno, EPERM, "... as errno tells");
+    refuses_fchmod = 0;
+    ok(access(path, F_OK) != 0, "... keeps no file for the next one to find");
     errno = 0;
     ok(pf_scoreboard_new("/nowhere/board", 2) == NULL, "a folder that is not there");
     is_int(errno, ENOENT, "... errno tells too");
@@ -180,13 +249,6 @@ static void file(void)
 }
 
 /* ---- spare workers */
-
-#define MOST 16
-
-static struct {
-    char status[MOST]; /* what each worker is to show; 0 for nothing yet */
-    int shown[MOST];
-} *orders;
 
 /* Shows what it is told to show. */
 static int32_t shows(pf_t *pf, void *data)
@@ -387,10 +449,149 @@ static void watch(void)
     munmap(orders, sizeof *orders);
 }
 
+/* ---- workers that are not reaped by the manager, or are no workers any more */
+
+static int32_t is_busy(pf_t *pf, void *data)
+{
+    (void)data;
+    CHECK(pf_scoreboard_claim(board, pf_worker_index(pf)) == PF_OK);
+    CHECK(pf_scoreboard_set_status(board, 'A') == PF_OK);
+    while (1)
+        pause();
+    return 99;
+}
+
+static char all[64];
+
+/* The last worker, with the slots of all in `all`. */
+static pid_t all_are_busy(pf_t *pf)
+{
+    fork_workers(pf, 2, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "AA") == 0);
+    return pf_next_worker(pf, pf_next_worker(pf, 0));
+}
+
+static void reap_event(pf_t *pf, pid_t pid, int reason)
+{
+    pf_event event;
+    pf_rest(pf);
+    do
+        pf_wait(pf, -1, &event);
+    while (event.type != PF_EVENT_REAPED);
+    ok(event.pid == pid && (int)event.reason == reason, "it is reported");
+}
+
+static void ends_elsewhere(void)
+{
+    pf_t *pf;
+    pf_event event;
+    pid_t pid;
+    int status;
+    board = pf_scoreboard_new(NULL, 2);
+
+    pf = pf_new();
+    pf_set_scoreboard(pf, board);
+    pid = all_are_busy(pf);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    is_int(pf_worker_reaped(pf, pid, status), PF_OK, "a worker that the host reaps");
+    ok(strchr(statuses(board, all), '.') != NULL, "... has no slot");
+    finish(pf);
+    is_str(statuses(board, all), "..", "nor has anybody at the end");
+
+    pf = pf_new();
+    pf_set_scoreboard(pf, board);
+    pid = all_are_busy(pf);
+    ok(pf_forget_worker(pf, pid), "a worker that is forgotten");
+    is_str(statuses(board, all), "AA", "... has its slot as long as it lives");
+    kill(pid, SIGKILL);
+    reap_event(pf, pid, PF_REASON_FOREIGN);
+    is_str(statuses(board, all), "AA", "... and for its host to look at");
+    pf_next(pf, &event);
+    ok(strchr(statuses(board, all), '.') != NULL, "... and not for longer");
+    finish(pf);
+
+    pf = pf_new();
+    pf_set_scoreboard(pf, board);
+    pf_set_reap_foreign(pf, false);
+    pid = all_are_busy(pf);
+    pf_forget_worker(pf, pid);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    pf_worker_reaped(pf, pid, status);
+    ok(strchr(statuses(board, all), '.') != NULL, "one that is forgotten, and reaped by the host, has none");
+    finish(pf);
+
+    pf = pf_new();
+    pf_set_scoreboard(pf, board);
+    pid = all_are_busy(pf);
+    kill(pid, SIGKILL);
+    reap_event(pf, pid, PF_REASON_FAILED);
+    is_int(pf_worker_reaped(pf, pid, 0), PF_OK, "to tell what was reported");
+    is_str(statuses(board, all), "AA", "... frees no slot before its time");
+    pf_set_scoreboard(pf, NULL);
+    ok(strchr(statuses(board, all), '.') != NULL, "a scoreboard that is taken out has no slot of the dead");
+    pf_set_scoreboard(pf, board);
+    pid = pf_next_worker(pf, 0) == pid ? pf_next_worker(pf, pid) : pf_next_worker(pf, 0);
+    kill(pid, SIGKILL);
+    reap_event(pf, pid, PF_REASON_FAILED);
+    pf_free(pf);
+    is_str(statuses(board, all), "..", "... nor has that of a manager that is freed");
+    pf_scoreboard_free(board);
+}
+
+/* ---- a worker that has closed what it does not know */
+
+static void closes_all(void)
+{
+    int fd;
+    CHECK(pf_scoreboard_claim(board, 0) == PF_OK);
+    for (fd = 3; fd < 256; fd++)
+        close(fd);
+    SET(orders->shown[0], '_');
+    UNTIL(GET(orders->status[0]));
+    CHECK(pf_scoreboard_set_status(board, 'A') == PF_OK);
+    while (1)
+        pause();
+}
+
+static void without_descriptors(void)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t pid;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 2);
+    pf_set_max_workers(pf, 2);
+    pf_set_spare_workers(pf, 1, 2, SIGKILL);
+    is_int(pf_set_scoreboard(pf, board), PF_OK, "a pool of one spare worker");
+    pf_begin(pf);
+    event = woken(pf);
+    is_int(event.type, PF_EVENT_FORK, "... which is forked");
+    pid = fork();
+    pf_forked(pf, pid);
+    if (pid == 0)
+        closes_all();
+    UNTIL(GET(orders->shown[0]));
+    do
+        pf_next(pf, &event);
+    while (event.type != PF_EVENT_WAIT);
+    ok(event.timeout < 0, "... and for which the manager waits without an end");
+    show(0, 'A');
+    event = woken(pf);
+    is_int(event.type, PF_EVENT_FORK, "one without descriptors still finds a way to wake it");
+    pf_fork_failed(pf, NULL);
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(orders, sizeof *orders);
+}
+
 int main(void)
 {
     char path[256];
     begin();
+    without_descriptors();
+    ends_elsewhere();
     slots(NULL, "in memory");
     unlink(temporary(path));
     slots(path, "in a file");

@@ -192,7 +192,8 @@ it is not given, or 0. It means nothing with the module's own scoreboard, whose 
 the manager when it has to act; then it sleeps as long as nothing happens. It counts with a
 scoreboard of your own (see L</A SCOREBOARD OF YOUR OWN>), and in a subclass that overrides
 C<num_workers>, C<num_active_workers> or C<_decide_action>. It also counts for a moment
-after a worker was killed in the middle of a change.
+after a worker was killed in the middle of a change, and while there is a worker that has closed
+its descriptors and has another user.
 
 =item scoreboard_file => PATH
 

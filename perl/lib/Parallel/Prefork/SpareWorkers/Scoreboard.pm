@@ -49,7 +49,7 @@ sub grow {
 }
 
 # The worker whose change of status makes the number of busy ones less than $low or (if that is
-# defined) more than $high wakes the manager, once. Returns whether that number is exact now.
+# defined) more than $high wakes the manager, once. False if the manager should come back before long.
 sub watch {
     my ($self, $low, $high) = @_;
     my $limit = 0x7fffffff;
@@ -131,8 +131,8 @@ I<Where:> any process that was forked after C<new>.
 
 =head2 clear_child(PID)
 
-Empties the slot of a process that has been reaped. Does nothing if it had none. Returns
-nothing.
+Empties the slot of a process that has been reaped, wherever in C<child_start> or C<set_status>
+it died. Does nothing if it had none. Returns nothing.
 
 I<Where:> the manager.
 
@@ -146,8 +146,9 @@ I<Where:> the manager. I<Errors:> dies if there is no room for so many.
 
 From now on the worker that makes the number of busy workers less than LOW, or (unless that
 is C<undef>) more than HIGH, wakes the manager of the pool, once. Call it before each look
-at the statuses. Returns whether the scoreboard knows the number of busy workers exactly; if
-not, look again after a while. For subclasses that decide by themselves.
+at the statuses. Returns whether that is all; if not (a worker was killed in the middle of a
+change, or cannot wake the manager), look again after a while. For subclasses that decide by
+themselves.
 
 I<Where:> the manager.
 

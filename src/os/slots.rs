@@ -1,0 +1,359 @@
+//! What a manager and its workers do with the memory of a scoreboard that they share.
+//!
+//! Nobody locks, and any process may stop between any two steps: for a while, because it has lost the
+//! processor or was stopped, or for good. So every word here can be understood at any time:
+//!
+//! - A slot is its **owner**'s, whose pid one compare-and-exchange stores. The pid as text and the
+//!   status come after that. Whoever frees the slots of a pid finds them, however far the owner came.
+//! - The **busy** number is never less than the number of slots with a busy status: it goes up before
+//!   a status turns busy, and down after one has turned idle.
+//! - Each change between busy and idle ends with a look at the bounds, or its process has died, or
+//!   has left the change by longjmp and says so (`left_change`). In each of these cases the manager wakes
+//!   up if it has to: at once, or when the process goes on, or for the reap.
+//! - **changes** of a slot counts those that are in the middle of a change, and the changes. It tells
+//!   how much too high a death may have left the busy number (**doubt**). The lower bound is
+//!   raised by that, until a look at all slots finds nobody in the middle of a change, before and after: the
+//!   difference is what the dead have left, then, and is taken off.
+//! - **woken** has the number of the manager's round (`arm`), so that who comes late says nothing about
+//!   a later round, and does not say that the manager is woken until the bell has been rung.
+//!
+//! This file is compiled a second time by `tests/scoreboard.rs`, with other atomics in `super::atomics`:
+//! they stop workers, and kill them, between any two steps.
+
+use super::atomics::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
+
+/// The status of a slot that no worker has.
+pub const STATUS_NEXIST: u8 = b'.';
+/// The status of a worker that waits for work.
+pub const STATUS_IDLE: u8 = b'_';
+/// The size of a slot in bytes.
+pub const SLOT_SIZE: usize = 16;
+/// A slot: the status character, the pid in 14 columns, a newline.
+pub const EMPTY_SLOT: [u8; SLOT_SIZE] = *b".              \n";
+/// The width of the pid.
+pub const PID_COLUMNS: usize = SLOT_SIZE - 2;
+
+/// Added to `changes` when one begins.
+const BEGIN: u32 = 1;
+/// Those that are in the middle of a change: a handler may make one in the middle of another, and a
+/// process that the owner has forked has the same slot.
+const INSIDE: u32 = 63;
+/// Added to `changes` when one ends.
+pub const CHANGE_END: u32 = INSIDE;
+
+/// In `woken`: somebody wants the manager to wake up.
+const WANTED: u32 = 1;
+/// And the bell has been rung.
+const RUNG: u32 = 2;
+const STATE: u32 = 3;
+const ROUND: u32 = 4;
+
+/// In `flags`: the owner changes its status in a way that does not show in `changes`.
+const IS_UNSEEN: u8 = 1;
+/// The owner has no descriptor to wake the manager by.
+const IS_MUTE: u8 = 2;
+
+const NOBODY: i32 = 0;
+
+/// What is there once.
+#[derive(Default)]
+#[repr(C)]
+pub struct Numbers {
+    /// How many slots there are, for the workers.
+    pub slots: AtomicU32,
+    /// How many are busy, or a few more.
+    pub busy: AtomicI32,
+    /// With fewer busy workers than this the manager is woken.
+    pub low: AtomicI32,
+    /// With more busy workers than this the manager is woken.
+    pub high: AtomicI32,
+    woken: AtomicU32,
+    /// By how much `busy` may be too high for good.
+    doubt: AtomicI32,
+    /// There may be a worker that cannot wake the manager.
+    is_mute: AtomicU8,
+}
+
+/// What is there for each slot, apart from its text.
+#[derive(Default)]
+#[repr(C)]
+pub struct Beside {
+    owner: AtomicI32,
+    /// See `BEGIN`, `INSIDE` and `CHANGE_END`.
+    pub changes: AtomicU32,
+    /// Any change between busy and idle wakes the manager.
+    pub mark: AtomicU8,
+    flags: AtomicU8,
+}
+
+/// The text of a slot.
+pub type Text = [AtomicU8; SLOT_SIZE];
+
+/// The memory.
+#[derive(Clone, Copy)]
+pub struct Slots<'a> {
+    /// What is there once.
+    pub numbers: &'a Numbers,
+    /// One for each slot.
+    pub beside: &'a [Beside],
+    /// One for each slot.
+    pub texts: &'a [Text],
+}
+
+/// What became of the slots of a process that is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// It had one.
+    pub had_slot: bool,
+    /// It was in the middle of a change: the manager's bounds are not the right ones any more.
+    pub was_changing: bool,
+}
+
+/// Whether a worker with this status is at work.
+pub fn is_busy(status: u8) -> bool {
+    status != STATUS_NEXIST && status != STATUS_IDLE
+}
+
+/// A pid as it stands in a slot.
+pub fn pid_text(pid: i32) -> [u8; PID_COLUMNS] {
+    let mut text = [b' '; PID_COLUMNS];
+    for (column, digit) in text.iter_mut().zip(pid.to_string().bytes()) {
+        *column = digit;
+    }
+    text
+}
+
+impl Slots<'_> {
+    /// The status of a slot.
+    pub fn status(&self, slot: u32) -> u8 {
+        self.texts[slot as usize][0].load(SeqCst)
+    }
+
+    /// Gives a process a slot of the first `slots`: this one if it is free, otherwise the first
+    /// free one. Its status is idle.
+    pub fn claim(&self, slots: u32, hint: u32, pid: i32) -> Option<u32> {
+        let take = |&slot: &u32| {
+            self.beside[slot as usize]
+                .owner
+                .compare_exchange(NOBODY, pid, SeqCst, SeqCst)
+                .is_ok()
+        };
+        let hinted = Some(hint).filter(|&hint| hint < slots);
+        let slot = hinted.filter(take).or_else(|| (0..slots).find(take))?;
+        self.write_pid(slot, &pid_text(pid));
+        self.set_status(slot, STATUS_IDLE);
+        Some(slot)
+    }
+
+    /// The owner's status is this one. Returns whether the manager has to be woken for that.
+    pub fn set_status(&self, slot: u32, status: u8) -> bool {
+        let shown = &self.texts[slot as usize][0];
+        let before = shown.load(SeqCst);
+        if is_busy(before) == is_busy(status)
+            && shown
+                .compare_exchange(before, status, SeqCst, SeqCst)
+                .is_ok()
+        {
+            return false;
+        }
+        let changes = &self.beside[slot as usize].changes;
+        changes.fetch_add(BEGIN, SeqCst);
+        if is_busy(status) {
+            self.numbers.busy.fetch_add(1, SeqCst);
+        }
+        if is_busy(shown.swap(status, SeqCst)) {
+            self.numbers.busy.fetch_sub(1, SeqCst);
+        }
+        changes.fetch_add(CHANGE_END, SeqCst);
+        self.is_wanted(slot)
+    }
+
+    /// A change of this slot, which began when `changes` was this number, was left for good. It may
+    /// have gone any part of the way. The manager has to be woken.
+    pub fn left_change(&self, slot: u32, before: u32) {
+        self.numbers.doubt.fetch_add(1, SeqCst);
+        self.end_change(slot, before);
+    }
+
+    /// A change of this slot, which began when `changes` was this number, is over; this may have been
+    /// noted already. Returns whether the manager has to be woken for it.
+    pub fn end_change(&self, slot: u32, before: u32) -> bool {
+        let changes = &self.beside[slot as usize].changes;
+        if changes.load(SeqCst) & INSIDE != before & INSIDE {
+            changes.fetch_add(CHANGE_END, SeqCst);
+        }
+        self.is_wanted(slot)
+    }
+
+    /// Whether the busy number, or a mark at this slot, says that the manager has to be woken.
+    fn is_wanted(&self, slot: u32) -> bool {
+        let busy = self.numbers.busy.load(SeqCst);
+        busy < self.numbers.low.load(SeqCst)
+            || busy > self.numbers.high.load(SeqCst)
+            || self.beside[slot as usize].mark.load(SeqCst) != 0
+    }
+
+    /// Frees the slots of a process that is gone. `will_free` is called with each before it can be
+    /// another one's.
+    pub fn clear(&self, slots: u32, pid: i32, will_free: impl Fn(u32)) -> Cleared {
+        let mut cleared = Cleared::default();
+        if pid == NOBODY {
+            return cleared;
+        }
+        for slot in 0..slots {
+            let beside = &self.beside[slot as usize];
+            if beside.owner.load(SeqCst) != pid {
+                continue;
+            }
+            will_free(slot);
+            self.write_pid(slot, &[b' '; PID_COLUMNS]);
+            beside.changes.fetch_add(BEGIN, SeqCst);
+            if is_busy(self.texts[slot as usize][0].swap(STATUS_NEXIST, SeqCst)) {
+                self.numbers.busy.fetch_sub(1, SeqCst);
+            }
+            let left = (beside.changes.load(SeqCst) & INSIDE).saturating_sub(BEGIN);
+            self.numbers.doubt.fetch_add(left as i32, SeqCst);
+            beside
+                .changes
+                .fetch_add(CHANGE_END.wrapping_sub(left * BEGIN), SeqCst);
+            beside.mark.store(0, SeqCst);
+            beside.flags.store(0, SeqCst);
+            beside.owner.store(NOBODY, SeqCst);
+            cleared.had_slot = true;
+            cleared.was_changing |= left != 0;
+        }
+        cleared
+    }
+
+    /// From now on the worker whose change makes the number of busy ones leave `low..=high` finds
+    /// that the manager has to be woken. Look at the statuses after this call: a change is seen
+    /// there, or it wakes. False if the manager should come back to this without being woken.
+    pub fn arm(&self, slots: u32, low: i32, high: i32) -> bool {
+        self.settle(slots);
+        let doubt = self.numbers.doubt.load(SeqCst).max(0);
+        self.numbers.low.store(low.saturating_add(doubt), SeqCst);
+        self.numbers.high.store(high, SeqCst);
+        let round = self.numbers.woken.load(SeqCst) & !STATE;
+        self.numbers.woken.store(round.wrapping_add(ROUND), SeqCst);
+        doubt == 0 && !self.somebody_is_mute(slots)
+    }
+
+    /// Nobody wakes the manager from now on.
+    pub fn disarm(&self) {
+        self.numbers.low.store(i32::MIN, SeqCst);
+        self.numbers.high.store(i32::MAX, SeqCst);
+    }
+
+    /// Puts the number of busy workers right, if it is known to be wrong.
+    fn settle(&self, slots: u32) {
+        let doubt = self.numbers.doubt.load(SeqCst);
+        if doubt == 0 && self.numbers.busy.load(SeqCst) == self.count_busy(slots) {
+            return;
+        }
+        let Some(changes) = self.changes_if_still(slots) else {
+            return;
+        };
+        let doubt = self.numbers.doubt.load(SeqCst);
+        let busy = self.numbers.busy.load(SeqCst);
+        let seen = self.count_busy(slots);
+        if self.changes_if_still(slots) == Some(changes)
+            && self
+                .numbers
+                .busy
+                .compare_exchange(busy, seen, SeqCst, SeqCst)
+                .is_ok()
+        {
+            self.numbers.doubt.fetch_sub(doubt, SeqCst);
+        }
+    }
+
+    fn count_busy(&self, slots: u32) -> i32 {
+        let busy = (0..slots).filter(|&slot| is_busy(self.status(slot)));
+        i32::try_from(busy.count()).unwrap_or(i32::MAX)
+    }
+
+    /// How many changes there were at all slots; none if somebody may be in the middle of one.
+    fn changes_if_still(&self, slots: u32) -> Option<u64> {
+        let mut sum = 0_u64;
+        for beside in &self.beside[..slots as usize] {
+            let changes = beside.changes.load(SeqCst);
+            if changes & INSIDE != 0 || beside.flags.load(SeqCst) & IS_UNSEEN != 0 {
+                return None;
+            }
+            sum = sum.wrapping_add(changes.into());
+        }
+        Some(sum)
+    }
+
+    /// Whether the owner of the slot finds that the manager has to be woken whenever it turns busy or idle.
+    pub fn watch_slot(&self, slot: u32, is_watched: bool) {
+        let mark = &self.beside[slot as usize].mark;
+        if mark.load(SeqCst) != u8::from(is_watched) {
+            mark.store(u8::from(is_watched), SeqCst);
+        }
+    }
+
+    /// Wakes the manager, once for each `arm`, by the call of `ring`, which returns whether it could. If it
+    /// could not, this is false, and the manager learns of it when it is up.
+    pub fn wake(&self, ring: impl FnOnce() -> bool) -> bool {
+        let woken = &self.numbers.woken;
+        let mut round = woken.load(SeqCst);
+        while round & STATE == 0 {
+            match woken.compare_exchange(round, round | WANTED, SeqCst, SeqCst) {
+                Ok(_) => round |= WANTED,
+                Err(now) => round = now,
+            }
+        }
+        if round & RUNG != 0 {
+            return true;
+        }
+        // Who is stopped before it has rung keeps nobody else from that.
+        if !ring() {
+            return false;
+        }
+        // It is another round by now, perhaps, in which nobody has rung yet.
+        let _ = woken.compare_exchange(round, round ^ STATE, SeqCst, SeqCst);
+        true
+    }
+
+    /// Whether somebody has wanted the manager to wake up since the last `arm`.
+    pub fn is_woken(&self) -> bool {
+        self.numbers.woken.load(SeqCst) & STATE != 0
+    }
+
+    /// The owner of the slot cannot wake the manager.
+    pub fn mute(&self, slot: u32) {
+        self.beside[slot as usize].flags.fetch_or(IS_MUTE, SeqCst);
+        self.numbers.is_mute.store(1, SeqCst);
+    }
+
+    fn somebody_is_mute(&self, slots: u32) -> bool {
+        if self.numbers.is_mute.load(SeqCst) == 0 {
+            return false;
+        }
+        self.numbers.is_mute.store(0, SeqCst);
+        let is_mute = |beside: &Beside| beside.flags.load(SeqCst) & IS_MUTE != 0;
+        if self.beside[..slots as usize].iter().any(is_mute) {
+            self.numbers.is_mute.store(1, SeqCst);
+            return true;
+        }
+        false
+    }
+
+    /// Whether the changes of the owner of the slot show in `changes`.
+    pub fn show_changes(&self, slot: u32, are_shown: bool) {
+        let flags = &self.beside[slot as usize].flags;
+        if are_shown {
+            flags.fetch_and(!IS_UNSEEN, SeqCst);
+        } else {
+            flags.fetch_or(IS_UNSEEN, SeqCst);
+        }
+    }
+
+    fn write_pid(&self, slot: u32, text: &[u8; PID_COLUMNS]) {
+        let columns = &self.texts[slot as usize][1..=PID_COLUMNS];
+        for (column, &byte) in columns.iter().zip(text) {
+            column.store(byte, SeqCst);
+        }
+    }
+}
