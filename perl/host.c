@@ -97,7 +97,8 @@ host_of(pTHX_ SV *object)
         CALL(pf = pf_new());
         if (!pf)
             croak("libprefork cannot make a manager");
-        CALL(pf_demand(pf, 0));
+        /* The wait lets SIGCHLD in, and looks for children before. */
+        CALL(pf_demand(pf, 0); pf_set_sigchld_handled(pf, TRUE));
         mg->mg_ptr = (char *)pf_host_room(pf, sizeof(host_t));
         ((host_t *)mg->mg_ptr)->pf = pf;
     }

@@ -1,6 +1,7 @@
 //! The pull API: the host asks for the next event, does what it says, and answers.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
@@ -9,7 +10,7 @@ use crate::machine::{Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, 
 use crate::os::children::Which;
 use crate::os::signals;
 use crate::os::wait::Reaped;
-use crate::os::{clock, huge_pages, kill, wait};
+use crate::os::{clock, huge_pages, kill, stdio, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
 /// nothing to do, and call pf_next again.
@@ -192,6 +193,7 @@ impl Inner {
         }
         let mut armed = None;
         let mut unsent = None;
+        let mut gets_sigchld = None;
         loop {
             let now = clock::now();
             let board = self.board();
@@ -232,6 +234,13 @@ impl Inner {
                     // A change of status after the bounds were set wakes, one before is seen now.
                     if let (Some(bounds), None) = (busy, armed) {
                         armed = Some(self.arm_scoreboard(bounds));
+                        continue;
+                    }
+                    let gets_sigchld = *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(now));
+                    if self
+                        .machine
+                        .set_looks_in_time(!gets_sigchld || self.is_unsure_of_children())
+                    {
                         continue;
                     }
                     self.tell_wait(now, until, armed == Some(false), event);
@@ -341,8 +350,14 @@ impl Inner {
                 event.rusage = child.rusage;
                 return true;
             }
-            (Reaped::NoneExited, None) => self.machine.none_exited(clock::now()),
-            (Reaped::NoChildren, None) => self.machine.no_children(),
+            (Reaped::NoneExited, None) => {
+                self.code_has_run = false;
+                self.machine.none_exited(clock::now());
+            }
+            (Reaped::NoChildren, None) => {
+                self.code_has_run = false;
+                self.machine.no_children(clock::now());
+            }
             (Reaped::NoneExited | Reaped::NoChildren, Some(_)) => {}
         }
         false
@@ -405,6 +420,44 @@ impl Inner {
         unsafe { self.scoreboard.as_mut() }.is_none_or(|board| board.0.arm(low, high))
     }
 
+    /// Whether it is certain that SIGCHLD comes to this manager while it waits. Any other thread may take it, by
+    /// sigwait(3) or signalfd(2), and so may the one that waits, if it blocks SIGCHLD.
+    #[inline(never)] // As look_for.
+    fn gets_sigchld(&mut self, now: Time) -> bool {
+        if self.traps.is_watching_children() {
+            self.may_have_missed_children = self.traps.children_unwatched();
+            !self.may_have_missed_children
+                && (self.waits_here || !signals::is_blocked(libc::SIGCHLD))
+                && self.has_one_thread(now)
+        } else {
+            match self.host_handles_sigchld {
+                // Its own affair, until it says something.
+                None => true,
+                Some(handles) => handles && self.has_one_thread(now),
+            }
+        }
+    }
+
+    /// Whether something may have hidden a SIGCHLD since children were looked for last: a handler that was
+    /// replaced and put back, a call that took it.
+    fn is_unsure_of_children(&self) -> bool {
+        self.code_has_run && self.traps.is_watching_children()
+    }
+
+    /// Where the C library does not know, the system is asked once a second at most: a pool that is busy waits as
+    /// well without the answer.
+    fn has_one_thread(&mut self, now: Time) -> bool {
+        if stdio::is_known_to_have_one_thread() {
+            return true;
+        }
+        let is_due = |at: Time| now.since(at) >= COUNT_THREADS_EVERY;
+        if !self.threads_counted_at.is_none_or(is_due) {
+            return false;
+        }
+        self.threads_counted_at = Some(now);
+        stdio::has_one_thread()
+    }
+
     fn tell_wait(&mut self, now: Time, until: Option<Time>, recheck: bool, event: &mut pf_event) {
         let mut timeout = until.map_or(-1.0, |until| until.since(now).as_secs_f64());
         // The byte in the pipe may have been read since; what it meant has not been looked at.
@@ -412,14 +465,8 @@ impl Inner {
         if self.machine.goal() == Goal::Run && board.is_some_and(|board| board.0.is_woken()) {
             timeout = 0.0;
         }
-        self.may_have_missed_children = self.traps.children_unwatched();
-        for (is_due, recheck) in [
-            (recheck, RECHECK_BUSY),
-            (self.may_have_missed_children, RECHECK_CHILDREN),
-        ] {
-            if is_due && !(0.0..=recheck).contains(&timeout) {
-                timeout = recheck;
-            }
+        if recheck && !(0.0..=RECHECK_BUSY).contains(&timeout) {
+            timeout = RECHECK_BUSY;
         }
         self.rests_from_looking = self.machine.rests_from_looking(now);
         self.pipe_may_be_full = self.pipe.is_some();
@@ -432,9 +479,8 @@ impl Inner {
 /// Seconds after which a number of busy workers that may be wrong is counted again.
 const RECHECK_BUSY: f64 = 0.25;
 
-/// Seconds after which children are looked for where the program has put a handler for SIGCHLD in
-/// place of ours.
-const RECHECK_CHILDREN: f64 = 1.0;
+/// The system is not asked more often whether there are other threads.
+const COUNT_THREADS_EVERY: Duration = Duration::from_secs(1);
 
 /// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 /// A trapped signal that arrived before, and that the program has not read
@@ -599,7 +645,26 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
             let event = event.as_mut().ok_or_else(|| Failure::null("event"))?;
+            inner.code_has_run = true;
             inner.next_event(shared, event)?;
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// pf_next, for a loop of ours that waits by pf_wait: no code of the program has run since it says so.
+///
+/// # Safety
+/// As pf_next; `pf` is a live handle.
+pub(super) unsafe fn next_to_wait_for(pf: *mut pf_t, event: &mut pf_event) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let shared = &(*pf).shared;
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.waits_here = true;
+            let result = inner.next_event(shared, event);
+            inner.waits_here = false;
+            result?;
             Ok(pf_result::PF_OK)
         })
     }
@@ -764,9 +829,37 @@ pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) 
     }
 }
 
+/// Tells, where the host owns the handler of SIGCHLD, whether that or the host's wait gets each SIGCHLD that comes
+/// to the host's own thread. From the first call on children are looked for once a second where one may end
+/// without a notice: if `handled` is false, or as long as the process has, or may have, other threads, any of
+/// which may take the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. A host that
+/// never calls it is taken at its word. It means nothing where the library handles SIGCHLD (pf_watch_children),
+/// which then finds out by itself.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_sigchld_handled(pf: *mut pf_t, handled: bool) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
+            inner.host_handles_sigchld = Some(handled);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
 /// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
 /// children too. A handler that the program had before is still called. pf_wait, pf_start and
-/// pf_wait_all_children call this by themselves.
+/// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
+/// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
+/// a time-out of 1 second, after which children are looked for; once also after other code has run.
 ///
 /// Called by: manager, hook.
 ///

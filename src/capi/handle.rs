@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
+use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare, Time};
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
 use crate::os::room::Room;
@@ -59,6 +59,14 @@ pub(super) struct Inner {
     pub(super) workers_end: Option<OwnedFd>,
     pub(super) pipe_may_be_full: bool,
     pub(super) may_have_missed_children: bool,
+    /// Code of the program has run since children were looked for last: it may have taken SIGCHLD away for a while.
+    pub(super) code_has_run: bool,
+    /// The wait is pf_wait's, which lets SIGCHLD in.
+    pub(super) waits_here: bool,
+    /// What the host has said of SIGCHLD, if it has a handler of its own.
+    pub(super) host_handles_sigchld: Option<bool>,
+    /// When the system was asked last whether there are other threads.
+    pub(super) threads_counted_at: Option<Time>,
     /// Until the wait that was asked for is over, SIGCHLD tells nothing new.
     pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
@@ -301,6 +309,10 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 workers_end: None,
                 pipe_may_be_full: false,
                 may_have_missed_children: false,
+                code_has_run: true,
+                waits_here: false,
+                host_handles_sigchld: None,
+                threads_counted_at: None,
                 rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,

@@ -612,6 +612,14 @@ impl Drop for HeldSigchld {
     }
 }
 
+/// Whether this thread blocks a signal.
+pub fn is_blocked(signal: Signal) -> bool {
+    let mut now = empty_set();
+    // SAFETY: with a null pointer for the new mask, pthread_sigmask(3) fills in the set.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut now) };
+    SavedMask(now).blocks(signal)
+}
+
 /// Lets these signals in until `restore`. None if they are let in already.
 pub fn unblock(signals: impl Iterator<Item = Signal> + Clone) -> Option<SavedMask> {
     let mut now = empty_set();
