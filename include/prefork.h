@@ -1053,7 +1053,8 @@ pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
 
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 // wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event.
-// Nothing happens if there is no such worker.
+// Nothing happens if there is no such worker, or if the status is none of an end (WIFSTOPPED,
+// WIFCONTINUED): such a worker is alive, and stays.
 //
 // Called by: manager, hook.
 //

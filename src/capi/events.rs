@@ -351,14 +351,18 @@ impl Inner {
                 return true;
             }
             (Reaped::NoneExited, None) => {
-                self.code_has_run = false;
+                (self.code_has_run, self.must_look_again) = (false, false);
+                self.machine.none_exited(clock::now());
+            }
+            (Reaped::OnlyStops, None) => {
+                self.must_look_again = true;
                 self.machine.none_exited(clock::now());
             }
             (Reaped::NoChildren, None) => {
-                self.code_has_run = false;
+                (self.code_has_run, self.must_look_again) = (false, false);
                 self.machine.no_children(clock::now());
             }
-            (Reaped::NoneExited | Reaped::NoChildren, Some(_)) => {}
+            (Reaped::NoneExited | Reaped::OnlyStops | Reaped::NoChildren, Some(_)) => {}
         }
         false
     }
@@ -441,7 +445,7 @@ impl Inner {
     /// Whether something may have hidden a SIGCHLD since children were looked for last: a handler that was
     /// replaced and put back, a call that took it.
     fn is_unsure_of_children(&self) -> bool {
-        self.code_has_run && self.traps.is_watching_children()
+        self.must_look_again || (self.code_has_run && self.traps.is_watching_children())
     }
 
     /// Where the C library does not know, the system is asked once a second at most: a pool that is busy waits as

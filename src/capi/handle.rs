@@ -61,6 +61,8 @@ pub(super) struct Inner {
     pub(super) may_have_missed_children: bool,
     /// Code of the program has run since children were looked for last: it may have taken SIGCHLD away for a while.
     pub(super) code_has_run: bool,
+    /// The last look was not to its end.
+    pub(super) must_look_again: bool,
     /// The wait is pf_wait's, which lets SIGCHLD in.
     pub(super) waits_here: bool,
     /// What the host has said of SIGCHLD, if it has a handler of its own.
@@ -310,6 +312,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 pipe_may_be_full: false,
                 may_have_missed_children: false,
                 code_has_run: true,
+                must_look_again: false,
                 waits_here: false,
                 host_handles_sigchld: None,
                 threads_counted_at: None,
