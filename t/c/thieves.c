@@ -371,6 +371,8 @@ static void in_own_loop(void)
     fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     pf_set_max_workers(pf, 1);
     pf_set_err_respawn_interval(pf, 0);
+    /* The second worker sends it. */
+    pf_trap_signal(pf, SIGTERM, 0, 0);
     pf_watch_children(pf);
     pf_begin(pf);
     do {
