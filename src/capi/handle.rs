@@ -13,6 +13,7 @@ use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare, Time};
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
+use crate::os::process::Process;
 use crate::os::room::Room;
 use crate::os::signals::{Arrivals, SavedMask, Traps, WakePipe, is_signal, wake};
 use crate::os::{clock, stdio};
@@ -77,7 +78,7 @@ pub(super) struct Inner {
     pub(super) held: Option<Held>,
     /// The system has refused to wait for it.
     pub(super) cannot_take: bool,
-    pub(super) owner: Pid,
+    pub(super) owner: Process,
     pub(super) parent: Parent,
     pub(super) reaps_foreign: bool,
     pub(super) is_starting: bool,
@@ -140,7 +141,7 @@ impl Inner {
 
     /// Fails unless this process is the manager.
     pub(super) fn manager_only(&self) -> Result<(), Failure> {
-        if self.machine.in_worker().is_some() || self.owner != this_process() {
+        if self.machine.in_worker().is_some() || !self.owner.is_this() {
             return Err(Failure::in_worker());
         }
         Ok(())
@@ -160,11 +161,10 @@ impl Inner {
         if self.machine.in_worker().is_some() {
             return Err(Failure::in_worker());
         }
-        let this = this_process();
-        if self.owner == this {
+        if self.owner.is_this() {
             return Ok(());
         }
-        self.owner = this;
+        self.owner = Process::this();
         self.parent = Parent::new();
         self.machine.disown();
         self.is_starting = false;
@@ -271,10 +271,6 @@ impl Inner {
     }
 }
 
-pub(super) fn this_process() -> Pid {
-    nix::unistd::getpid().as_raw()
-}
-
 /// A number of seconds, as time. `what` is the name to complain under.
 pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Failure> {
     if value.is_nan() || value < 0.0 {
@@ -321,7 +317,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 mask: None,
                 held: None,
                 cannot_take: false,
-                owner: this_process(),
+                owner: Process::this(),
                 parent: Parent::new(),
                 reaps_foreign: true,
                 is_starting: false,

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::error::{AfterPanic, Failure, Fallback, guard, pf_result, with};
-use super::handle::{pf_t, this_process};
+use super::handle::pf_t;
 use crate::os::shm::{ClaimError, Scoreboard};
 
 /// A scoreboard. Opaque.
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn pf_scoreboard_claim(
     hint: u32,
 ) -> pf_result {
     self::scoreboard(scoreboard, |board| {
-        match board.claim(hint, this_process()) {
+        match board.claim(hint, nix::unistd::getpid().as_raw()) {
             Ok(_) => pf_result::PF_OK,
             Err(ClaimError::Twice) => pf_result::PF_ERR_WRONG_STATE,
             Err(ClaimError::Full) => pf_result::PF_ERR_NO_SLOT,

@@ -20,6 +20,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
 
 use super::descriptor::{Inherited, above_stdio};
+use super::process::Process;
 use super::signals::wake;
 use crate::machine::{Pid, Statuses};
 
@@ -57,7 +58,7 @@ pub struct Scoreboard {
     /// How many the owner has made; the number in the header is for its workers.
     made: u32,
     /// The process that made them.
-    owner: Pid,
+    owner: Process,
     copy: Option<Copy>,
     wake_end: Option<Inherited>,
     mine: Option<Mine>,
@@ -105,7 +106,7 @@ impl Scoreboard {
             header,
             slots: memory,
             made: 0,
-            owner: this_process(),
+            owner: Process::this(),
             copy: path.map(Copy::new).transpose()?,
             wake_end: None,
             mine: None,
@@ -143,14 +144,14 @@ impl Scoreboard {
             }
         }
         self.made = slots;
-        self.owner = this_process();
+        self.owner = Process::this();
         self.header().slots.store(slots, SeqCst);
         Ok(())
     }
 
     /// How many slots there are.
     pub fn len(&self) -> u32 {
-        if self.owner == this_process() {
+        if self.owner.is_this() {
             self.made
         } else {
             // The manager may have made more since it forked us.
@@ -264,7 +265,7 @@ impl Scoreboard {
     ///
     /// Look at the statuses after this call: a change is seen there, or it wakes.
     pub fn arm(&mut self, low: i32, high: i32) -> bool {
-        self.owner = this_process();
+        self.owner = Process::this();
         self.header().low.store(low, SeqCst);
         self.header().high.store(high, SeqCst);
         self.header().woken.store(0, SeqCst);
@@ -381,10 +382,6 @@ fn pid_text(pid: Pid) -> [u8; PID_COLUMNS] {
         *column = digit;
     }
     text
-}
-
-fn this_process() -> Pid {
-    nix::unistd::getpid().as_raw()
 }
 
 /// The scoreboard file. What is wrong with it is no reason to stop: it is there to be looked at.
@@ -571,7 +568,7 @@ mod tests {
         }
         board.grow(3).unwrap();
         assert_eq!(board.len(), 3);
-        board.owner = 1;
+        board.owner = Process::another();
         board.header().slots.store(u32::MAX, SeqCst);
         assert_eq!(board.len(), MAX_SLOTS, "as a worker sees it");
         board.header().slots.store(0, SeqCst);

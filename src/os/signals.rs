@@ -14,6 +14,7 @@ use signal_hook::SigId;
 use signal_hook::low_level;
 
 use super::descriptor::above_stdio;
+use super::process::Process;
 use crate::machine::Signal;
 
 /// One more than the highest signal number on any system that this builds on.
@@ -168,7 +169,7 @@ pub struct Traps {
     children: Option<SigId>,
     child_arrived: Arc<AtomicBool>,
     /// A worker inherits the actions of its manager, which must do nothing there.
-    owner: libc::pid_t,
+    owner: Process,
 }
 
 impl Default for Traps {
@@ -178,7 +179,7 @@ impl Default for Traps {
             children: None,
             // A child may have gone before anybody watched.
             child_arrived: Arc::new(AtomicBool::new(true)),
-            owner: this_process(),
+            owner: Process::this(),
         }
     }
 }
@@ -229,7 +230,7 @@ impl Traps {
         let (owner, write_fd) = (self.owner, pipe.write_fd());
         let arrivals = Arc::clone(arrivals);
         let action = move || {
-            if this_process() == owner {
+            if owner.is_this_and_no_vfork() {
                 record();
                 wake(write_fd);
                 arrivals.end_sleep();
@@ -291,7 +292,7 @@ impl Traps {
     /// Takes every action of ours out. A signal that nobody else traps gets back the handler
     /// that the program had before.
     pub fn remove(&mut self) {
-        if self.owner != this_process() {
+        if !self.owner.is_this() {
             self.remove_in_child();
             return;
         }
