@@ -241,13 +241,13 @@ static void without_end(void *data)
     pf_rest(pf);
     UNTIL((traced = *caller) != 0);
     pthread_create(&thread, NULL, goes_on_and_on, NULL);
+    UNTIL(GET(tracing) > 100);
     SET(*stopped, 1);
     do
         CHECK(pf_wait(pf, -1, &event) == PF_OK);
     while (event.type != PF_EVENT_REAPED);
     CHECK(WIFEXITED(event.status) && WEXITSTATUS(event.status) == 5);
     CHECK(pf_next(pf, &event) == PF_OK && pf_num_workers(pf) == 1);
-    CHECK(GET(tracing) > 1);
     SET(tracing, -1000000000);
     pthread_join(thread, NULL);
     pf_signal_all_children(pf, SIGKILL);
