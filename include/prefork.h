@@ -109,7 +109,7 @@ typedef struct {
   int32_t signal;
   // WAIT: seconds to wait at most; negative: no limit.
   double timeout;
-  // WAIT: a descriptor to watch for reading, or -1.
+  // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
   int32_t fd;
   // DRAINED, TIMED_OUT: workers that are left.
   uint32_t workers;

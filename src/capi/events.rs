@@ -70,7 +70,7 @@ pub struct pf_event {
     pub signal: i32,
     /// WAIT: seconds to wait at most; negative: no limit.
     pub timeout: f64,
-    /// WAIT: a descriptor to watch for reading, or -1.
+    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
     pub fd: i32,
     /// DRAINED, TIMED_OUT: workers that are left.
     pub workers: u32,
@@ -170,16 +170,14 @@ impl Inner {
         self.manager_only()?;
         self.rests_from_looking = false;
         if self.poisoned {
-            self.next_after_panic(event);
+            self.next_after_panic(shared, event);
             return Ok(());
         }
         if shared.is_woken.swap(false, Ordering::SeqCst) {
             self.machine.wake();
         }
         if std::mem::take(&mut self.pipe_may_be_full) {
-            if let Some(pipe) = &self.pipe {
-                pipe.drain();
-            }
+            self.drain_pipe();
         }
         if let (Some(pid), Some(board)) = (self.reported.take(), self.board().0) {
             board.0.clear(pid);
@@ -243,7 +241,8 @@ impl Inner {
                     {
                         continue;
                     }
-                    self.tell_wait(now, until, armed == Some(false), event);
+                    let recheck = armed == Some(false) || self.has_deaf_workers();
+                    self.tell_wait(shared, now, until, recheck, event);
                     break;
                 }
                 Step::Stopped(signal) => {
@@ -292,10 +291,8 @@ impl Inner {
     /// What is left of `next_event` when the machine has panicked, and may again: workers are
     /// reaped and waited for, and none is forked.
     #[cold]
-    fn next_after_panic(&mut self, event: &mut pf_event) {
-        if let Some(pipe) = &self.pipe {
-            pipe.drain();
-        }
+    fn next_after_panic(&mut self, shared: &Shared, event: &mut pf_event) {
+        self.drain_pipe();
         let now = clock::now();
         let reaped = self.reap();
         if matches!(reaped, Reaped::NoChildren) {
@@ -327,7 +324,7 @@ impl Inner {
                     Goal::Drain(Some(deadline)) => deadline.since(now).as_secs_f64(),
                     Goal::Drain(None) | Goal::Rest | Goal::Run => -1.0,
                 };
-                event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+                self.tell_pipe(shared, event);
             }
         }
     }
@@ -454,15 +451,48 @@ impl Inner {
         if stdio::is_known_to_have_one_thread() {
             return true;
         }
-        let is_due = |at: Time| now.since(at) >= COUNT_THREADS_EVERY;
-        if !self.threads_counted_at.is_none_or(is_due) {
+        if now.since(self.threads_counted_at) < COUNT_THREADS_EVERY {
             return false;
         }
-        self.threads_counted_at = Some(now);
+        self.threads_counted_at = now;
         stdio::has_one_thread()
     }
 
-    fn tell_wait(&mut self, now: Time, until: Option<Time>, recheck: bool, event: &mut pf_event) {
+    /// Empties the pipe, if it is still there.
+    fn drain_pipe(&self) {
+        if let Some(pipe) = &self.pipe {
+            if !self.pipe_may_be_lost() || pipe.is_readable() {
+                pipe.drain();
+            }
+        }
+    }
+
+    /// Tells which descriptor ends a WAIT. Of a pipe that is new nobody knew, so that a signal may have come meanwhile; where
+    /// none can be made it is to be tried again.
+    fn tell_pipe(&mut self, shared: &Shared, event: &mut pf_event) {
+        let most = match self.keep_pipe(shared) {
+            Ok(false) => None,
+            Ok(true) => Some(0.0),
+            Err(_) => Some(TRY_PIPE_AGAIN),
+        };
+        if let Some(most) = most {
+            if !(0.0..=most).contains(&event.timeout) {
+                event.timeout = most;
+            }
+        }
+        if most != Some(TRY_PIPE_AGAIN) {
+            event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+        }
+    }
+
+    fn tell_wait(
+        &mut self,
+        shared: &Shared,
+        now: Time,
+        until: Option<Time>,
+        recheck: bool,
+        event: &mut pf_event,
+    ) {
         let mut timeout = until.map_or(-1.0, |until| until.since(now).as_secs_f64());
         // The byte in the pipe may have been read since; what it meant has not been looked at.
         let board = self.board().0;
@@ -475,13 +505,16 @@ impl Inner {
         self.rests_from_looking = self.machine.rests_from_looking(now);
         self.pipe_may_be_full = self.pipe.is_some();
         event.become_a(pf_event_type::PF_EVENT_WAIT).timeout = timeout;
-        event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+        self.tell_pipe(shared, event);
         event.rests = u32::from(self.rests_from_looking);
     }
 }
 
 /// Seconds after which a number of busy workers that may be wrong is counted again.
 const RECHECK_BUSY: f64 = 0.25;
+
+/// Seconds after which a pipe is made that could not be made, for want of descriptors.
+const TRY_PIPE_AGAIN: f64 = 1.0;
 
 /// The system is not asked more often whether there are other threads.
 const COUNT_THREADS_EVERY: Duration = Duration::from_secs(1);
@@ -649,7 +682,7 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
             let event = event.as_mut().ok_or_else(|| Failure::null("event"))?;
-            inner.code_has_run = true;
+            inner.code_has_run();
             inner.next_event(shared, event)?;
             Ok(pf_result::PF_OK)
         })
@@ -704,7 +737,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             if pid == 0 {
                 inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
-                inner.drop_pipe(shared);
+                inner.drop_pipe();
                 for signal in signals::trapped_here() {
                     signals::reset_to_default(signal);
                 }

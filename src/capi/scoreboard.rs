@@ -1,7 +1,6 @@
 //! The scoreboard as an object of its own: a program may use one without a manager.
 
 use std::ffi::{CStr, OsStr, c_char};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -309,13 +308,14 @@ pub unsafe extern "C" fn pf_set_scoreboard(
         with(pf, AfterPanic::Refuse, |inner| {
             inner.become_manager(shared)?;
             if let Some(board) = scoreboard.as_mut() {
-                if inner.workers_end.is_none() {
-                    let end = inner.wake_pipe(shared)?.end_for_workers();
-                    inner.workers_end = Some(end.map_err(|errno| Failure::errno("pipe2", errno))?);
-                }
-                board
-                    .0
-                    .set_wake_fd(inner.workers_end.as_ref().map(AsRawFd::as_raw_fd));
+                let pipe = inner.wake_pipe(shared)?;
+                let end = match pipe.end_for_workers() {
+                    Some(end) => end,
+                    None => pipe
+                        .open_for_workers()
+                        .map_err(|errno| Failure::errno("pipe2", errno))?,
+                };
+                board.0.set_wake_fd(Some(end));
             }
             if let Some(old) = inner.scoreboard.as_mut() {
                 if inner.scoreboard != scoreboard {
@@ -323,8 +323,8 @@ pub unsafe extern "C" fn pf_set_scoreboard(
                     old.0.set_wake_fd(None);
                 }
             }
-            if scoreboard.is_null() {
-                inner.workers_end = None;
+            if let (true, Some(pipe)) = (scoreboard.is_null(), &mut inner.pipe) {
+                pipe.close_for_workers();
             }
             inner.scoreboard = scoreboard;
             Ok(pf_result::PF_OK)

@@ -170,7 +170,7 @@ unsafe fn code_has_run(pf: *mut pf_t) {
     // SAFETY: promised by our caller.
     unsafe {
         let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
-            inner.code_has_run = true;
+            inner.code_has_run();
             Ok(PF_OK)
         });
     }

@@ -2,13 +2,12 @@
 //! that has exited, so what one manager reaps and another one forked is kept for that one here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::process::Process;
 use super::room::Room;
-use super::signals::{self, Arrivals};
+use super::signals::{Arrivals, Waker};
 use super::wait::{self, Child, Reaped};
 use crate::machine::{Few, Pid};
 
@@ -118,7 +117,7 @@ impl Children {
 #[derive(Debug, Default)]
 struct Member {
     reaped_by_others: VecDeque<Child>,
-    wake: Option<(RawFd, Arc<Arrivals>)>,
+    wake: Option<(Arc<Waker>, Arc<Arrivals>)>,
 }
 
 impl Family {
@@ -126,8 +125,8 @@ impl Family {
     fn deliver(&mut self, to: u64, child: &Child) {
         if let Some(member) = self.parents.get_mut(&to) {
             member.reaped_by_others.push_back(*child);
-            if let Some((fd, arrivals)) = &member.wake {
-                signals::wake(*fd);
+            if let Some((waker, arrivals)) = &member.wake {
+                waker.wake();
                 arrivals.end_sleep();
             }
         }
@@ -182,10 +181,10 @@ impl Parent {
         }
     }
 
-    /// What is to be written to, and woken, when somebody else has reaped a child of this one.
-    pub fn set_wake(&self, fd: RawFd, arrivals: &Arc<Arrivals>) {
+    /// Who is to be woken, by either, when somebody else has reaped a child of this one.
+    pub fn set_wake(&self, waker: &Arc<Waker>, arrivals: &Arc<Arrivals>) {
         if let Some(member) = family().parents.get_mut(&self.number) {
-            member.wake = Some((fd, Arc::clone(arrivals)));
+            member.wake = Some((Arc::clone(waker), Arc::clone(arrivals)));
         }
     }
 

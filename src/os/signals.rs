@@ -2,7 +2,7 @@
 //! a wait, the handlers of C hosts, and the signals that must not arrive around a fork.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
@@ -13,7 +13,7 @@ use nix::unistd::pipe2;
 use signal_hook::SigId;
 use signal_hook::low_level;
 
-use super::descriptor::above_stdio;
+use super::descriptor::{Inherited, above_stdio};
 use super::process::Process;
 use crate::machine::Signal;
 
@@ -98,50 +98,113 @@ impl Arrivals {
 /// A pipe that a signal handler, or a worker, writes to so that a wait ends.
 #[derive(Debug)]
 pub struct WakePipe {
-    read: OwnedFd,
-    write: OwnedFd,
+    read: Inherited,
+    /// The others are the same file.
+    write: RawFd,
+    for_workers: RawFd,
 }
+
+/// No descriptor has this number.
+const CLOSED: RawFd = -1;
 
 impl WakePipe {
     /// A new pipe: it never blocks, and no program that is exec'd inherits it.
     pub fn new() -> Result<WakePipe, Errno> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (read, write) = (above_stdio(read)?, above_stdio(write)?);
+        let identity = Inherited::new(read.as_raw_fd()).ok_or_else(Errno::last)?;
+        let _ = read.into_raw_fd();
         Ok(WakePipe {
-            read: above_stdio(read)?,
-            write: above_stdio(write)?,
+            read: identity,
+            write: write.into_raw_fd(),
+            for_workers: CLOSED,
         })
     }
 
     /// The descriptor that becomes readable.
     pub fn read_fd(&self) -> RawFd {
-        self.read.as_raw_fd()
+        self.read.number()
     }
 
     /// The descriptor to write to.
     pub fn write_fd(&self) -> RawFd {
-        self.write.as_raw_fd()
+        self.write
     }
 
-    /// The write end, for workers: with status flags of its own, if the system can. A worker that
-    /// makes what it shares with the manager block could hold up the manager itself.
-    pub fn end_for_workers(&self) -> Result<OwnedFd, Errno> {
-        let name = format!("/proc/self/fd/{}", self.write_fd());
+    /// Whether the program has left all ends as they are.
+    pub fn is_intact(&self) -> bool {
+        let is_there = |&fd: &RawFd| fd == CLOSED || self.read.under(fd).get().is_some();
+        [self.read_fd(), self.write, self.for_workers]
+            .iter()
+            .all(is_there)
+    }
+
+    /// Whether the end is there that `drain` reads from.
+    pub fn is_readable(&self) -> bool {
+        self.read.get().is_some()
+    }
+
+    /// The end that workers write to, if it was opened.
+    pub fn end_for_workers(&self) -> Option<RawFd> {
+        (self.for_workers != CLOSED).then_some(self.for_workers)
+    }
+
+    /// Opens the write end for workers: with status flags of its own, if the system can. A worker that
+    /// makes what it shares with the manager block could hold up the manager itself. The caller knows that the pipe
+    /// is intact.
+    pub fn open_for_workers(&mut self) -> Result<RawFd, Errno> {
+        self.close_for_workers();
+        let name = format!("/proc/self/fd/{}", self.write);
         let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let end = open(name.as_str(), flags, Mode::empty())
-            .or_else(|_| self.write.try_clone().map_err(errno_of))?;
-        above_stdio(end)
+        let end = open(name.as_str(), flags, Mode::empty()).or_else(|_| {
+            // SAFETY: it is open, and stays so meanwhile.
+            let write = unsafe { BorrowedFd::borrow_raw(self.write) };
+            write.try_clone_to_owned().map_err(errno_of)
+        })?;
+        self.for_workers = above_stdio(end)?.into_raw_fd();
+        Ok(self.for_workers)
+    }
+
+    /// Workers that are forked from now on have no end.
+    pub fn close_for_workers(&mut self) {
+        let end = std::mem::replace(&mut self.for_workers, CLOSED);
+        self.read.under(end).close();
+    }
+
+    /// Leaves a worker its end, and closes the others; without a look, for a caller that knows that they are there.
+    pub fn leave_to_worker(&mut self, is_intact: bool) {
+        let write = std::mem::replace(&mut self.write, CLOSED);
+        let ends = [self.read, self.read.under(write)];
+        self.read = self.read.under(CLOSED);
+        for end in ends {
+            if is_intact {
+                end.close_at_once();
+            } else {
+                end.close();
+            }
+        }
     }
 
     /// Empties the pipe, but for what is written faster than it can be read. What the bytes
-    /// meant is recorded elsewhere.
+    /// meant is recorded elsewhere. The caller knows that `is_readable` is true.
     pub fn drain(&self) {
+        // SAFETY: it is open, and stays so meanwhile.
+        let read = unsafe { BorrowedFd::borrow_raw(self.read_fd()) };
         // Few of them: each page of the stack that a manager writes to is copied after a fork.
         let mut bytes = [0_u8; 256];
         for _ in 0..DRAIN_AT_MOST / bytes.len() {
-            match nix::unistd::read(self.read.as_fd(), &mut bytes) {
+            match nix::unistd::read(read, &mut bytes) {
                 Ok(n) if n == bytes.len() => {}
                 _ => return,
             }
+        }
+    }
+}
+
+impl Drop for WakePipe {
+    fn drop(&mut self) {
+        for fd in [self.read_fd(), self.write, self.for_workers] {
+            self.read.under(fd).close();
         }
     }
 }
@@ -153,13 +216,76 @@ fn errno_of(error: std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
-/// one byte more.
+/// Where the pipe of a manager is, for all that end its wait: handlers, other threads, other managers. The pipe may be
+/// another one tomorrow, if the program closes the descriptors.
+#[derive(Debug, Default)]
+pub struct Waker {
+    ends: AtomicPtr<Ends>,
+}
+
+#[derive(Debug)]
+struct Ends {
+    read: Inherited,
+    write: Inherited,
+    /// The ends of before, which a handler may be reading.
+    before: *mut Ends,
+}
+
+impl Waker {
+    /// From now on it is this pipe. For the manager's own thread.
+    pub fn set(&self, pipe: &WakePipe) {
+        let ends = Ends {
+            read: pipe.read,
+            write: pipe.read.under(pipe.write),
+            before: self.ends.load(Ordering::SeqCst),
+        };
+        self.ends
+            .store(Box::into_raw(Box::new(ends)), Ordering::SeqCst);
+    }
+
+    /// Makes the read end readable. Async-signal-safe; a full pipe is as good as one byte more. Nothing is
+    /// written if the program has closed one of the ends: the number may be a file of its own, and without the read end
+    /// there would be SIGPIPE. The manager looks for that before it sleeps.
+    pub fn wake(&self) {
+        // SAFETY: what is stored there lives as long as this does.
+        let Some(ends) = (unsafe { self.ends.load(Ordering::SeqCst).as_ref() }) else {
+            return;
+        };
+        let errno = Errno::last();
+        if let (Some(_), Some(write_fd)) = (ends.read.get(), ends.write.get()) {
+            write_byte(write_fd);
+        }
+        errno.set();
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        let mut ends = *self.ends.get_mut();
+        while !ends.is_null() {
+            // SAFETY: it came from Box::into_raw, and nobody can get at it any more.
+            ends = unsafe { Box::from_raw(ends) }.before;
+        }
+    }
+}
+
+/// Makes the read end of a wake pipe readable that another process has; a full pipe is as good as one byte more. If nobody
+/// has it any more, this is no reason for SIGPIPE.
 pub fn wake(write_fd: RawFd) {
     let errno = Errno::last();
-    // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
-    let _ = unsafe { libc::write(write_fd, [0_u8].as_ptr().cast(), 1) };
+    let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
+    let before = sigpipe.block();
+    let was_pending = before.blocks(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
+    if !write_byte(write_fd) && Errno::last() == Errno::EPIPE && !was_pending {
+        sigpipe.discard();
+    }
+    restore(&before);
     errno.set();
+}
+
+fn write_byte(write_fd: RawFd) -> bool {
+    // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
+    unsafe { libc::write(write_fd, [0_u8].as_ptr().cast(), 1) == 1 }
 }
 
 /// The handlers that a C host lets the library install.
@@ -190,13 +316,13 @@ impl Traps {
         &mut self,
         signal: Signal,
         arrivals: &Arc<Arrivals>,
-        pipe: &WakePipe,
+        waker: &Arc<Waker>,
     ) -> std::io::Result<()> {
         if self.installed.contains_key(&signal) {
             return Ok(());
         }
         let recorded = Arc::clone(arrivals);
-        let id = self.register(signal, arrivals, pipe, move || {
+        let id = self.register(signal, arrivals, waker, move || {
             recorded.record(signal);
         })?;
         self.installed.insert(signal, id);
@@ -207,13 +333,13 @@ impl Traps {
     pub fn watch_children(
         &mut self,
         arrivals: &Arc<Arrivals>,
-        pipe: &WakePipe,
+        waker: &Arc<Waker>,
     ) -> std::io::Result<()> {
         if self.children.is_some() {
             return Ok(());
         }
         let arrived = Arc::clone(&self.child_arrived);
-        let id = self.register(libc::SIGCHLD, arrivals, pipe, move || {
+        let id = self.register(libc::SIGCHLD, arrivals, waker, move || {
             arrived.store(true, Ordering::SeqCst);
         })?;
         self.children = Some(id);
@@ -224,22 +350,21 @@ impl Traps {
         &self,
         signal: Signal,
         arrivals: &Arc<Arrivals>,
-        pipe: &WakePipe,
+        waker: &Arc<Waker>,
         record: impl Fn() + Clone + Send + Sync + 'static,
     ) -> std::io::Result<SigId> {
-        let (owner, write_fd) = (self.owner, pipe.write_fd());
-        let arrivals = Arc::clone(arrivals);
+        let owner = self.owner;
+        let (arrivals, waker) = (Arc::clone(arrivals), Arc::clone(waker));
         let action = move || {
             if owner.is_this_and_no_vfork() {
                 record();
-                wake(write_fd);
+                waker.wake();
                 arrivals.end_sleep();
             }
         };
         let mut dispositions = dispositions();
         let before = dispositions.put_ours_before(signal)?;
-        // SAFETY: the action reads and stores atomics and writes a byte, all async-signal-safe,
-        // and the pipe is closed only after the action is unregistered (see `remove`).
+        // SAFETY: the action reads and stores atomics, looks at descriptors and writes a byte, all async-signal-safe.
         let id = match unsafe { low_level::register(signal, action.clone()) } {
             Ok(id) => id,
             Err(error) => {
@@ -613,6 +738,14 @@ impl Drop for HeldSigchld {
     }
 }
 
+/// Whether a signal is pending.
+fn is_pending(signal: Signal) -> bool {
+    let mut pending = empty_set();
+    // SAFETY: the set is written to, and then initialised in any case.
+    unsafe { libc::sigpending(&raw mut pending) };
+    SavedMask(pending).blocks(signal)
+}
+
 /// Whether this thread blocks a signal.
 pub fn is_blocked(signal: Signal) -> bool {
     let mut now = empty_set();
@@ -694,6 +827,25 @@ impl Set {
         SavedMask(old)
     }
 
+    /// Takes one of them out that is pending for this thread, if there is one.
+    #[cfg(target_os = "linux")]
+    fn discard(&self) {
+        let at_once = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the set is initialised, the others are null or point to live variables.
+        unsafe { libc::sigtimedwait(self.get(), std::ptr::null_mut(), &raw const at_once) };
+    }
+
+    /// There is no sigtimedwait(2) everywhere, and one is known to be pending.
+    #[cfg(not(target_os = "linux"))]
+    fn discard(&self) {
+        let mut signal = 0;
+        // SAFETY: the set is initialised, and the other points to a live variable.
+        unsafe { libc::sigwait(self.get(), &raw mut signal) };
+    }
+
     /// For system calls.
     pub fn get(&self) -> *const libc::sigset_t {
         &raw const self.0
@@ -772,6 +924,7 @@ mod tests {
     #[test]
     fn a_wake_is_seen_once_drained_never_blocks() {
         let pipe = WakePipe::new().unwrap();
+        assert!(pipe.is_intact());
         for _ in 0..100_000 {
             wake(pipe.write_fd());
         }
@@ -781,15 +934,57 @@ mod tests {
 
     #[test]
     fn the_end_for_workers_has_flags_of_its_own() {
-        let pipe = WakePipe::new().unwrap();
-        let end = pipe.end_for_workers().unwrap();
-        wake(end.as_raw_fd());
+        let mut pipe = WakePipe::new().unwrap();
+        let end = pipe.open_for_workers().unwrap();
+        wake(end);
+        // SAFETY: they are open until the end of this test.
+        let fd = |fd: RawFd| unsafe { BorrowedFd::borrow_raw(fd) };
         let mut byte = [0];
-        assert_eq!(nix::unistd::read(pipe.read.as_fd(), &mut byte), Ok(1));
-        let flags = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
-        fcntl(&end, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
-        assert!(!flags(&end).unwrap().contains(OFlag::O_NONBLOCK));
-        assert!(flags(&pipe.write).unwrap().contains(OFlag::O_NONBLOCK));
+        assert_eq!(nix::unistd::read(fd(pipe.read_fd()), &mut byte), Ok(1));
+        let flags = |number| fcntl(fd(number), FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+        fcntl(fd(end), FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        assert!(!flags(end).unwrap().contains(OFlag::O_NONBLOCK));
+        assert!(flags(pipe.write_fd()).unwrap().contains(OFlag::O_NONBLOCK));
+    }
+
+    /// SIGPIPE would end this process.
+    #[test]
+    fn to_wake_nobody_is_no_reason_for_sigpipe() {
+        let mut pipe = WakePipe::new().unwrap();
+        let end = pipe.open_for_workers().unwrap();
+        pipe.leave_to_worker(false);
+        // The default, which the standard library has changed for programs in Rust.
+        reset_to_default(libc::SIGPIPE);
+        wake(end);
+        let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
+        let before = sigpipe.block();
+        wake(end);
+        assert!(!is_pending(libc::SIGPIPE));
+        restore(&before);
+    }
+
+    #[test]
+    fn the_waker_writes_to_its_pipe_and_to_no_other_file() {
+        let waker = Waker::default();
+        waker.wake();
+        let pipe = WakePipe::new().unwrap();
+        waker.set(&pipe);
+        waker.wake();
+        let mut byte = [0];
+        let read_byte = |pipe: &WakePipe, byte: &mut [u8]| {
+            // SAFETY: it is open meanwhile.
+            nix::unistd::read(unsafe { BorrowedFd::borrow_raw(pipe.read_fd()) }, byte)
+        };
+        assert_eq!(read_byte(&pipe, &mut byte), Ok(1));
+        let (other, next) = (WakePipe::new().unwrap(), WakePipe::new().unwrap());
+        // SAFETY: all are open; from here on the number is the other pipe's.
+        unsafe { libc::dup2(other.write_fd(), pipe.write_fd()) };
+        assert!(pipe.is_readable() && !pipe.is_intact());
+        waker.wake();
+        assert_eq!(read_byte(&other, &mut byte), Err(Errno::EAGAIN));
+        waker.set(&next);
+        waker.wake();
+        assert_eq!(read_byte(&next, &mut byte), Ok(1));
     }
 
     #[test]
