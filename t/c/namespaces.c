@@ -159,7 +159,8 @@ int main(void)
 {
     int by_clone = 0;
     begin();
-    if (is_under_valgrind() || HEAP_HAS_NO_FORK || as_first_process(can_nest, NULL) != 0) {
+    /* LeakSanitizer looks at a process by its number outside of the namespace. */
+    if (HEAP_HAS_NO_FORK || as_first_process(can_nest, NULL) != 0) {
         skip("processes with the same number", "there are no PID namespaces here");
         return done();
     }
