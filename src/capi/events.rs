@@ -461,7 +461,7 @@ impl Inner {
     /// Empties the pipe, if it is still there.
     fn drain_pipe(&self) {
         if let Some(pipe) = &self.pipe {
-            if !self.pipe_may_be_lost() || pipe.is_readable() {
+            if !self.pipe_is_unchecked || pipe.is_readable() {
                 pipe.drain();
             }
         }

@@ -250,9 +250,8 @@ impl Inner {
 
     /// A worker has no use for the manager's pipe, and could harm it.
     pub(super) fn drop_pipe(&mut self) {
-        let may_be_lost = self.pipe_may_be_lost();
         if let Some(pipe) = &mut self.pipe {
-            pipe.leave_to_worker(!may_be_lost);
+            pipe.leave_to_worker(!self.pipe_is_unchecked);
         }
     }
 
@@ -261,11 +260,6 @@ impl Inner {
     pub(super) fn code_has_run(&mut self) {
         self.code_has_run = true;
         self.pipe_is_unchecked = true;
-    }
-
-    /// Whether the program may have closed the descriptors of the pipe. Other threads may at any time.
-    pub(super) fn pipe_may_be_lost(&self) -> bool {
-        self.pipe_is_unchecked || !stdio::is_known_to_have_one_thread()
     }
 
     /// The pipe that ends a wait, made when it is first needed.
@@ -288,14 +282,15 @@ impl Inner {
     /// Makes the pipe anew if the program has closed it: the numbers may be those of its own files by now. Returns whether
     /// that was so.
     pub(super) fn keep_pipe(&mut self, shared: &Shared) -> Result<bool, Failure> {
-        let Some(pipe) = self.pipe.as_ref().filter(|_| self.pipe_may_be_lost()) else {
+        let Some(pipe) = self.pipe.as_ref().filter(|_| self.pipe_is_unchecked) else {
             return Ok(false);
         };
         let is_intact = pipe.is_intact();
         if !is_intact {
             self.make_pipe_anew(shared)?;
         }
-        self.pipe_is_unchecked = false;
+        // Other threads may close it at any time.
+        self.pipe_is_unchecked = !stdio::is_known_to_have_one_thread();
         Ok(!is_intact)
     }
 

@@ -34,6 +34,7 @@ pub struct Inherited {
 
 impl Inherited {
     /// What the descriptor is now; none if it is closed.
+    #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md.
     pub fn new(fd: RawFd) -> Option<Inherited> {
         // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -71,6 +72,7 @@ impl Inherited {
     }
 
     /// Closes it without a look, for a caller that knows that it is still the same.
+    #[inline]
     pub fn close_at_once(self) {
         close(self.fd);
     }
