@@ -112,7 +112,7 @@ typedef struct {
   int32_t signal;
   // WAIT: seconds to wait at most; negative: no limit.
   double timeout;
-  // WAIT: a descriptor to watch for reading, or -1.
+  // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
   int32_t fd;
   // DRAINED, TIMED_OUT: workers that are left.
   uint32_t workers;
@@ -347,9 +347,28 @@ pf_result pf_child_ended(pf_t *pf,
 // `pf` is null or a live handle that no other thread uses now.
 pf_result pf_look_for_children(pf_t *pf, bool each_worker);
 
+// Tells, where the host owns the handler of SIGCHLD, whether that or the host's wait gets each SIGCHLD that comes
+// to the host's own thread. From the first call on children are looked for once a second where one may end
+// without a notice: if `handled` is false, or as long as the process has, or may have, other threads, any of
+// which may take the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. A host that
+// never calls it is taken at its word. It means nothing where the library handles SIGCHLD (pf_watch_children),
+// which then finds out by itself.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+//
+// # Safety
+// `pf` is null or a live handle that no other thread uses now.
+pf_result pf_set_sigchld_handled(pf_t *pf,
+                                 bool handled);
+
 // Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
 // children too. A handler that the program had before is still called. pf_wait, pf_start and
-// pf_wait_all_children call this by themselves.
+// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
+// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
+// a time-out of 1 second, after which children are looked for; once also after other code has run.
 //
 // Called by: manager, hook.
 //
@@ -1081,7 +1100,8 @@ pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 // wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
 // scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
-// nothing happens if there is no such worker.
+// nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
+// WIFCONTINUED): such a worker is alive, and stays.
 //
 // Called by: manager, hook.
 //

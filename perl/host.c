@@ -94,6 +94,8 @@ new_handle(void)
 {
     pf_t *pf = pf_new();
     pf_demand(pf, 0);
+    /* The wait lets SIGCHLD in, and looks for children before. */
+    pf_set_sigchld_handled(pf, TRUE);
     return pf;
 }
 

@@ -86,7 +86,9 @@ note_sigchld(int signal, siginfo_t *info, void *context)
 {
     PERL_UNUSED_VAR(signal);
     PERL_UNUSED_VAR(context);
-    ended_child = info->si_pid;
+    /* One that was stopped has not ended, nor has one that sends SIGCHLD by kill. */
+    ended_child = info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED
+        ? info->si_pid : 0;
     exit_notices++;
 }
 

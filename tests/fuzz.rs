@@ -275,6 +275,9 @@ impl Fuzzer {
                 24 => {
                     let result = pf_watch_children(pf);
                     self.check("pf_watch_children", result);
+                    let handled = self.rng.bool();
+                    let result = pf_set_sigchld_handled(pf, handled);
+                    self.check("pf_set_sigchld_handled", result);
                 }
                 25 => {
                     let result = pf_wake(pf);

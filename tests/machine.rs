@@ -345,7 +345,7 @@ fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
     let mut driver = started(2);
     driver.machine.children_changed(driver.now);
     assert_eq!(driver.machine.next(driver.now, &NoStatuses), Ok(Step::Reap));
-    driver.machine.no_children();
+    driver.machine.no_children(driver.now);
     let mut lost = Vec::new();
     while let Step::Reaped(exit) = driver.run() {
         assert_eq!((exit.status, exit.reason), (-1, Reason::Stolen));
@@ -574,6 +574,54 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
 }
 
 #[test]
+fn where_a_notice_may_get_lost_children_are_looked_for_once_a_second() {
+    let mut driver = started(2);
+    let look = |driver: &mut Driver| {
+        let (mut looks, mut audits) = (0, 0);
+        loop {
+            match driver
+                .machine
+                .next(driver.now, &NoStatuses)
+                .expect("a step")
+            {
+                Step::Reap => {
+                    looks += 1;
+                    driver.machine.none_exited(driver.now);
+                }
+                Step::Audit => {
+                    audits += 1;
+                    driver.machine.audited(&[], Some(driver.now));
+                }
+                Step::Wait { until, .. } => {
+                    let left = until.map(|until| until.since(driver.now));
+                    return (looks, audits, left);
+                }
+                step => panic!("unexpected: {step:?}"),
+            }
+        }
+    };
+    let in_millis = |millis| Some(Duration::from_millis(millis));
+    assert_eq!(look(&mut driver), (0, 0, None));
+    assert!(driver.machine.set_looks_in_time(true));
+    assert!(!driver.machine.set_looks_in_time(true));
+    assert_eq!(look(&mut driver), (0, 0, in_millis(1000)));
+    driver.sleep(Duration::from_millis(400));
+    assert_eq!(look(&mut driver), (0, 0, in_millis(600)));
+    driver.sleep(Duration::from_millis(600));
+    assert_eq!(look(&mut driver), (1, 1, in_millis(1000)));
+    // A look for another reason is as good.
+    driver.sleep(Duration::from_millis(400));
+    driver.machine.look_for_children(false);
+    assert_eq!(look(&mut driver), (1, 0, in_millis(1000)));
+    driver.sleep(Duration::from_millis(1000));
+    driver.machine.look_for_children(false);
+    assert_eq!(look(&mut driver), (1, 1, in_millis(1000)));
+    assert!(driver.machine.set_looks_in_time(false));
+    driver.sleep(Duration::from_secs(10));
+    assert_eq!(look(&mut driver), (0, 0, None));
+}
+
+#[test]
 fn a_reported_pid_that_was_given_out_again_stays() {
     let mut driver = decided_by_host();
     driver.exit(100, 0);
@@ -604,7 +652,7 @@ fn a_pid_given_out_again_is_counted_until_its_own_end_is_reported() {
     driver.machine.exited(100, 0, driver.now);
     driver.machine.release(100);
     assert_eq!(driver.machine.forked(100, driver.now), Ok(1));
-    driver.machine.no_children();
+    driver.machine.no_children(driver.now);
     assert!(matches!(
         driver.run(),
         Step::Reaped(Exit {

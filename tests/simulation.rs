@@ -711,7 +711,7 @@ impl World {
 
     fn reap(&mut self) {
         if self.kernel.is_empty() {
-            self.machine.no_children();
+            self.machine.no_children(self.now);
             self.serial.clear();
             return;
         }

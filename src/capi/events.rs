@@ -1,6 +1,7 @@
 //! The pull API: the host asks for the next event, does what it says, and answers.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
@@ -9,7 +10,7 @@ use crate::machine::{Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, 
 use crate::os::children::Which;
 use crate::os::signals;
 use crate::os::wait::Reaped;
-use crate::os::{clock, huge_pages, kill, wait};
+use crate::os::{clock, huge_pages, kill, stdio, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
 /// nothing to do, and call pf_next again.
@@ -69,7 +70,7 @@ pub struct pf_event {
     pub signal: i32,
     /// WAIT: seconds to wait at most; negative: no limit.
     pub timeout: f64,
-    /// WAIT: a descriptor to watch for reading, or -1.
+    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
     pub fd: i32,
     /// DRAINED, TIMED_OUT: workers that are left.
     pub workers: u32,
@@ -170,15 +171,13 @@ impl Inner {
         self.rests_from_looking = false;
         self.free_reported_slots();
         if self.poisoned {
-            self.next_after_panic(event);
+            self.next_after_panic(shared, event);
             return Ok(());
         }
         // Before all that it may tell of is looked at: who leaves something for us writes to it afterwards, so
         // either we find what was left, or the byte is still there when we sleep.
         if std::mem::take(&mut self.pipe_may_be_full) {
-            if let Some(pipe) = &self.pipe {
-                pipe.drain();
-            }
+            self.drain_pipe();
         }
         if shared.is_woken.swap(false, Ordering::SeqCst) {
             self.machine.wake();
@@ -192,6 +191,7 @@ impl Inner {
         }
         let mut armed = None;
         let mut unsent = None;
+        let mut gets_sigchld = None;
         loop {
             let now = clock::now();
             let board = self.board();
@@ -234,7 +234,15 @@ impl Inner {
                         armed = Some(self.arm_scoreboard(bounds));
                         continue;
                     }
-                    self.tell_wait(now, until, armed == Some(false), event);
+                    let gets_sigchld = *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(now));
+                    if self
+                        .machine
+                        .set_looks_in_time(!gets_sigchld || self.is_unsure_of_children())
+                    {
+                        continue;
+                    }
+                    let recheck = armed == Some(false) || self.has_deaf_workers();
+                    self.tell_wait(shared, now, until, recheck, event);
                     break;
                 }
                 Step::Stopped(signal) => {
@@ -283,10 +291,8 @@ impl Inner {
     /// What is left of `next_event` when the machine has panicked, and may again: workers are
     /// reaped and waited for, and none is forked.
     #[cold]
-    fn next_after_panic(&mut self, event: &mut pf_event) {
-        if let Some(pipe) = &self.pipe {
-            pipe.drain();
-        }
+    fn next_after_panic(&mut self, shared: &Shared, event: &mut pf_event) {
+        self.drain_pipe();
         let now = clock::now();
         let reaped = self.reap();
         if matches!(reaped, Reaped::NoChildren) {
@@ -319,7 +325,7 @@ impl Inner {
                     Goal::Drain(Some(deadline)) => deadline.since(now).as_secs_f64(),
                     Goal::Drain(None) | Goal::Rest | Goal::Run => -1.0,
                 };
-                event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+                self.tell_pipe(shared, event);
             }
         }
     }
@@ -342,9 +348,19 @@ impl Inner {
                 event.rusage = child.rusage;
                 return true;
             }
-            (Reaped::NoneExited, None) => self.machine.none_exited(clock::now()),
-            (Reaped::NoChildren, None) => self.machine.no_children(),
-            (Reaped::NoneExited | Reaped::NoChildren, Some(_)) => {}
+            (Reaped::NoneExited, None) => {
+                (self.code_has_run, self.must_look_again) = (false, false);
+                self.machine.none_exited(clock::now());
+            }
+            (Reaped::OnlyStops, None) => {
+                self.must_look_again = true;
+                self.machine.none_exited(clock::now());
+            }
+            (Reaped::NoChildren, None) => {
+                (self.code_has_run, self.must_look_again) = (false, false);
+                self.machine.no_children(clock::now());
+            }
+            (Reaped::NoneExited | Reaped::OnlyStops | Reaped::NoChildren, Some(_)) => {}
         }
         false
     }
@@ -424,26 +440,91 @@ impl Inner {
         unsafe { self.scoreboard.as_mut() }.is_none_or(|board| board.0.arm(low, high))
     }
 
-    fn tell_wait(&mut self, now: Time, until: Option<Time>, recheck: bool, event: &mut pf_event) {
+    /// Whether it is certain that SIGCHLD comes to this manager while it waits. Any other thread may take it, by
+    /// sigwait(3) or signalfd(2), and so may the one that waits, if it blocks SIGCHLD.
+    #[inline(never)] // As look_for.
+    fn gets_sigchld(&mut self, now: Time) -> bool {
+        if self.traps.is_watching_children() {
+            self.may_have_missed_children = self.traps.children_unwatched();
+            !self.may_have_missed_children
+                && (self.waits_here || !signals::is_blocked(libc::SIGCHLD))
+                && self.has_one_thread(now)
+        } else {
+            match self.host_handles_sigchld {
+                // Its own affair, until it says something.
+                None => true,
+                Some(handles) => handles && self.has_one_thread(now),
+            }
+        }
+    }
+
+    /// Whether something may have hidden a SIGCHLD since children were looked for last: a handler that was
+    /// replaced and put back, a call that took it.
+    fn is_unsure_of_children(&self) -> bool {
+        self.must_look_again || (self.code_has_run && self.traps.is_watching_children())
+    }
+
+    /// Where the C library does not know, the system is asked once a second at most: a pool that is busy waits as
+    /// well without the answer.
+    fn has_one_thread(&mut self, now: Time) -> bool {
+        if stdio::is_known_to_have_one_thread() {
+            return true;
+        }
+        if now.since(self.threads_counted_at) < COUNT_THREADS_EVERY {
+            return false;
+        }
+        self.threads_counted_at = now;
+        stdio::has_one_thread()
+    }
+
+    /// Empties the pipe, if it is still there.
+    fn drain_pipe(&self) {
+        if let Some(pipe) = &self.pipe {
+            if !self.pipe_is_unchecked || pipe.is_readable() {
+                pipe.drain();
+            }
+        }
+    }
+
+    /// Tells which descriptor ends a WAIT. Of a pipe that is new nobody knew, so that a signal may have come meanwhile; where
+    /// none can be made it is to be tried again.
+    fn tell_pipe(&mut self, shared: &Shared, event: &mut pf_event) {
+        let most = match self.keep_pipe(shared) {
+            Ok(false) => None,
+            Ok(true) => Some(0.0),
+            Err(_) => Some(TRY_PIPE_AGAIN),
+        };
+        if let Some(most) = most {
+            if !(0.0..=most).contains(&event.timeout) {
+                event.timeout = most;
+            }
+        }
+        if most != Some(TRY_PIPE_AGAIN) {
+            event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+        }
+    }
+
+    fn tell_wait(
+        &mut self,
+        shared: &Shared,
+        now: Time,
+        until: Option<Time>,
+        recheck: bool,
+        event: &mut pf_event,
+    ) {
         let mut timeout = until.map_or(-1.0, |until| until.since(now).as_secs_f64());
         // The byte in the pipe may have been read since; what it meant has not been looked at.
         let board = self.board().0;
         if self.machine.goal() == Goal::Run && board.is_some_and(|board| board.0.is_woken()) {
             timeout = 0.0;
         }
-        self.may_have_missed_children = self.traps.children_unwatched();
-        for (is_due, recheck) in [
-            (recheck, RECHECK_BUSY),
-            (self.may_have_missed_children, RECHECK_CHILDREN),
-        ] {
-            if is_due && !(0.0..=recheck).contains(&timeout) {
-                timeout = recheck;
-            }
+        if recheck && !(0.0..=RECHECK_BUSY).contains(&timeout) {
+            timeout = RECHECK_BUSY;
         }
         self.rests_from_looking = self.machine.rests_from_looking(now);
         self.pipe_may_be_full = self.pipe.is_some();
         event.become_a(pf_event_type::PF_EVENT_WAIT).timeout = timeout;
-        event.fd = self.pipe.as_ref().map_or(-1, |pipe| pipe.read_fd());
+        self.tell_pipe(shared, event);
         event.rests = u32::from(self.rests_from_looking);
     }
 }
@@ -451,9 +532,11 @@ impl Inner {
 /// Seconds after which statuses are looked at again that nobody may tell of.
 const RECHECK_BUSY: f64 = 0.25;
 
-/// Seconds after which children are looked for where the program has put a handler for SIGCHLD in
-/// place of ours.
-const RECHECK_CHILDREN: f64 = 1.0;
+/// Seconds after which a pipe is made that could not be made, for want of descriptors.
+const TRY_PIPE_AGAIN: f64 = 1.0;
+
+/// The system is not asked more often whether there are other threads.
+const COUNT_THREADS_EVERY: Duration = Duration::from_secs(1);
 
 /// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 /// A trapped signal that arrived before, and that the program has not read
@@ -618,7 +701,26 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
             let event = event.as_mut().ok_or_else(|| Failure::null("event"))?;
+            inner.code_has_run();
             inner.next_event(shared, event)?;
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
+/// pf_next, for a loop of ours that waits by pf_wait: no code of the program has run since it says so.
+///
+/// # Safety
+/// As pf_next; `pf` is a live handle.
+pub(super) unsafe fn next_to_wait_for(pf: *mut pf_t, event: &mut pf_event) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let shared = &(*pf).shared;
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.waits_here = true;
+            let result = inner.next_event(shared, event);
+            inner.waits_here = false;
+            result?;
             Ok(pf_result::PF_OK)
         })
     }
@@ -654,7 +756,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             if pid == 0 {
                 inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
-                inner.drop_pipe(shared);
+                inner.drop_pipe();
                 for signal in signals::trapped_here() {
                     signals::reset_to_default(signal);
                 }
@@ -777,9 +879,37 @@ pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) 
     }
 }
 
+/// Tells, where the host owns the handler of SIGCHLD, whether that or the host's wait gets each SIGCHLD that comes
+/// to the host's own thread. From the first call on children are looked for once a second where one may end
+/// without a notice: if `handled` is false, or as long as the process has, or may have, other threads, any of
+/// which may take the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. A host that
+/// never calls it is taken at its word. It means nothing where the library handles SIGCHLD (pf_watch_children),
+/// which then finds out by itself.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+///
+/// # Safety
+/// `pf` is null or a live handle that no other thread uses now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_sigchld_handled(pf: *mut pf_t, handled: bool) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe {
+        with(pf, AfterPanic::Serve, |inner| {
+            inner.manager_only()?;
+            inner.host_handles_sigchld = Some(handled);
+            Ok(pf_result::PF_OK)
+        })
+    }
+}
+
 /// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
 /// children too. A handler that the program had before is still called. pf_wait, pf_start and
-/// pf_wait_all_children call this by themselves.
+/// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
+/// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
+/// a time-out of 1 second, after which children are looked for; once also after other code has run.
 ///
 /// Called by: manager, hook.
 ///

@@ -2,21 +2,21 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_void};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, guard, pf_result, with};
 use super::events::pf_event;
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare};
+use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare, Time};
 use crate::os::arrivals::Arrivals;
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
+use crate::os::process::Process;
 use crate::os::room::Room;
 use crate::os::signals::{
-    SavedMask, Traps, WakePipe, is_signal, leave_to_ancestors, restore, wake,
+    SavedMask, Traps, WakePipe, Waker, is_signal, leave_to_ancestors, restore,
 };
 use crate::os::{clock, stdio};
 
@@ -36,9 +36,7 @@ pub const PF_HOST_ROOM: usize = 768;
 /// What signal handlers and other threads may touch while a call is under way.
 pub(super) struct Shared {
     pub(super) arrivals: Arc<Arrivals>,
-    /// Where to write to, or -1. It is stored before the manager looks at what has arrived, and then waits for
-    /// the pipe: whoever finds -1 has left something before that look.
-    pub(super) wake_fd: AtomicI32,
+    pub(super) waker: Arc<Waker>,
     /// Set before the pipe is written to, and looked at after that is emptied.
     pub(super) is_woken: AtomicBool,
     /// Set once, when the process has one thread.
@@ -48,10 +46,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Ends a wait that is under way. Async-signal-safe.
     pub(super) fn end_wait(&self) {
-        let wake_fd = self.wake_fd.load(Ordering::SeqCst);
-        if wake_fd >= 0 {
-            wake(wake_fd);
-        }
+        self.waker.wake();
         self.arrivals.end_sleep();
     }
 }
@@ -62,10 +57,22 @@ pub(super) struct Inner {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) arrivals_seen: u64,
     pub(super) pipe: Option<WakePipe>,
-    /// What workers keep of it, if there is a scoreboard.
-    pub(super) workers_end: Option<OwnedFd>,
     pub(super) pipe_may_be_full: bool,
+    /// Code of the program has run since it was certain that the pipe is ours: it may have closed the descriptors.
+    pub(super) pipe_is_unchecked: bool,
+    /// When the pipe was made anew: workers of before have ends of one that nobody reads.
+    pub(super) pipe_lost_at: Time,
     pub(super) may_have_missed_children: bool,
+    /// Code of the program has run since children were looked for last: it may have taken SIGCHLD away for a while.
+    pub(super) code_has_run: bool,
+    /// The last look was not to its end.
+    pub(super) must_look_again: bool,
+    /// The wait is pf_wait's, which lets SIGCHLD in.
+    pub(super) waits_here: bool,
+    /// What the host has said of SIGCHLD, if it has a handler of its own.
+    pub(super) host_handles_sigchld: Option<bool>,
+    /// When the system was asked last whether there are other threads.
+    pub(super) threads_counted_at: Time,
     /// Until the wait that was asked for is over, SIGCHLD tells nothing new.
     pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
@@ -74,7 +81,7 @@ pub(super) struct Inner {
     pub(super) held: Option<Held>,
     /// The system has refused to wait for it.
     pub(super) cannot_take: bool,
-    pub(super) owner: Pid,
+    pub(super) owner: Process,
     pub(super) parent: Parent,
     pub(super) reaps_foreign: bool,
     pub(super) is_starting: bool,
@@ -137,7 +144,7 @@ impl Inner {
 
     /// Fails unless this process is the manager.
     pub(super) fn manager_only(&self) -> Result<(), Failure> {
-        if self.machine.in_worker().is_some() || self.owner != this_process() {
+        if self.machine.in_worker().is_some() || !self.owner.is_this() {
             return Err(Failure::in_worker());
         }
         Ok(())
@@ -157,11 +164,10 @@ impl Inner {
         if self.machine.in_worker().is_some() {
             return Err(Failure::in_worker());
         }
-        let this = this_process();
-        if self.owner == this {
+        if self.owner.is_this() {
             return Ok(());
         }
-        self.owner = this;
+        self.owner = Process::this();
         leave_to_ancestors();
         self.parent = Parent::new();
         self.machine.disown();
@@ -173,8 +179,7 @@ impl Inner {
         self.traps = Traps::default();
         // No answer will come here to a fork that was asked for.
         self.give_back_mask();
-        self.drop_pipe(shared);
-        self.workers_end = None;
+        self.pipe = None;
         for signal in trapped {
             self.trap(shared, signal)?;
         }
@@ -184,13 +189,10 @@ impl Inner {
     /// Lets the library handle a signal; SIGCHLD tells of children.
     pub(super) fn trap(&mut self, shared: &Shared, signal: Signal) -> Result<(), Failure> {
         self.wake_pipe(shared)?;
-        let Some(pipe) = &self.pipe else {
-            return Ok(());
-        };
         let trapped = if signal == libc::SIGCHLD {
-            self.traps.watch_children(&shared.arrivals, pipe)
+            self.traps.watch_children(&shared.arrivals, &shared.waker)
         } else {
-            self.traps.trap(signal, &shared.arrivals, pipe)
+            self.traps.trap(signal, &shared.arrivals, &shared.waker)
         };
         trapped.map_err(|error| Failure::system("sigaction", error))
     }
@@ -201,7 +203,10 @@ impl Inner {
         let may_hold = !self.poisoned
             && !self.cannot_take
             && self.scoreboard.is_null()
-            && self.workers_end.is_none()
+            && self
+                .pipe
+                .as_ref()
+                .is_none_or(|pipe| pipe.end_for_workers().is_none())
             && stdio::is_known_to_have_one_thread()
             && self.parent.is_alone();
         if !may_hold {
@@ -265,30 +270,80 @@ impl Inner {
         self.release_sigchld();
     }
 
-    /// A process that is not the manager any more has no use for its pipe, and could harm it.
-    pub(super) fn drop_pipe(&mut self, shared: &Shared) {
-        // Before it is closed: a handler of the program may run in between, open something of this number, and
-        // call pf_signal.
-        shared.wake_fd.store(-1, Ordering::SeqCst);
-        self.pipe = None;
+    /// A worker has no use for the manager's pipe, and could harm it.
+    pub(super) fn drop_pipe(&mut self) {
+        if let Some(pipe) = &mut self.pipe {
+            pipe.leave_to_worker(!self.pipe_is_unchecked);
+        }
+    }
+
+    /// Notes that code of the program has run. Whatever that has done, the pipe is looked at before the next wait, and
+    /// children before long.
+    pub(super) fn code_has_run(&mut self) {
+        self.code_has_run = true;
+        self.pipe_is_unchecked = true;
     }
 
     /// The pipe that ends a wait, made when it is first needed.
-    pub(super) fn wake_pipe(&mut self, shared: &Shared) -> Result<&WakePipe, Failure> {
+    pub(super) fn wake_pipe(&mut self, shared: &Shared) -> Result<&mut WakePipe, Failure> {
         if self.pipe.is_none() {
             let pipe = WakePipe::new().map_err(|errno| Failure::errno("pipe2", errno))?;
-            shared.wake_fd.store(pipe.write_fd(), Ordering::SeqCst);
-            self.parent.set_wake(pipe.write_fd(), &shared.arrivals);
+            shared.waker.set(&pipe);
+            self.parent.set_wake(&shared.waker, &shared.arrivals);
             self.pipe = Some(pipe);
+        } else {
+            // Whoever calls for it is the program.
+            self.pipe_is_unchecked = true;
+            self.keep_pipe(shared)?;
         }
         self.pipe
-            .as_ref()
+            .as_mut()
             .ok_or_else(|| Failure::system("pipe2", "no pipe"))
     }
-}
 
-pub(super) fn this_process() -> Pid {
-    nix::unistd::getpid().as_raw()
+    /// Makes the pipe anew if the program has closed it: the numbers may be those of its own files by now. Returns whether
+    /// that was so.
+    pub(super) fn keep_pipe(&mut self, shared: &Shared) -> Result<bool, Failure> {
+        let Some(pipe) = self.pipe.as_ref().filter(|_| self.pipe_is_unchecked) else {
+            return Ok(false);
+        };
+        let is_intact = pipe.is_intact();
+        if !is_intact {
+            self.make_pipe_anew(shared)?;
+        }
+        // Other threads may close it at any time.
+        self.pipe_is_unchecked = !stdio::is_known_to_have_one_thread();
+        Ok(!is_intact)
+    }
+
+    #[cold]
+    fn make_pipe_anew(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let failure = |errno| Failure::errno("pipe2", errno);
+        let mut pipe = WakePipe::new().map_err(failure)?;
+        // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
+        if let Some(board) = unsafe { self.scoreboard.as_mut() } {
+            let end = pipe.open_for_workers().map_err(failure)?;
+            board.0.set_wake_fd(Some(end));
+        }
+        shared.waker.set(&pipe);
+        self.pipe = Some(pipe);
+        self.pipe_lost_at = clock::now();
+        Ok(())
+    }
+
+    /// Whether there are workers that cannot wake the manager, as they were forked before its pipe was made anew.
+    pub(super) fn has_deaf_workers(&mut self) -> bool {
+        let lost_at = self.pipe_lost_at;
+        if lost_at == Time::default() {
+            return false;
+        }
+        let mut workers = self.machine.workers().iter();
+        let is_there = workers.any(|worker| worker.spawned_at <= lost_at && !worker.exited);
+        if !is_there {
+            self.pipe_lost_at = Time::default();
+        }
+        is_there && !self.scoreboard.is_null()
+    }
 }
 
 /// A number of seconds, as time. `what` is the name to complain under.
@@ -316,7 +371,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
         let handle = pf_t {
             shared: Shared {
                 arrivals: Arc::clone(&arrivals),
-                wake_fd: AtomicI32::new(-1),
+                waker: Arc::default(),
                 is_woken: AtomicBool::new(false),
                 is_worker: AtomicBool::new(false),
             },
@@ -325,15 +380,21 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 arrivals,
                 arrivals_seen: 0,
                 pipe: None,
-                workers_end: None,
                 pipe_may_be_full: false,
+                pipe_is_unchecked: true,
+                pipe_lost_at: Time::default(),
                 may_have_missed_children: false,
+                code_has_run: true,
+                must_look_again: false,
+                waits_here: false,
+                host_handles_sigchld: None,
+                threads_counted_at: Time::default(),
                 rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,
                 held: None,
                 cannot_take: false,
-                owner: this_process(),
+                owner: Process::this(),
                 parent: Parent::new(),
                 reaps_foreign: true,
                 is_starting: false,

@@ -1,12 +1,11 @@
 //! The scoreboard as an object of its own: a program may use one without a manager.
 
 use std::ffi::{CStr, OsStr, c_char};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::error::{AfterPanic, Failure, Fallback, guard, pf_result, with};
-use super::handle::{pf_t, this_process};
+use super::handle::pf_t;
 use crate::os::shm::{CHANGE_END, ClaimError, Scoreboard};
 
 /// A scoreboard. Opaque.
@@ -129,7 +128,7 @@ pub unsafe extern "C" fn pf_scoreboard_claim(
     hint: u32,
 ) -> pf_result {
     self::scoreboard(scoreboard, |board| {
-        match board.claim(hint, this_process()) {
+        match board.claim(hint, nix::unistd::getpid().as_raw()) {
             Ok(_) => pf_result::PF_OK,
             Err(ClaimError::Twice) => pf_result::PF_ERR_WRONG_STATE,
             Err(ClaimError::Full) => pf_result::PF_ERR_NO_SLOT,
@@ -368,13 +367,14 @@ pub unsafe extern "C" fn pf_set_scoreboard(
         with(pf, AfterPanic::Refuse, |inner| {
             inner.become_manager(shared)?;
             if let Some(board) = scoreboard.as_mut() {
-                if inner.workers_end.is_none() {
-                    let end = inner.wake_pipe(shared)?.end_for_workers();
-                    inner.workers_end = Some(end.map_err(|errno| Failure::errno("pipe2", errno))?);
-                }
-                board
-                    .0
-                    .set_wake_fd(inner.workers_end.as_ref().map(AsRawFd::as_raw_fd));
+                let pipe = inner.wake_pipe(shared)?;
+                let end = match pipe.end_for_workers() {
+                    Some(end) => end,
+                    None => pipe
+                        .open_for_workers()
+                        .map_err(|errno| Failure::errno("pipe2", errno))?,
+                };
+                board.0.set_wake_fd(Some(end));
             }
             if let Some(old) = inner.scoreboard.as_mut() {
                 if inner.scoreboard != scoreboard {
@@ -383,8 +383,8 @@ pub unsafe extern "C" fn pf_set_scoreboard(
                     old.0.set_wake_fd(None);
                 }
             }
-            if scoreboard.is_null() {
-                inner.workers_end = None;
+            if let (true, Some(pipe)) = (scoreboard.is_null(), &mut inner.pipe) {
+                pipe.close_for_workers();
             }
             inner.scoreboard = scoreboard;
             Ok(pf_result::PF_OK)

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::events::{
-    pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked, pf_next,
+    next_to_wait_for, pf_begin, pf_drain, pf_event, pf_event_type, pf_fork_failed, pf_forked,
     pf_watch_children,
 };
 use super::handle::{Hooks, Inner, pf_t, pf_worker_fn, seconds};
@@ -54,13 +54,14 @@ pub unsafe extern "C" fn pf_start(
         if result != PF_OK {
             return result;
         }
+        code_has_run(pf);
         set_starting(pf, true);
         while result == PF_OK {
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
             // Each turn anew: a hook may have waited for all of them in between.
             go_on(pf);
             hold_sigchld(pf);
-            result = pf_wait(pf, -1.0, &raw mut event);
+            result = wait(pf, -1.0, &mut event);
             if result != PF_OK {
                 break;
             }
@@ -161,6 +162,20 @@ unsafe fn leave_mask_to_fork(pf: *mut pf_t) {
     }
 }
 
+/// After each call of the program's code: whatever that has done, children are looked for before long.
+///
+/// # Safety
+/// As pf_start.
+unsafe fn code_has_run(pf: *mut pf_t) {
+    // SAFETY: promised by our caller.
+    unsafe {
+        let _: pf_result = with(pf, AfterPanic::Serve, |inner| {
+            inner.code_has_run();
+            Ok(PF_OK)
+        });
+    }
+}
+
 /// pf_run, for a caller that knows that this is the manager.
 ///
 /// # Safety
@@ -200,6 +215,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
         if let Some(before_fork) = hooks.before_fork.call {
             leave_mask_to_fork(pf);
             before_fork(pf, hooks.before_fork.data);
+            code_has_run(pf);
             if !is_asked_to_fork(pf) {
                 return Forked::Manager;
             }
@@ -213,6 +229,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
             if let (Some(on_fork_failure), 1..) = (hooks.on_fork_failure.call, report) {
                 release_sigchld(pf);
                 on_fork_failure(pf, errno, report, hooks.on_fork_failure.data);
+                code_has_run(pf);
             }
             return Forked::Manager;
         }
@@ -231,6 +248,7 @@ unsafe fn fork_worker(pf: *mut pf_t) -> Forked {
         if let Some(after_fork) = hooks.after_fork.call {
             release_sigchld(pf);
             after_fork(pf, pid, hooks.after_fork.data);
+            code_has_run(pf);
         }
         Forked::Manager
     }
@@ -254,6 +272,7 @@ unsafe fn report_exit(pf: *mut pf_t, event: &pf_event) {
         if let Some(on_child_reap) = hook.call {
             release_sigchld(pf);
             on_child_reap(pf, event, hook.data);
+            code_has_run(pf);
         }
     }
 }
@@ -295,6 +314,18 @@ pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_eve
         let Some(event) = event.as_mut() else {
             return with(pf, AfterPanic::Serve, |_| Err(Failure::null("event")));
         };
+        code_has_run(pf);
+        wait(pf, timeout, event)
+    }
+}
+
+/// pf_wait, since when no code of the program has run that `code_has_run` does not know of.
+///
+/// # Safety
+/// As pf_wait.
+unsafe fn wait(pf: *mut pf_t, timeout: f64, event: &mut pf_event) -> pf_result {
+    // SAFETY: promised by our caller; the same for every call below.
+    unsafe {
         let is_watching = with(pf, AfterPanic::Serve, |inner| {
             Ok(inner.traps.is_watching_children())
         });
@@ -315,7 +346,7 @@ pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_eve
             return checked;
         }
         loop {
-            let result = pf_next(pf, event);
+            let result = next_to_wait_for(pf, event);
             if result != PF_OK {
                 return result;
             }
@@ -439,6 +470,7 @@ pub unsafe extern "C" fn pf_wait_all_children(
     // SAFETY: promised by our caller; the same for every call below.
     unsafe {
         let begin = clock::now();
+        code_has_run(pf);
         loop {
             // Each turn anew: a hook may have asked for something else in between.
             let spent = clock::now().since(begin).as_secs_f64();
@@ -454,7 +486,7 @@ pub unsafe extern "C" fn pf_wait_all_children(
                 return draining;
             }
             let mut event = pf_event::new(pf_event_type::PF_EVENT_WAIT);
-            let result = pf_wait(pf, -1.0, &raw mut event);
+            let result = wait(pf, -1.0, &mut event);
             if result != PF_OK {
                 return result;
             }

@@ -4,7 +4,7 @@ use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::pf_t;
 use super::signals::check_signal_to_send;
 use crate::machine::Statuses;
-use crate::os::{clock, kill};
+use crate::os::{clock, kill, wait};
 
 /// The number of workers: those alive, and the one whose end is being reported. In a worker,
 /// as many as there were when it was forked. 0 for a null handle.
@@ -225,7 +225,8 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
 /// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 /// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
 /// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
-/// nothing happens if there is no such worker.
+/// nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
+/// WIFCONTINUED): such a worker is alive, and stays.
 ///
 /// Called by: manager, hook.
 ///
@@ -240,11 +241,13 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
             inner.manager_only()?;
-            inner.machine.reaped_by_host(pid, status);
-            inner.let_go_of(pid);
-            // One whose REAPED event the host is dealing with keeps it until that is over.
-            if inner.reported != Some(pid) {
-                inner.free_slots_of(pid);
+            if !wait::is_of_living(status) {
+                inner.machine.reaped_by_host(pid, status);
+                inner.let_go_of(pid);
+                // One whose REAPED event the host is dealing with keeps it until that is over.
+                if inner.reported != Some(pid) {
+                    inner.free_slots_of(pid);
+                }
             }
             Ok(pf_result::PF_OK)
         })

@@ -13,6 +13,9 @@ use super::workers::{Key, Pid, Worker, Workers};
 /// most this often.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
 
+/// How often children are looked for where one may end without a notice.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// While many workers end, a look for one of them walks past all that are left, and holds up those
 /// that are ending. After one that found nobody the next comes so much later for each worker, some
 /// ten times what it costs, unless that is less than a sleep is worth.
@@ -164,6 +167,8 @@ pub struct Machine {
     looked_at: Option<Time>,
     audit_at: Option<Time>,
     audited_at: Option<Time>,
+    /// A child may end without a notice.
+    looks_in_time: bool,
     woken: bool,
 }
 
@@ -197,6 +202,7 @@ impl Default for Machine {
             looked_at: None,
             audit_at: None,
             audited_at: None,
+            looks_in_time: false,
             woken: false,
         }
     }
@@ -279,6 +285,20 @@ impl Machine {
             }
             self.look_after = look_after;
         }
+    }
+
+    /// Sets whether a child may end without a notice, because somebody else may have got it. Children are then
+    /// looked for once a second, and as after a notice each worker, whom that one may have reaped. Returns whether
+    /// this has changed: a `Wait` of before is not right any more.
+    pub fn set_looks_in_time(&mut self, looks_in_time: bool) -> bool {
+        std::mem::replace(&mut self.looks_in_time, looks_in_time) != looks_in_time
+    }
+
+    /// When the next look comes that no notice has asked for.
+    fn look_in_time_at(&self) -> Option<Time> {
+        let next = |looked_at: Time| looked_at.after(LOOK_EVERY);
+        let at = self.looked_at.map_or(Time::default(), next);
+        self.looks_in_time.then_some(at)
     }
 
     /// The next worker that a notice has named, and that is still to be looked at.
@@ -450,9 +470,10 @@ impl Machine {
     }
 
     /// The system has no children: every worker's status went elsewhere.
-    pub fn no_children(&mut self) {
+    pub fn no_children(&mut self, now: Time) {
         self.children_changed = false;
         self.look_after = None;
+        self.looked_at = Some(now);
         let pids: Vec<Pid> = self.workers.iter().map(|worker| worker.pid).collect();
         self.audited(&pids, None);
     }
@@ -621,6 +642,10 @@ impl Machine {
         if let Some(pid) = self.take_named() {
             return Ok(Step::ReapWorker(pid));
         }
+        let look_in_time_at = self.look_in_time_at();
+        if look_in_time_at.is_some_and(|at| at <= now) {
+            self.children_changed(now);
+        }
         let look_at = self.look_at(now);
         if self.children_changed && look_at <= now {
             return Ok(Step::Reap);
@@ -639,6 +664,8 @@ impl Machine {
         }
         if self.children_changed {
             sooner(look_at);
+        } else if let Some(at) = look_in_time_at {
+            sooner(at);
         }
         match self.goal {
             Goal::Drain(deadline) => {

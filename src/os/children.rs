@@ -2,13 +2,13 @@
 //! that has exited, so what one manager reaps and another one forked is kept for that one here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::arrivals::Arrivals;
+use super::process::Process;
 use super::room::Room;
-use super::signals;
+use super::signals::Waker;
 use super::wait::{self, Child, Reaped};
 use crate::machine::{Few, Pid};
 
@@ -16,8 +16,6 @@ use crate::machine::{Few, Pid};
 #[derive(Debug)]
 pub struct Parent {
     number: u64,
-    /// The process that it is of.
-    process: Pid,
     is_forking: bool,
 }
 
@@ -120,7 +118,7 @@ impl Children {
 #[derive(Debug, Default)]
 struct Member {
     reaped_by_others: VecDeque<Child>,
-    wake: Option<(RawFd, Arc<Arrivals>)>,
+    wake: Option<(Arc<Waker>, Arc<Arrivals>)>,
 }
 
 impl Family {
@@ -128,8 +126,8 @@ impl Family {
     fn deliver(&mut self, to: u64, child: &Child) {
         if let Some(member) = self.parents.get_mut(&to) {
             member.reaped_by_others.push_back(*child);
-            if let Some((fd, arrivals)) = &member.wake {
-                signals::wake(*fd);
+            if let Some((waker, arrivals)) = &member.wake {
+                waker.wake();
                 arrivals.end_sleep();
             }
         }
@@ -172,8 +170,7 @@ impl Parent {
     pub fn new() -> Parent {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let process = this_process();
-        let home = home_of(process);
+        let home = home();
         let mut family = lock(home);
         family.parents.insert(number, Member::default());
         if family.parents.len() > 1 {
@@ -181,27 +178,26 @@ impl Parent {
         }
         Parent {
             number,
-            process,
             is_forking: false,
         }
     }
 
-    /// What is to be written to, and woken, when somebody else has reaped a child of this one.
-    pub fn set_wake(&self, fd: RawFd, arrivals: &Arc<Arrivals>) {
+    /// Who is to be woken, by either, when somebody else has reaped a child of this one.
+    pub fn set_wake(&self, waker: &Arc<Waker>, arrivals: &Arc<Arrivals>) {
         if let Some(member) = family().parents.get_mut(&self.number) {
-            member.wake = Some((fd, Arc::clone(arrivals)));
+            member.wake = Some((Arc::clone(waker), Arc::clone(arrivals)));
         }
     }
 
-    /// Whether there is no other parent in this process. Only in the process that made this.
+    /// Whether there is no other parent in this process.
     pub fn is_alone(&self) -> bool {
-        let home = home_of(self.process);
+        let home = home();
         !home.had_several.load(Ordering::SeqCst) || lock(home).parents.len() == 1
     }
 
-    /// A fork is about to happen. Only in the process that made this.
+    /// A fork is about to happen.
     pub fn will_fork(&mut self) {
-        let mut family = family_of(self.process);
+        let mut family = family();
         if !std::mem::replace(&mut self.is_forking, true) {
             family.forking += 1;
         }
@@ -225,18 +221,17 @@ impl Parent {
         }
     }
 
-    /// Whether somebody else has reaped a child of this one. Only in the process that made this.
+    /// Whether somebody else has reaped a child of this one.
     pub fn has_reaped_child(&self) -> bool {
-        let home = home_of(self.process);
+        let home = home();
         let has = |member: &Member| !member.reaped_by_others.is_empty();
         home.had_several.load(Ordering::SeqCst)
             && lock(home).parents.get(&self.number).is_some_and(has)
     }
 
     /// Reaps one child that has exited, without waiting: of this parent, or one that is nobody's.
-    /// Only in the process that made this.
     pub fn reap(&self, which: Which<'_>) -> Reaped {
-        let mut family = family_of(self.process);
+        let mut family = family();
         if let Some(child) = family
             .parents
             .get_mut(&self.number)
@@ -281,7 +276,7 @@ impl Parent {
 impl Drop for Parent {
     fn drop(&mut self) {
         // In a child of the process that made it there is nothing to leave.
-        if let Some(home) = existing_home(this_process()) {
+        if let Some(home) = existing_home() {
             let mut family = lock(home);
             family.forked(self, None);
             family.parents.remove(&self.number);
@@ -294,7 +289,7 @@ impl Drop for Parent {
 #[repr(align(4096))]
 struct Home {
     room: Room,
-    process: Pid,
+    process: Process,
     /// Whether there has ever been more than one parent at a time. As long as not, nobody reaps for somebody
     /// else, which is what a manager asks most often. It is set under the lock, before the second parent can reap
     /// anything; whoever is woken for what was reaped for him therefore finds it set.
@@ -311,42 +306,36 @@ const _: () = assert!(size_of::<Home>() == 4096);
 /// copy is left as it is.
 static HOME: AtomicPtr<Home> = AtomicPtr::new(std::ptr::null_mut());
 
-fn existing_home(process: Pid) -> Option<&'static Home> {
+fn existing_home() -> Option<&'static Home> {
     // SAFETY: what is stored there came from Box::into_raw, and is never freed.
     let home = unsafe { HOME.load(Ordering::Acquire).as_ref() }?;
-    (home.process == process).then_some(home)
+    home.process.is_this().then_some(home)
 }
 
 /// The room in the page to which this module writes around each fork.
 pub fn room() -> &'static Room {
-    &home_of(this_process()).room
+    &home().room
 }
 
 fn family() -> MutexGuard<'static, Family> {
-    family_of(this_process())
+    lock(home())
 }
 
-/// The same for callers that know already what process this is: getpid(2) is a system call, and
-/// a manager would make it many times for each worker.
-fn family_of(process: Pid) -> MutexGuard<'static, Family> {
-    lock(home_of(process))
-}
-
-fn home_of(process: Pid) -> &'static Home {
-    existing_home(process).unwrap_or_else(|| make_home(process))
+fn home() -> &'static Home {
+    existing_home().unwrap_or_else(make_home)
 }
 
 #[cold]
 #[inline(never)] // A page more of stack for each call would be one to copy.
-fn make_home(process: Pid) -> &'static Home {
+fn make_home() -> &'static Home {
     loop {
         let before = HOME.load(Ordering::Acquire);
-        if let Some(home) = existing_home(process) {
+        if let Some(home) = existing_home() {
             return home;
         }
         let home = Box::into_raw(Box::new(Home {
             room: Room::default(),
-            process,
+            process: Process::this(),
             had_several: AtomicBool::new(false),
             family: Mutex::default(),
             _parents: before,
@@ -361,10 +350,6 @@ fn make_home(process: Pid) -> &'static Home {
 
 fn lock(home: &'static Home) -> MutexGuard<'static, Family> {
     home.family.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn this_process() -> Pid {
-    nix::unistd::getpid().as_raw()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Descriptors that workers inherit, and that the programs around us do not know of.
+//! Descriptors of ours that the programs around us do not know of: they may close them, and open something else under the
+//! same number.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -21,8 +22,10 @@ pub fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(above) })
 }
 
-/// A descriptor as a worker inherits it. A worker may close what it does not know, and open
-/// something else under the same number.
+/// A descriptor as it was when it was ours, and the worker's that has inherited it.
+///
+/// It is told by the device and the inode. As long as somebody has it open no other file has these two. Later
+/// another pipe may get them, but the system counts to four thousand million before it gives a number out again.
 #[derive(Clone, Copy, Debug)]
 pub struct Inherited {
     fd: RawFd,
@@ -32,6 +35,7 @@ pub struct Inherited {
 
 impl Inherited {
     /// What the descriptor is now; none if it is closed.
+    #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md.
     pub fn new(fd: RawFd) -> Option<Inherited> {
         // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -44,11 +48,10 @@ impl Inherited {
         })
     }
 
-    /// The descriptor, unless it is closed or has become something else.
+    /// The descriptor, unless it is closed or has become something else. Async-signal-safe.
     pub fn get(self) -> Option<RawFd> {
-        let is_same = |now: Inherited| (now.device, now.inode) == (self.device, self.inode);
         Inherited::new(self.fd)
-            .is_some_and(is_same)
+            .is_some_and(|now| now.is_same_file(self))
             .then_some(self.fd)
     }
 
@@ -66,5 +69,62 @@ impl Inherited {
         let opened = Inherited::new(fd.as_raw_fd())?;
         let is_same = (opened.device, opened.inode) == (self.device, self.inode);
         is_same.then_some(fd)
+    }
+
+    /// Whether it is a descriptor of the same file.
+    pub fn is_same_file(self, other: Inherited) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// The same file under another number.
+    pub fn under(self, fd: RawFd) -> Inherited {
+        Inherited { fd, ..self }
+    }
+
+    /// Closes it, unless it is closed or has become something else.
+    pub fn close(self) {
+        if let Some(fd) = self.get() {
+            close(fd);
+        }
+    }
+
+    /// Closes it without a look, for a caller that knows that it is still the same.
+    #[inline]
+    pub fn close_at_once(self) {
+        close(self.fd);
+    }
+
+    /// Its number.
+    pub fn number(self) -> RawFd {
+        self.fd
+    }
+}
+
+fn close(fd: RawFd) {
+    // SAFETY: it is ours: whoever has made an `Inherited` of it to close it owns it, and nothing else does.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::IntoRawFd;
+
+    use super::*;
+
+    #[test]
+    fn what_has_taken_its_number_is_left_alone() {
+        let other = File::open("/dev/zero").unwrap();
+        let number = File::open("/dev/null").unwrap().into_raw_fd();
+        let ours = Inherited::new(number).unwrap();
+        assert_eq!(ours.get(), Some(number));
+        // SAFETY: both are open; from here on the number is the other file's.
+        assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), number) }, number);
+        assert_eq!(ours.get(), None);
+        ours.close();
+        let now = Inherited::new(number).unwrap();
+        assert!(now.is_same_file(Inherited::new(other.as_raw_fd()).unwrap()));
+        now.close();
+        assert!(Inherited::new(number).is_none());
     }
 }

@@ -8,6 +8,7 @@ pub mod descriptor;
 pub mod held;
 pub mod huge_pages;
 pub mod kill;
+pub mod process;
 pub mod room;
 pub mod shm;
 pub mod signals;

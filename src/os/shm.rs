@@ -20,7 +20,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::descriptor::{Inherited, above_stdio};
-use super::signals::wake_manager;
+use super::process::Process;
+use super::signals::wake;
 use super::slots::{Beside, Numbers, PID_COLUMNS, Slots, Text, is_busy, pid_text};
 use crate::machine::{Pid, Statuses};
 
@@ -44,7 +45,7 @@ pub struct Scoreboard {
     /// How many the owner has made; the number in the header is for its workers.
     made: u32,
     /// The process that made them.
-    owner: Pid,
+    owner: Process,
     copy: Option<Copy>,
     wake_end: Option<Inherited>,
     mine: Option<Mine>,
@@ -91,7 +92,7 @@ impl Scoreboard {
             header,
             slots: memory,
             made: 0,
-            owner: this_process(),
+            owner: Process::this(),
             copy: path.map(Copy::new).transpose()?,
             wake_end: None,
             mine: None,
@@ -126,14 +127,14 @@ impl Scoreboard {
             }
         }
         self.made = slots;
-        self.owner = this_process();
+        self.owner = Process::this();
         self.numbers().slots.store(slots, SeqCst);
         Ok(())
     }
 
     /// How many slots there are.
     pub fn len(&self) -> u32 {
-        if self.owner == this_process() {
+        if self.owner.is_this() {
             self.made
         } else {
             // The manager may have made more since it forked us.
@@ -249,7 +250,7 @@ impl Scoreboard {
     ///
     /// Look at the statuses after this call: a change is seen there, or it wakes.
     pub fn arm(&mut self, low: i32, high: i32) -> bool {
-        self.owner = this_process();
+        self.owner = Process::this();
         self.shared().arm(self.made, low, high)
     }
 
@@ -285,12 +286,12 @@ impl Scoreboard {
         };
         self.shared().wake(|| match wake_end.get() {
             Some(fd) => {
-                wake_manager(fd);
+                wake(fd);
                 true
             }
             // Programs close what they do not know; the manager has it still.
-            None => wake_end.open_in(self.owner).is_some_and(|end| {
-                wake_manager(end.as_raw_fd());
+            None => wake_end.open_in(self.owner.pid()).is_some_and(|end| {
+                wake(end.as_raw_fd());
                 true
             }),
         })
@@ -331,10 +332,6 @@ impl Statuses for Scoreboard {
     fn is_busy(&self, index: u32) -> bool {
         index < self.made && is_busy(self.status(index))
     }
-}
-
-fn this_process() -> Pid {
-    nix::unistd::getpid().as_raw()
 }
 
 /// The scoreboard file. What is wrong with it is no reason to stop: it is there to be looked at.
@@ -594,7 +591,7 @@ mod tests {
         }
         board.grow(3).unwrap();
         assert_eq!(board.len(), 3);
-        board.owner = 1;
+        board.owner = Process::another();
         board.numbers().slots.store(u32::MAX, SeqCst);
         assert_eq!(board.len(), MAX_SLOTS, "as a worker sees it");
         board.numbers().slots.store(0, SeqCst);
@@ -603,7 +600,7 @@ mod tests {
 
     #[test]
     fn what_was_made_in_vain_is_removed_and_nothing_else() {
-        let path = std::env::temp_dir().join(format!("prefork-board-{}", this_process()));
+        let path = std::env::temp_dir().join(format!("prefork-board-{}", std::process::id()));
         let make = || OpenOptions::new().write(true).create_new(true).open(&path);
         let made = make().unwrap().metadata().unwrap();
         remove(&path, &made);

@@ -2,8 +2,8 @@
 //! not arrive around a fork.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use nix::errno::Errno;
@@ -14,7 +14,8 @@ use signal_hook::SigId;
 use signal_hook::low_level;
 
 use super::arrivals::Arrivals;
-use super::descriptor::above_stdio;
+use super::descriptor::{Inherited, above_stdio};
+use super::process::Process;
 use crate::machine::Signal;
 
 /// One more than the highest signal number on any system that this builds on.
@@ -23,50 +24,118 @@ pub(super) const SIGNALS: usize = 129;
 /// A pipe that a signal handler, or a worker, writes to so that a wait ends.
 #[derive(Debug)]
 pub struct WakePipe {
-    read: OwnedFd,
-    write: OwnedFd,
+    read: Inherited,
+    /// The others are the same file.
+    write: RawFd,
+    for_workers: RawFd,
 }
+
+/// No descriptor has this number.
+const CLOSED: RawFd = -1;
 
 impl WakePipe {
     /// A new pipe: it never blocks, and no program that is exec'd inherits it.
     pub fn new() -> Result<WakePipe, Errno> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (read, write) = (above_stdio(read)?, above_stdio(write)?);
+        let identity = Inherited::new(read.as_raw_fd()).ok_or_else(Errno::last)?;
+        let _ = read.into_raw_fd();
         Ok(WakePipe {
-            read: above_stdio(read)?,
-            write: above_stdio(write)?,
+            read: identity,
+            write: write.into_raw_fd(),
+            for_workers: CLOSED,
         })
     }
 
     /// The descriptor that becomes readable.
     pub fn read_fd(&self) -> RawFd {
-        self.read.as_raw_fd()
+        self.read.number()
     }
 
     /// The descriptor to write to.
     pub fn write_fd(&self) -> RawFd {
-        self.write.as_raw_fd()
+        self.write
     }
 
-    /// The write end, for workers: with status flags of its own, if the system can. A worker that
-    /// makes what it shares with the manager block could hold up the manager itself.
-    pub fn end_for_workers(&self) -> Result<OwnedFd, Errno> {
-        let name = format!("/proc/self/fd/{}", self.write_fd());
+    /// Whether the program has left all ends as they are.
+    pub fn is_intact(&self) -> bool {
+        let is_there = |&fd: &RawFd| fd == CLOSED || self.read.under(fd).get().is_some();
+        [self.read_fd(), self.write, self.for_workers]
+            .iter()
+            .all(is_there)
+    }
+
+    /// Whether the end is there that `drain` reads from.
+    pub fn is_readable(&self) -> bool {
+        self.read.get().is_some()
+    }
+
+    /// The end that workers write to, if it was opened.
+    pub fn end_for_workers(&self) -> Option<RawFd> {
+        (self.for_workers != CLOSED).then_some(self.for_workers)
+    }
+
+    /// Opens the write end for workers: with status flags of its own, if the system can. A worker that
+    /// makes what it shares with the manager block could hold up the manager itself. The caller knows that the pipe
+    /// is intact.
+    pub fn open_for_workers(&mut self) -> Result<RawFd, Errno> {
+        self.close_for_workers();
+        let name = format!("/proc/self/fd/{}", self.write);
         let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let end = open(name.as_str(), flags, Mode::empty())
-            .or_else(|_| self.write.try_clone().map_err(errno_of))?;
-        above_stdio(end)
+        let end = open(name.as_str(), flags, Mode::empty()).or_else(|_| {
+            // SAFETY: it is open, and stays so meanwhile.
+            let write = unsafe { BorrowedFd::borrow_raw(self.write) };
+            write.try_clone_to_owned().map_err(errno_of)
+        })?;
+        self.for_workers = above_stdio(end)?.into_raw_fd();
+        Ok(self.for_workers)
+    }
+
+    /// Workers that are forked from now on have no end.
+    pub fn close_for_workers(&mut self) {
+        let end = std::mem::replace(&mut self.for_workers, CLOSED);
+        self.read.under(end).close();
+    }
+
+    /// Leaves a worker its end, and closes the others; without a look, for a caller that knows that they are there.
+    #[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
+    pub fn leave_to_worker(&mut self, is_intact: bool) {
+        if is_intact {
+            self.read.close_at_once();
+            self.read.under(self.write).close_at_once();
+        } else {
+            self.close_what_is_there();
+        }
+        self.read = self.read.under(CLOSED);
+        self.write = CLOSED;
+    }
+
+    #[cold]
+    fn close_what_is_there(&self) {
+        self.read.close();
+        self.read.under(self.write).close();
     }
 
     /// Empties the pipe, but for what is written faster than it can be read. What the bytes
-    /// meant is recorded elsewhere.
+    /// meant is recorded elsewhere. The caller knows that `is_readable` is true.
     pub fn drain(&self) {
+        // SAFETY: it is open, and stays so meanwhile.
+        let read = unsafe { BorrowedFd::borrow_raw(self.read_fd()) };
         // Few of them: each page of the stack that a manager writes to is copied after a fork.
         let mut bytes = [0_u8; 256];
         for _ in 0..DRAIN_AT_MOST / bytes.len() {
-            match nix::unistd::read(self.read.as_fd(), &mut bytes) {
+            match nix::unistd::read(read, &mut bytes) {
                 Ok(n) if n == bytes.len() => {}
                 _ => return,
             }
+        }
+    }
+}
+
+impl Drop for WakePipe {
+    fn drop(&mut self) {
+        for fd in [self.read_fd(), self.write, self.for_workers] {
+            self.read.under(fd).close();
         }
     }
 }
@@ -78,33 +147,78 @@ fn errno_of(error: std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Makes the read end of a wake pipe readable. Async-signal-safe; a full pipe is as good as
-/// one byte more.
-pub fn wake(write_fd: RawFd) {
-    write_byte(write_fd);
+/// Where the pipe of a manager is, for all that end its wait: handlers, other threads, other managers. The pipe may be
+/// another one tomorrow, if the program closes the descriptors.
+#[derive(Debug, Default)]
+pub struct Waker {
+    ends: AtomicPtr<Ends>,
 }
 
-/// Returns whether nobody holds the read end. It keeps errno(3).
-fn write_byte(fd: RawFd) -> bool {
-    let errno = Errno::last();
-    // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
-    let written = unsafe { libc::write(fd, [0_u8].as_ptr().cast(), 1) };
-    let is_broken = written < 0 && Errno::last() == Errno::EPIPE;
-    errno.set();
-    is_broken
+#[derive(Debug)]
+struct Ends {
+    read: Inherited,
+    write: Inherited,
+    /// The ends of before, which a handler may be reading.
+    before: *mut Ends,
 }
 
-/// The same in a process that does not hold the read end: if nobody does any more, nothing happens. A worker
-/// lives on without its manager, and SIGPIPE, which such a write is answered with, would end it.
-pub fn wake_manager(write_fd: RawFd) {
-    let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
-    let mask = sigpipe.block();
-    // One that the program has blocked and not looked at yet stays.
-    let was_pending = mask.blocks(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
-    if write_byte(write_fd) && !was_pending {
-        take_pending(&sigpipe);
+impl Waker {
+    /// From now on it is this pipe. For the manager's own thread.
+    pub fn set(&self, pipe: &WakePipe) {
+        let ends = Ends {
+            read: pipe.read,
+            write: pipe.read.under(pipe.write),
+            before: self.ends.load(Ordering::SeqCst),
+        };
+        self.ends
+            .store(Box::into_raw(Box::new(ends)), Ordering::SeqCst);
     }
-    restore(&mask);
+
+    /// Makes the read end readable. Async-signal-safe; a full pipe is as good as one byte more. Nothing is
+    /// written if the program has closed one of the ends: the number may be a file of its own, and without the read end
+    /// there would be SIGPIPE. The manager looks for that before it sleeps.
+    pub fn wake(&self) {
+        // SAFETY: what is stored there lives as long as this does.
+        let Some(ends) = (unsafe { self.ends.load(Ordering::SeqCst).as_ref() }) else {
+            return;
+        };
+        let errno = Errno::last();
+        if let (Some(_), Some(write_fd)) = (ends.read.get(), ends.write.get()) {
+            write_byte(write_fd);
+        }
+        errno.set();
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        let mut ends = *self.ends.get_mut();
+        while !ends.is_null() {
+            // SAFETY: it came from Box::into_raw, and nobody can get at it any more.
+            ends = unsafe { Box::from_raw(ends) }.before;
+        }
+    }
+}
+
+/// Makes the read end of a wake pipe readable that another process has; a full pipe is as good as one byte more. If nobody
+/// has it any more, nothing happens: a worker lives on without its manager, and SIGPIPE, which such a write is answered
+/// with, would end it.
+pub fn wake(write_fd: RawFd) {
+    let errno = Errno::last();
+    let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
+    let before = sigpipe.block();
+    // One that the program has blocked and not looked at yet stays.
+    let was_pending = before.blocks(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
+    if !write_byte(write_fd) && Errno::last() == Errno::EPIPE && !was_pending {
+        sigpipe.discard();
+    }
+    restore(&before);
+    errno.set();
+}
+
+fn write_byte(write_fd: RawFd) -> bool {
+    // SAFETY: one byte of a live constant; a bad descriptor gives EBADF and nothing else.
+    unsafe { libc::write(write_fd, [0_u8].as_ptr().cast(), 1) == 1 }
 }
 
 /// The handlers that a C host lets the library install.
@@ -116,7 +230,7 @@ pub struct Traps {
     /// that ends after the look sets it again.
     child_arrived: Arc<AtomicBool>,
     /// A worker inherits the actions of its manager, which must do nothing there.
-    owner: libc::pid_t,
+    owner: Process,
 }
 
 impl Default for Traps {
@@ -126,7 +240,7 @@ impl Default for Traps {
             children: None,
             // A child may have gone before anybody watched.
             child_arrived: Arc::new(AtomicBool::new(true)),
-            owner: this_process(),
+            owner: Process::this(),
         }
     }
 }
@@ -138,7 +252,7 @@ impl Traps {
         &mut self,
         signal: Signal,
         arrivals: &Arc<Arrivals>,
-        pipe: &WakePipe,
+        waker: &Arc<Waker>,
     ) -> std::io::Result<()> {
         if let Some(&id) = self.installed.get(&signal) {
             if !is_hooks(signal) {
@@ -149,7 +263,7 @@ impl Traps {
             return Ok(());
         }
         let recorded = Arc::clone(arrivals);
-        let id = self.register(signal, arrivals, pipe, move || {
+        let id = self.register(signal, arrivals, waker, move || {
             recorded.record(signal);
         })?;
         self.installed.insert(signal, id);
@@ -160,13 +274,13 @@ impl Traps {
     pub fn watch_children(
         &mut self,
         arrivals: &Arc<Arrivals>,
-        pipe: &WakePipe,
+        waker: &Arc<Waker>,
     ) -> std::io::Result<()> {
         if self.children.is_some() {
             return Ok(());
         }
         let arrived = Arc::clone(&self.child_arrived);
-        let id = self.register(libc::SIGCHLD, arrivals, pipe, move || {
+        let id = self.register(libc::SIGCHLD, arrivals, waker, move || {
             arrived.store(true, Ordering::SeqCst);
         })?;
         self.children = Some(id);
@@ -177,15 +291,15 @@ impl Traps {
         &self,
         signal: Signal,
         arrivals: &Arc<Arrivals>,
-        pipe: &WakePipe,
+        waker: &Arc<Waker>,
         record: impl Fn() + Clone + Send + Sync + 'static,
     ) -> std::io::Result<SigId> {
-        let (owner, write_fd) = (self.owner, pipe.write_fd());
-        let arrivals = Arc::clone(arrivals);
+        let owner = self.owner;
+        let (arrivals, waker) = (Arc::clone(arrivals), Arc::clone(waker));
         let action = move || {
-            if this_process() == owner {
+            if owner.is_this_and_no_vfork() {
                 record();
-                wake(write_fd);
+                waker.wake();
                 arrivals.end_sleep();
             }
         };
@@ -199,8 +313,7 @@ impl Traps {
                 return Err(error);
             }
         };
-        // SAFETY: the action reads and stores atomics and writes a byte, all async-signal-safe,
-        // and the pipe is closed only after the action is unregistered (see `remove`).
+        // SAFETY: the action reads and stores atomics, looks at descriptors and writes a byte, all async-signal-safe.
         let id = match unsafe { low_level::register(signal, action.clone()) } {
             Ok(id) => id,
             Err(error) => {
@@ -260,7 +373,7 @@ impl Traps {
         // In a child another thread of the process that trapped may have held a lock when that forked, which
         // nobody would release here; so signal-hook, which has one of its own, is left alone there. The
         // actions do nothing in a child anyway.
-        let is_child = self.owner != this_process();
+        let is_child = !self.owner.is_this();
         let dispositions = if is_child {
             dispositions_unless_locked()
         } else {
@@ -412,9 +525,9 @@ impl Before {
 static TRAPPED: [AtomicU64; SIGNALS.div_ceil(64)] =
     [const { AtomicU64::new(0) }; SIGNALS.div_ceil(64)];
 
-/// The process whose managers have set them; 0 for none. A worker inherits the bits and does not clear them, which
+/// The process whose managers have set them, by its number of `os::process`; 0 for none. A worker inherits the bits and does not clear them, which
 /// would copy a page in each: whoever makes a manager in it does.
-static TRAPPED_IN: AtomicI32 = AtomicI32::new(0);
+static TRAPPED_IN: AtomicU64 = AtomicU64::new(0);
 
 /// In a child of the process whose managers have trapped: what they did is none of ours. A worker has reset
 /// their signals, so the handlers are the program's now. A process that the host has forked by itself still has
@@ -424,7 +537,7 @@ pub fn leave_to_ancestors() {
     if trapped_in == 0 {
         return;
     }
-    let this = this_process();
+    let this = Process::this().life();
     if trapped_in == this {
         return;
     }
@@ -560,7 +673,7 @@ impl DispositionsGuard {
             // What was left by managers of an ancestor.
             self.0.get_or_insert_default().traps.remove(&signal);
         }
-        TRAPPED_IN.store(this_process(), Ordering::SeqCst);
+        TRAPPED_IN.store(Process::this().life(), Ordering::SeqCst);
         set_trapped(signal, true);
         was_trapped
     }
@@ -785,6 +898,22 @@ impl Drop for HeldSigchld {
     }
 }
 
+/// Whether a signal is pending.
+fn is_pending(signal: Signal) -> bool {
+    let mut pending = empty_set();
+    // SAFETY: the set is written to, and then initialised in any case.
+    unsafe { libc::sigpending(&raw mut pending) };
+    SavedMask(pending).blocks(signal)
+}
+
+/// Whether this thread blocks a signal.
+pub fn is_blocked(signal: Signal) -> bool {
+    let mut now = empty_set();
+    // SAFETY: with a null pointer for the new mask, pthread_sigmask(3) fills in the set.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut now) };
+    SavedMask(now).blocks(signal)
+}
+
 /// Lets these signals in until `restore`. None if they are let in already.
 pub fn unblock(signals: impl Iterator<Item = Signal> + Clone) -> Option<SavedMask> {
     let mut now = empty_set();
@@ -858,6 +987,25 @@ impl Set {
         SavedMask(old)
     }
 
+    /// Takes one of them out that is pending for this thread, if there is one.
+    #[cfg(target_os = "linux")]
+    fn discard(&self) {
+        let at_once = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the set is initialised, the others are null or point to live variables.
+        unsafe { libc::sigtimedwait(self.get(), std::ptr::null_mut(), &raw const at_once) };
+    }
+
+    /// There is no sigtimedwait(2) everywhere, and one is known to be pending.
+    #[cfg(not(target_os = "linux"))]
+    fn discard(&self) {
+        let mut signal = 0;
+        // SAFETY: the set is initialised, and the other points to a live variable.
+        unsafe { libc::sigwait(self.get(), &raw mut signal) };
+    }
+
     /// For system calls.
     pub fn get(&self) -> *const libc::sigset_t {
         &raw const self.0
@@ -876,36 +1024,6 @@ pub(super) fn signal_thread(thread: i32, signal: Signal) {
 /// There is no such sleep.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn signal_thread(_thread: i32, _signal: Signal) {}
-
-fn is_pending(signal: Signal) -> bool {
-    let mut pending = empty_set();
-    // SAFETY: the set is initialised, and the number is a signal's.
-    unsafe {
-        libc::sigpending(&raw mut pending);
-        libc::sigismember(&raw const pending, signal) == 1
-    }
-}
-
-/// Takes a signal that this thread holds back, if one of these is pending. It keeps errno(3).
-#[cfg(target_os = "linux")]
-fn take_pending(set: &Set) {
-    let errno = Errno::last();
-    // SAFETY: all-zero bytes are a timespec, of no time.
-    let at_once: libc::timespec = unsafe { std::mem::zeroed() };
-    // SAFETY: the set and the time are live, and nobody wants to know more.
-    unsafe { libc::sigtimedwait(set.get(), std::ptr::null_mut(), &raw const at_once) };
-    errno.set();
-}
-
-/// There is no sigtimedwait(2) everywhere; sigwait(3) does not wait for what is pending.
-#[cfg(not(target_os = "linux"))]
-fn take_pending(set: &Set) {
-    if is_pending(libc::SIGPIPE) {
-        let mut signal = 0;
-        // SAFETY: the set and the number are live.
-        unsafe { libc::sigwait(set.get(), &raw mut signal) };
-    }
-}
 
 /// Puts a mask back.
 pub fn restore(mask: &SavedMask) {
@@ -967,6 +1085,7 @@ mod tests {
     #[test]
     fn a_wake_is_seen_once_drained_never_blocks() {
         let pipe = WakePipe::new().unwrap();
+        assert!(pipe.is_intact());
         for _ in 0..100_000 {
             wake(pipe.write_fd());
         }
@@ -976,15 +1095,57 @@ mod tests {
 
     #[test]
     fn the_end_for_workers_has_flags_of_its_own() {
-        let pipe = WakePipe::new().unwrap();
-        let end = pipe.end_for_workers().unwrap();
-        wake(end.as_raw_fd());
+        let mut pipe = WakePipe::new().unwrap();
+        let end = pipe.open_for_workers().unwrap();
+        wake(end);
+        // SAFETY: they are open until the end of this test.
+        let fd = |fd: RawFd| unsafe { BorrowedFd::borrow_raw(fd) };
         let mut byte = [0];
-        assert_eq!(nix::unistd::read(pipe.read.as_fd(), &mut byte), Ok(1));
-        let flags = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
-        fcntl(&end, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
-        assert!(!flags(&end).unwrap().contains(OFlag::O_NONBLOCK));
-        assert!(flags(&pipe.write).unwrap().contains(OFlag::O_NONBLOCK));
+        assert_eq!(nix::unistd::read(fd(pipe.read_fd()), &mut byte), Ok(1));
+        let flags = |number| fcntl(fd(number), FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+        fcntl(fd(end), FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        assert!(!flags(end).unwrap().contains(OFlag::O_NONBLOCK));
+        assert!(flags(pipe.write_fd()).unwrap().contains(OFlag::O_NONBLOCK));
+    }
+
+    /// SIGPIPE would end this process.
+    #[test]
+    fn to_wake_nobody_is_no_reason_for_sigpipe() {
+        let mut pipe = WakePipe::new().unwrap();
+        let end = pipe.open_for_workers().unwrap();
+        pipe.leave_to_worker(false);
+        // The default, which the standard library has changed for programs in Rust.
+        reset_to_default(libc::SIGPIPE);
+        wake(end);
+        let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
+        let before = sigpipe.block();
+        wake(end);
+        assert!(!is_pending(libc::SIGPIPE));
+        restore(&before);
+    }
+
+    #[test]
+    fn the_waker_writes_to_its_pipe_and_to_no_other_file() {
+        let waker = Waker::default();
+        waker.wake();
+        let pipe = WakePipe::new().unwrap();
+        waker.set(&pipe);
+        waker.wake();
+        let mut byte = [0];
+        let read_byte = |pipe: &WakePipe, byte: &mut [u8]| {
+            // SAFETY: it is open meanwhile.
+            nix::unistd::read(unsafe { BorrowedFd::borrow_raw(pipe.read_fd()) }, byte)
+        };
+        assert_eq!(read_byte(&pipe, &mut byte), Ok(1));
+        let (other, next) = (WakePipe::new().unwrap(), WakePipe::new().unwrap());
+        // SAFETY: all are open; from here on the number is the other pipe's.
+        unsafe { libc::dup2(other.write_fd(), pipe.write_fd()) };
+        assert!(pipe.is_readable() && !pipe.is_intact());
+        waker.wake();
+        assert_eq!(read_byte(&other, &mut byte), Err(Errno::EAGAIN));
+        waker.set(&next);
+        waker.wake();
+        assert_eq!(read_byte(&next, &mut byte), Ok(1));
     }
 
     #[test]

@@ -32,6 +32,19 @@ pub fn is_known_to_have_one_thread() -> bool {
     false
 }
 
+/// Whether this process has one thread, by a system call: where it had another one before, or the C library
+/// does not tell. False if nobody knows.
+#[cfg(target_os = "linux")]
+pub fn has_one_thread() -> bool {
+    proc_knows_one_thread()
+}
+
+/// Nobody knows.
+#[cfg(not(target_os = "linux"))]
+pub fn has_one_thread() -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
 fn is_single_threaded() -> bool {
     glibc_knows_one_thread() || proc_knows_one_thread()

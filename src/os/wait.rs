@@ -22,6 +22,8 @@ pub enum Reaped {
     Child(Child),
     /// There are children, and none has exited.
     NoneExited,
+    /// Traced children have told of stops, again and again, and whether one has exited is not known.
+    OnlyStops,
     /// There are no children.
     NoChildren,
 }
@@ -40,8 +42,9 @@ pub fn reap_one(pid: Pid) -> Reaped {
 /// Reaps one of these children, if one has exited, and leaves all others to whoever waits for
 /// them.
 pub fn reap_of(pids: &[Pid]) -> Reaped {
-    // Most often the first one that has exited is one of them, and no other need be looked at.
-    match exited_child() {
+    // Most often the first one that has something to tell has exited and is one of them, and no other need be
+    // looked at.
+    match telling_child() {
         Err(_) => return Reaped::NoChildren,
         Ok(None) => return Reaped::NoneExited,
         Ok(Some(pid)) if pids.contains(&pid) => {
@@ -51,20 +54,33 @@ pub fn reap_of(pids: &[Pid]) -> Reaped {
         }
         Ok(Some(_)) => {}
     }
-    pids.iter()
-        .map(|&pid| reap(pid))
-        .find(|reaped| matches!(reaped, Reaped::Child(_)))
-        .unwrap_or(Reaped::NoneExited)
+    let mut found = Reaped::NoneExited;
+    for &pid in pids {
+        match reap(pid) {
+            reaped @ Reaped::Child(_) => return reaped,
+            Reaped::OnlyStops => found = Reaped::OnlyStops,
+            Reaped::NoneExited | Reaped::NoChildren => {}
+        }
+    }
+    found
 }
+
+/// So many stops are passed over in one look: another thread that lets a traced child go on after each of
+/// them would keep us here.
+const STOPS_AT_MOST: usize = 100;
 
 fn reap(pid: Pid) -> Reaped {
     let mut status = 0;
     let mut rusage = no_rusage();
-    loop {
+    let mut stops = 0;
+    while stops < STOPS_AT_MOST {
         // SAFETY: both pointers are to live variables of the types that wait4(2) fills.
         let pid = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) };
         match Errno::result(pid) {
             Ok(0) => return Reaped::NoneExited,
+            // Of a child that this process traces wait4(2) tells the stops too, whether it is asked to or not: each
+            // of them once.
+            Ok(_) if !is_end(status) => stops += 1,
             Ok(pid) => {
                 return Reaped::Child(Child {
                     pid,
@@ -76,6 +92,17 @@ fn reap(pid: Pid) -> Reaped {
             Err(_) => return Reaped::NoChildren,
         }
     }
+    Reaped::OnlyStops
+}
+
+/// Whether a raw status is that of a child that has ended, and not of one that was stopped or goes on.
+fn is_end(status: i32) -> bool {
+    libc::WIFEXITED(status) || libc::WIFSIGNALED(status)
+}
+
+/// Whether a raw status is that of a child that was stopped or goes on: it is there.
+pub fn is_of_living(status: i32) -> bool {
+    libc::WIFSTOPPED(status) || libc::WIFCONTINUED(status)
 }
 
 /// Whether the process is a child of ours that has not been reaped.
@@ -86,10 +113,11 @@ pub fn is_child(pid: Pid) -> bool {
     !matches!(look(libc::P_PID, id), Err(Errno::ECHILD))
 }
 
-/// A child that has exited, which stays as it is; an error if there are no children.
-fn exited_child() -> Result<Option<Pid>, Errno> {
+/// A child that has exited or, if this process traces it, has stopped, and stays as it is; an error if there are
+/// no children.
+fn telling_child() -> Result<Option<Pid>, Errno> {
     let info = look(libc::P_ALL, 0)?;
-    // SAFETY: waitid(2) fills these members in, and leaves them 0 if nobody has exited.
+    // SAFETY: waitid(2) fills these members in, and leaves them 0 if nobody has something to tell.
     let pid = unsafe { info.si_pid() };
     Ok((pid != 0).then_some(pid))
 }

@@ -81,7 +81,7 @@ while (my @some = splice @sources, 0, 3) {
         relay_c_test($source, $run{$source});
         # A fork has none of the other threads, and with them goes what only their stacks led to.
         check_logs($source, $logs{$source}, $run{$source}->pid,
-            only_main_leaks => scalar($source =~ m{threads}));
+            only_main_leaks => scalar($source =~ m{threads|thieves}));
     }
 }
 

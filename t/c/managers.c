@@ -235,6 +235,42 @@ static void without_foreign(void)
     pf_free(other);
 }
 
+/* ---- one that goes before its fork has an outcome */
+
+static pid_t foreign(int status)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(status);
+    wait_for_end(child);
+    return child;
+}
+
+static void freed_before_the_answer(void)
+{
+    pf_t *one = pf_new(), *other = pf_new();
+    pf_event event;
+    pid_t child;
+    pf_set_max_workers(one, 1);
+    pf_begin(one);
+    is_int(pf_next(one, &event), PF_OK, "one manager is asked to fork");
+    is_int(event.type, PF_EVENT_FORK, "... and does not answer");
+    child = foreign(21);
+    pf_wait(other, 0.02, &event);
+    is_int(event.type, PF_EVENT_WAIT, "a child that might be its worker is kept by another one");
+    pf_free(one);
+    pf_wait(other, 0, &event);
+    ok(event.type == PF_EVENT_REAPED && event.pid == child && event.reason == PF_REASON_FOREIGN
+            && WEXITSTATUS(event.status) == 21,
+        "... which tells of it when the one is freed");
+    child = foreign(22);
+    pf_children_changed(other);
+    pf_wait(other, 0, &event);
+    ok(event.type == PF_EVENT_REAPED && event.pid == child && WEXITSTATUS(event.status) == 22,
+        "... and keeps none from then on");
+    pf_free(other);
+}
+
 /* ---- a worker that is handed over */
 
 static void handed_over(void)
@@ -362,6 +398,7 @@ int main(void)
     interleaved();
     nested();
     without_foreign();
+    freed_before_the_answer();
     handed_over();
     many();
     signals_of_others();

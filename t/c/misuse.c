@@ -65,6 +65,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_child_ended(pf, 1));
     NULL_IS(pf_look_for_children(pf, true));
     NULL_IS(pf_watch_children(pf));
+    NULL_IS(pf_set_sigchld_handled(pf, true));
     NULL_IS(pf_wake(pf));
     NULL_IS(pf_demand(pf, 1));
     NULL_IS(pf_defer_spawn(pf, 1));
@@ -566,6 +567,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_child_ended(pf, 1));
     REFUSED(pf_look_for_children(pf, true));
     REFUSED(pf_watch_children(pf));
+    REFUSED(pf_set_sigchld_handled(pf, true));
     REFUSED(pf_demand(pf, 1));
     REFUSED(pf_defer_spawn(pf, 0));
     REFUSED(pf_set_max_workers(pf, 3));

@@ -1083,6 +1083,11 @@ Workers:
 
 =item *
 
+A worker that is stopped by ptrace(2), with the manager's process as its tracer, is there, and is counted. It was taken
+for one that has ended.
+
+=item *
+
 If the code that was given to C<start> dies, the worker ends, even if C<start> is called
 inside of an C<eval>. It went on behind that C<eval>, as a second manager.
 

@@ -1,0 +1,188 @@
+//! Which process this is. A pid does not tell: a worker that is the first of a PID namespace has number 1 there, as
+//! its manager may have in the one outside.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use crate::machine::Pid;
+
+/// A process, and none that it has forked, or that has its number later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// A number that no process has which this one descends from.
+    life: u64,
+    pid: Pid,
+}
+
+impl Process {
+    /// This process.
+    pub fn this() -> Process {
+        let pid = nix::unistd::getpid().as_raw();
+        let life = match page() {
+            Some(page) => life_in(page),
+            None => u64::from(pid.unsigned_abs()),
+        };
+        Process { life, pid }
+    }
+
+    /// Its number here, which is never 0.
+    pub fn life(self) -> u64 {
+        self.life
+    }
+
+    /// The number that it has for itself.
+    pub fn pid(self) -> Pid {
+        self.pid
+    }
+
+    /// None that is there.
+    #[cfg(test)]
+    pub(super) fn another() -> Process {
+        Process {
+            life: u64::MAX,
+            pid: 0,
+        }
+    }
+
+    /// Whether it is this process. Where the system can, without a system call. Async-signal-safe.
+    pub fn is_this(self) -> bool {
+        match known_page() {
+            Some(page) => page.load(Ordering::Relaxed) == self.life,
+            None => self.has_its_pid(),
+        }
+    }
+
+    /// The same for signal handlers: a child of vfork(2) has the memory of this process, and is another one.
+    pub fn is_this_and_no_vfork(self) -> bool {
+        self.is_this() && self.has_its_pid()
+    }
+
+    fn has_its_pid(self) -> bool {
+        nix::unistd::getpid().as_raw() == self.pid
+    }
+}
+
+/// A page that each fork gives to the child full of zeros (madvise(2), MADV_WIPEONFORK), be it by fork(3) or by
+/// clone(2): what a process has written there is its own. Null: it was not made yet.
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The system has no such page, and pids have to do.
+const NONE: *mut AtomicU64 = std::ptr::without_provenance_mut(usize::MAX);
+
+fn page() -> Option<&'static AtomicU64> {
+    if PAGE.load(Ordering::Acquire).is_null() {
+        let page = make_page().map_or(NONE, NonNull::as_ptr);
+        let stored = PAGE.compare_exchange(
+            std::ptr::null_mut(),
+            page,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if let (Err(_), Some(page)) = (
+            stored,
+            NonNull::new(page).filter(|page| page.as_ptr() != NONE),
+        ) {
+            unmap(page);
+        }
+    }
+    known_page()
+}
+
+fn known_page() -> Option<&'static AtomicU64> {
+    let page = PAGE.load(Ordering::Acquire);
+    if page == NONE {
+        return None;
+    }
+    // SAFETY: null, or a page of zeros at first that stays mapped, and is only used as this.
+    unsafe { page.as_ref() }
+}
+
+/// The number of this process. A fork copies the last number, so that a child takes a higher one than any of those that
+/// it descends from.
+fn life_in(page: &AtomicU64) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let life = page.load(Ordering::Relaxed);
+    if life != 0 {
+        return life;
+    }
+    let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    match page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => next,
+        Err(life) => life,
+    }
+}
+
+#[cfg(target_os = "linux")]
+const SIZE: usize = 4096;
+
+#[cfg(target_os = "linux")]
+fn make_page() -> Option<NonNull<AtomicU64>> {
+    /// No advice has this number. What takes it (an emulator, say) does nothing with any.
+    const NO_ADVICE: i32 = -1;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: without an address of ours, mmap(2) gives us fresh address space or fails.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, protection, flags, -1, 0) };
+    if start == libc::MAP_FAILED {
+        return None;
+    }
+    let page = NonNull::new(start.cast())?;
+    // SAFETY: exactly what mmap(2) gave us, in which there is nothing yet.
+    let is_wiped = unsafe {
+        libc::madvise(start, SIZE, NO_ADVICE) != 0
+            && libc::madvise(start, SIZE, libc::MADV_WIPEONFORK) == 0
+    };
+    if is_wiped {
+        return Some(page);
+    }
+    unmap(page);
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn unmap(page: NonNull<AtomicU64>) {
+    // SAFETY: exactly what `make_page` gave, which nobody uses.
+    unsafe { libc::munmap(page.as_ptr().cast(), SIZE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn make_page() -> Option<NonNull<AtomicU64>> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unmap(_page: NonNull<AtomicU64>) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    /// Whether this is so in a child.
+    fn in_child(what: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child makes system calls and ends.
+        match unsafe { fork() }.unwrap() {
+            // SAFETY: as above.
+            ForkResult::Child => unsafe { libc::_exit(i32::from(what())) },
+            ForkResult::Parent { child } => {
+                matches!(waitpid(child, None), Ok(WaitStatus::Exited(_, 1)))
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_is_another_process_and_so_is_its_child() {
+        let this = Process::this();
+        assert!(this.is_this() && this.is_this_and_no_vfork());
+        assert_eq!(this, Process::this());
+        assert!(in_child(|| {
+            let child = Process::this();
+            !this.is_this()
+                && child.is_this()
+                && child != this
+                && in_child(|| !this.is_this() && !child.is_this() && Process::this() != this)
+        }));
+        assert!(this.is_this());
+    }
+}

@@ -1,0 +1,282 @@
+/* The program closes descriptors that are not its own, as those do that become daemons, and its files get their
+ * numbers. Nothing is written to these files, read from them, or closed; the manager has a new pipe, and goes on. */
+
+#include "tap.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum { LAST = 40 };
+
+static char path[256];
+
+/* Closes all from 3 on, or only `fd` (if it is not negative). The program's file gets their numbers. */
+static void take(int fd)
+{
+    int file = open(path, O_RDWR), number;
+    if (fd >= 0) {
+        dup2(file, fd);
+        close(file);
+        return;
+    }
+    for (number = 3; number < LAST; number++)
+        if (number != file)
+            dup2(file, number);
+}
+
+static void begin_file(void)
+{
+    FILE *file = fopen(temporary(path), "w");
+    if (!file || fputs("program\n", file) < 0 || fclose(file) != 0)
+        abort();
+}
+
+static void give_back(void)
+{
+    int number;
+    for (number = 3; number < LAST; number++)
+        close(number);
+}
+
+/* Whether all that is open below LAST is the program's file, which is as it was. */
+static int is_untouched(void)
+{
+    struct stat file, now;
+    int number;
+    if (stat(path, &file) != 0 || file.st_size != 8)
+        return 0;
+    for (number = 3; number < LAST; number++)
+        if (fstat(number, &now) != 0 || now.st_ino != file.st_ino || now.st_dev != file.st_dev
+                || lseek(number, 0, SEEK_CUR) != 0)
+            return 0;
+    return 1;
+}
+
+/* Ends the run when the manager sleeps. */
+static int32_t ends_it(pf_t *pf, void *data)
+{
+    int asleep = 0;
+    (void)pf;
+    CHECK(data == NULL || is_untouched());
+    while (asleep < 20) {
+        nap();
+        asleep = is_asleep(getppid()) ? asleep + 1 : 0;
+    }
+    kill(getppid(), checks() ? SIGKILL : SIGUSR1);
+    return until_killed(NULL, NULL);
+}
+
+static pf_t *manager(void)
+{
+    pf_t *pf = pf_new();
+    pf_set_max_workers(pf, 1);
+    pf_set_err_respawn_interval(pf, 0);
+    if (pf_trap_signal(pf, SIGUSR1, 0, 0) != PF_OK || pf_watch_children(pf) != PF_OK)
+        abort();
+    return pf;
+}
+
+static void before_start(void *data)
+{
+    pf_t *pf = manager();
+    (void)data;
+    take(-1);
+    raise(SIGUSR1);
+    CHECK(is_untouched());
+    CHECK(pf_start(pf, ends_it, pf) == PF_OK);
+    CHECK(pf_signal_received(pf) == SIGUSR1);
+    CHECK(is_untouched());
+    CHECK(pf_start(pf, ends_it, pf) == PF_OK);
+    CHECK(pf_signal_received(pf) == SIGUSR1);
+    pf_signal(pf, SIGUSR1);
+    pf_wake(pf);
+    CHECK(is_untouched());
+    finish(pf);
+    CHECK(is_untouched());
+    give_back();
+}
+
+static void take_all(pf_t *pf, int32_t pid, void *data)
+{
+    (void)pf;
+    (void)pid;
+    if (++*(int *)data == 1)
+        take(-1);
+}
+
+static int32_t ends_at_once_or_ends_it(pf_t *pf, void *data)
+{
+    return *(int *)data == 0 ? 0 : ends_it(pf, NULL);
+}
+
+static void in_a_hook(void *data)
+{
+    pf_t *pf = manager();
+    pf_scoreboard_t *board = data ? pf_scoreboard_new(NULL, 5) : NULL;
+    int forks = 0;
+    if (board)
+        pf_set_scoreboard(pf, board);
+    pf_set_after_fork(pf, take_all, &forks);
+    CHECK(pf_start(pf, ends_at_once_or_ends_it, &forks) == PF_OK);
+    CHECK(pf_signal_received(pf) == SIGUSR1 && forks == 2);
+    CHECK(is_untouched());
+    finish(pf);
+    CHECK(is_untouched());
+    pf_scoreboard_free(board);
+    give_back();
+}
+
+static void by_pull(void *data)
+{
+    pf_t *pf = manager();
+    pf_event event;
+    int fd;
+    (void)data;
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    fd = event.fd;
+    CHECK(pf_next(pf, &event) == PF_OK && event.fd == fd);
+    take(-1);
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    CHECK(event.fd >= LAST && event.timeout >= 0 && event.timeout <= 0);
+    fd = event.fd;
+    CHECK(pf_next(pf, &event) == PF_OK && event.fd == fd);
+    CHECK(!is_readable(fd));
+    raise(SIGUSR1);
+    CHECK(is_readable(fd));
+    CHECK(pf_next(pf, &event) == PF_OK);
+    CHECK(!is_readable(fd));
+    CHECK(is_untouched());
+    /* A descriptor for another purpose of the library's. */
+    take(fd);
+    CHECK(pf_trap_signal(pf, SIGUSR2, 0, 0) == PF_OK);
+    raise(SIGUSR2);
+    CHECK(pf_next(pf, &event) == PF_OK && event.fd != fd);
+    raise(SIGUSR2);
+    CHECK(is_readable(event.fd));
+    CHECK(is_untouched());
+    pf_free(pf);
+    CHECK(is_untouched());
+    give_back();
+}
+
+/* One end is gone; the other would raise SIGPIPE. */
+static void one_end(void *data)
+{
+    int number, is_read = *(int *)data, ours[2], n = 0;
+    struct stat file;
+    pf_event event;
+    pf_t *pf = manager();
+    CHECK(pf_next(pf, &event) == PF_OK);
+    for (number = 3; number < LAST && n < 2; number++)
+        if (fcntl(number, F_GETFL) >= 0 && fcntl(number, F_GETFD) == FD_CLOEXEC)
+            ours[n++] = number;
+    CHECK(n == 2);
+    CHECK((ours[0] == event.fd) != (ours[1] == event.fd));
+    take(is_read ? event.fd : ours[ours[0] == event.fd]);
+    raise(SIGUSR1);
+    pf_wake(pf);
+    CHECK(pf_peek_signal(pf) == SIGUSR1);
+    CHECK(stat(path, &file) == 0 && file.st_size == 8);
+    CHECK(pf_start(pf, ends_it, NULL) == PF_OK);
+    CHECK(pf_start(pf, ends_it, NULL) == PF_OK);
+    finish(pf);
+}
+
+/* Without a descriptor for a new one the manager looks once a second, and has one again as soon as it can. */
+static void none_left(void *data)
+{
+    struct rlimit limit;
+    pf_t *pf = manager();
+    pf_event event;
+    (void)data;
+    /* The first wait is over at once, as something was set. */
+    CHECK(pf_next(pf, &event) == PF_OK && event.fd >= 0);
+    take(-1);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = LAST;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        abort();
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    CHECK(event.fd == -1 && event.timeout > 0 && event.timeout <= 1);
+    limit.rlim_cur = LAST + 10;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        abort();
+    CHECK(pf_next(pf, &event) == PF_OK && event.fd >= LAST);
+    CHECK(is_untouched());
+    pf_free(pf);
+    CHECK(is_untouched());
+}
+
+/* ---- spare workers, of which some have ends of the pipe that is gone */
+
+static pf_scoreboard_t *board;
+static int *told_busy;
+
+static int32_t says_what_it_is_told(pf_t *pf, void *data)
+{
+    (void)data;
+    if (pf_scoreboard_claim(board, (uint32_t)pf_worker_index(pf)) != PF_OK)
+        return 1;
+    while (1) {
+        if (GET(*told_busy) > pf_worker_index(pf))
+            pf_scoreboard_set_status(board, 'A');
+        nap();
+    }
+    return 99;
+}
+
+static void take_all_then_tell(pf_t *pf, int32_t pid, void *data)
+{
+    int *forks = data;
+    (void)pid;
+    ++*forks;
+    if (*forks == 2) {
+        take(-1);
+        SET(*told_busy, 2);
+    }
+    if (*forks == 4)
+        pf_signal(pf, SIGUSR1);
+}
+
+static void spare(void *data)
+{
+    pf_t *pf = manager();
+    int forks = 0, status;
+    (void)data;
+    told_busy = shared(sizeof *told_busy);
+    board = pf_scoreboard_new(NULL, 10);
+    pf_set_scoreboard(pf, board);
+    pf_set_max_workers(pf, 10);
+    pf_set_spare_workers(pf, 2, 10, SIGTERM);
+    pf_set_after_fork(pf, take_all_then_tell, &forks);
+    CHECK(pf_start(pf, says_what_it_is_told, NULL) == PF_OK);
+    CHECK(forks == 4);
+    /* Those of before are alive: nobody who reads is no reason for SIGPIPE. */
+    CHECK(waitpid(-1, &status, WNOHANG) == 0);
+    CHECK(pf_num_workers(pf) == 4);
+    CHECK(is_untouched());
+    finish(pf);
+    pf_scoreboard_free(board);
+    CHECK(is_untouched());
+    give_back();
+}
+
+int main(void)
+{
+    int yes = 1, no = 0;
+    begin();
+    begin_file();
+    is_int(in_child(before_start, NULL), 0, "descriptors that the program closes before pf_start");
+    is_int(in_child(in_a_hook, NULL), 0, "... in a hook");
+    is_int(in_child(in_a_hook, &yes), 0, "... in a hook, with a scoreboard");
+    is_int(in_child(by_pull, NULL), 0, "... in a host of the pull API");
+    is_int(in_child(one_end, &yes), 0, "... of a pipe that it reads from");
+    is_int(in_child(one_end, &no), 0, "... of a pipe that it writes to");
+    if (is_under_valgrind())
+        skip("... and there is none left", "Valgrind has some of its own");
+    else
+        is_int(in_child(none_left, NULL), 0, "... and there is none left");
+    is_int(in_child(spare, NULL), 0, "... beside workers that have the old pipe");
+    unlink(path);
+    return done();
+}

@@ -1,0 +1,117 @@
+# SIGCHLD that another thread of the program gets: a worker's end is noticed all the same, in start
+# and in wait_all_children. It comes at the worst moment, between the last look and the sleep.
+
+use strict;
+use warnings;
+
+use Config;
+use Test::More;
+
+use lib 't/lib';
+use ProcessTest;
+
+plan skip_all => 'this perl has no ithreads' if !$Config{useithreads};
+plan skip_all => 'for Linux, whose poll is ours to replace' if $^O ne 'linux';
+
+# Loaded into the program: at the first ppoll, in which a manager sleeps, its oldest child is killed, and
+# the sleep begins when another thread has the SIGCHLD. A manager that sleeps in wait4 is not concerned.
+my $dir = File::Temp->newdir('prefork-test-XXXXXX', TMPDIR => 1);
+open my $c, '>', "$dir/strike.c" or die "cannot write $dir/strike.c: $!\n";
+print {$c} <<'C';
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int is_pending(void)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGCHLD) == 1;
+}
+
+int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+    static int (*real)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+    static int has_struck;
+    const struct timespec nap = { 0, 5000000 };
+    char path[64];
+    FILE *children;
+    int child = 0;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "ppoll");
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    if (!has_struck++ && (children = fopen(path, "r"))) {
+        if (fscanf(children, "%d", &child) == 1) {
+            siginfo_t info;
+            kill(child, SIGKILL);
+            waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT);
+            while (is_pending())
+                nanosleep(&nap, NULL);
+        }
+        fclose(children);
+    }
+    return real(fds, n, timeout, mask);
+}
+C
+close $c;
+system($Config{cc}, '-shared', '-fPIC', '-o', "$dir/strike.so", "$dir/strike.c", '-ldl') == 0
+    or plan skip_all => 'no C compiler';
+my %strikes = (LD_PRELOAD => join ' ', "$dir/strike.so", grep { defined } $ENV{LD_PRELOAD});
+
+my %code = (
+    start => <<'PERL',
+my $forks = 0;
+my $pm = Parallel::Prefork->new({
+    max_workers          => 1,
+    err_respawn_interval => 0,
+    trap_signals         => { TERM => 'TERM' },
+    after_fork           => sub { $_[0]->signal_received('enough') if ++$forks == 2 },
+});
+$strikes or $pm->{after_fork} = sub { $forks++ == 0 ? kill KILL => $_[1] : $_[0]->signal_received('enough') };
+$pm->start(sub { sleep 60 while 1 });
+print "forks: $forks\n";
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+PERL
+    wait_all_children => <<'PERL',
+my $pm = Parallel::Prefork->new({
+    max_workers => 1,
+    after_fork  => sub { $_[0]->signal_received('enough') },
+});
+$pm->start(sub { sleep 60 while 1 });
+$strikes or kill KILL => keys %{ $pm->{worker_pids} };
+print 'left: ', $pm->wait_all_children, "\n";
+PERL
+);
+
+my %expected = (start => "forks: 2\n", wait_all_children => "left: 0\n");
+my $begin = <<'PERL';
+use strict;
+use warnings;
+use threads;
+use Parallel::Prefork;
+
+# It has nothing to do, and signals can come to it.
+my $sleeper = threads->create(sub { sleep 3600 while 1 });
+$sleeper->detach;
+my $strikes = exists $INC{'Parallel/Prefork/Options.pm'} || Parallel::Prefork->can('worker_index');
+PERL
+my $end = "\nPOSIX::_exit(0);\n";
+
+my %running = map { $_ => start_program("use POSIX ();\n$begin$code{$_}$end", env => \%strikes, deadline => 15) }
+    sort keys %code;
+for my $name (sort keys %running) {
+    my $p = $running{$name};
+    $p->wait;
+    is $p->out, $expected{$name}, "$name: the end of the worker is noticed";
+    is $p->status, 0, "$name: the program ends";
+    is $p->err, '', "$name: and says nothing else";
+}
+
+done_testing;
