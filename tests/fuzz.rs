@@ -37,6 +37,21 @@ struct Fuzzer {
     depth: u32,
 }
 
+/// A signal that is held back, as a fork waits for its answer, meets what the program has for it when the handle is freed: here
+/// nothing, which would end this process, and rightly.
+fn take_held_signals() {
+    // SAFETY: the set and the time are live, sigemptyset(3) initialises the set, and nobody wants to know more.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in SIGNALS {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        let at_once: libc::timespec = std::mem::zeroed();
+        while libc::sigtimedwait(&raw const set, null_mut(), &raw const at_once) > 0 {}
+    }
+}
+
 thread_local! {
     /// Hooks have no other way to the random numbers.
     static FUZZER: RefCell<Option<*mut Fuzzer>> = const { RefCell::new(None) };
@@ -588,6 +603,7 @@ fn run(seed: u64) {
         unsafe {
             pf_set_scoreboard(fuzzer.pf, null_mut());
             pf_scoreboard_free(fuzzer.scoreboard);
+            take_held_signals();
             pf_free(fuzzer.pf);
             pf_free(null_mut());
         }
