@@ -937,9 +937,41 @@ Calls the hook. Its return value is not used. What an override throws leaves C<s
 
 =head2 Event loops in the workers
 
-Nothing is special: make the loop and its watchers in the worker, after C<start> has
-returned there or inside of CODE, never before the fork. Watchers of signals replace the
-default actions that the worker has.
+Make the loop and its watchers in the worker: after C<start> has returned there, or inside of
+CODE. Watchers of signals replace the default actions that the worker has.
+
+Some loops are there before the fork, because the manager runs them or because a module made
+them when it was loaded. Then each worker has a copy, with all its watchers. In the worker,
+first let go of the watchers, and make the loop anew:
+
+=over 4
+
+=item EV, AnyEvent
+
+Nothing has to be called. EV notices the fork by itself.
+
+=item IO::Async
+
+C<< $loop->post_fork >>
+
+=item Mojo::IOLoop
+
+C<< Mojo::IOLoop->reset >>, which lets go of its watchers as well.
+
+=back
+
+Watchers of children need SIGCHLD. In the worker it has its default action, and a loop that
+was there before takes that for its own handler. So a watcher of EV (C<EV::child>, and
+C<< AnyEvent->child >> with EV) is never called, unless the worker passes the signal on:
+
+    use POSIX qw(SIGCHLD);
+    $SIG{CHLD} = sub { EV::feed_signal(SIGCHLD) };
+    our $check = EV::check(sub { });    # lets perl call the handler
+
+AnyEvent's own loop leaves a signal alone that has something in C<%SIG>. So say C<delete
+$SIG{CHLD}> in the worker before C<< AnyEvent->child >>, and C<delete $SIG{TERM}> before C<<
+AnyEvent->signal >>. It never looks twice: what the manager has watched, signals or children, a
+worker cannot watch. IO::Async needs nothing but C<post_fork>.
 
 =head2 A manager beside an event loop in Perl
 
@@ -958,8 +990,10 @@ loop of its own gives the manager a process of its own, and directs it by signal
     }
     # Here goes the event loop: HUP to $manager reloads, TERM stops it, and waitpid sees its end.
 
-Call C<new> in that process, as it sets the handlers. If the loop and the manager must be in
-one process, let a subclass take a turn of the loop where the manager would sleep:
+Call C<new> in that process, as it sets the handlers, and fork before the loop is made.
+
+If the loop and the manager must be in one process, let a subclass take a turn of the loop
+where the manager would sleep:
 
     package My::Prefork;
     our @ISA = ('Parallel::Prefork');
@@ -967,14 +1001,91 @@ one process, let a subclass take a turn of the loop where the manager would slee
     sub _wait {
         my ($self, $blocking) = @_;
         my @ended = $self->SUPER::_wait(0);
-        return @ended if @ended || !$blocking;
-        one_turn_of_the_loop(0.25);    # seconds at most
+        return @ended if @ended;
+        one_turn_of_the_loop($blocking ? 0.25 : 0);    # seconds at most
         return $self->SUPER::_wait(0);
     }
 
-Most signals end the loop's own wait, and all of them are seen after 0.25 seconds. While the
-pool is filled up, the loop gets no turn. It must not have watchers for children: they are
-the manager's.
+The loop turns inside of C<start> and C<wait_all_children>, also while the pool is filled.
+Most signals end the loop's own sleep, and all of them are seen after 0.25 seconds. A
+callback may call every method; to end C<start> it calls
+L</signal_received([VALUE])>. C<start> itself may be called in a callback, but with
+AnyEvent only if that uses EV. This is a turn:
+
+=over 4
+
+=item EV::run, for EV, and for AnyEvent with EV
+
+    my $end = EV::timer($seconds, 0, sub { });
+    EV::run($seconds ? EV::RUN_ONCE() : EV::RUN_NOWAIT());
+
+=item A condition variable, for AnyEvent with any loop
+
+    my $turn = AnyEvent->condvar;
+    my $end  = AnyEvent->timer(after => $seconds, cb => $turn);
+    $turn->recv;
+
+=item loop_once, for IO::Async
+
+    $loop->loop_once($seconds);
+
+=item one_tick, for Mojo::IOLoop
+
+    my $reactor = Mojo::IOLoop->singleton->reactor;
+    my $end     = $reactor->timer($seconds => sub { });
+    $reactor->one_tick;
+    $reactor->remove($end);
+
+=back
+
+The loop must not have watchers of children, nor run commands that it waits for: here the
+manager reaps them. (C<< Mojo::IOLoop->subprocess >> works, but for its C<exit_code>.) EV
+reaps all children even without a watcher, from the moment when it is loaded, also by
+AnyEvent or Mojo::IOLoop, and their statuses are lost (given as -1). C<new> takes SIGCHLD
+from it. So load EV before C<new>; if it is loaded later, take SIGCHLD back:
+
+    my $manager_handler = $SIG{CHLD};    # perl takes no notice of $SIG{CHLD} = $SIG{CHLD}
+    $SIG{CHLD} = $manager_handler;
+
+Where the loop has watchers of children, let it reap the workers as well:
+
+    package My::Prefork;
+    our @ISA = ('Parallel::Prefork');
+    our @ended_in_loop;
+
+    sub _wait {
+        my ($self, $blocking) = @_;
+        one_turn_of_the_loop($blocking && !@ended_in_loop ? 0.25 : 0);
+        return @{ shift @ended_in_loop || [] };
+    }
+
+For this the loop has one watcher of all children. Make it after C<new>, whose handler of
+SIGCHLD it is to replace:
+
+=over 4
+
+=item EV::child, for EV, and for AnyEvent with EV
+
+    our $all = EV::child(0, 0, sub {
+        push @My::Prefork::ended_in_loop, [$_[0]->rpid, $_[0]->rstatus];
+    });
+
+C<new> has taken SIGCHLD from an EV that was loaded before. Pass it on, as in a worker (see
+L</Event loops in the workers>).
+
+=item AnyEvent's child, for its own loop
+
+    delete $SIG{CHLD};    # or it leaves that alone
+    our $all = AnyEvent->child(pid => 0, cb => sub { push @My::Prefork::ended_in_loop, [@_] });
+
+=item watch_process, for IO::Async
+
+    $loop->watch_process(0 => sub { push @My::Prefork::ended_in_loop, [@_] });
+
+=back
+
+Here C<trap_signals> cannot have C<[SIGNAL, SECONDS]>: who sends the signals one by one is the
+C<_wait> that is replaced.
 
 =head2 C, and every language that can call C
 
