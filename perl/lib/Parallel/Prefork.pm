@@ -523,17 +523,39 @@ is done about signals, and which ones workers reset, but traps no others.
 
 =item fast_exit => BOOLEAN
 
-Workers leave without destroying what they have. A worker whose code calls C<exit> or
-L</finish([STATUS])>, or dies, or comes to the end of the program, runs its C<END> blocks, flushes its
-file handles and those of C's stdio, and is gone. Left out is what comes after that in perl: destructors
-(C<DESTROY>) of objects in global variables and in C<my> variables of the file, and functions that
-libraries in C have registered with atexit(3). Those of the subroutines that the exit leaves are
-called as ever. Perl frees the C<my> variables of the file one by one, and a worker has to copy every
-page of the manager's memory that is written to for that: with 150 MB of data it takes a good quarter of
-a second and the memory once more. Set it before the worker is forked.
+Workers leave without destroying what they have. Set it before the worker is forked. Perl frees the
+C<my> variables of the file one by one, and a worker copies every page of the manager's memory
+that it writes to for that: with 150 MB of data it takes a good quarter of a second and the
+memory once more.
 
-Without this option a worker leaves out only what nobody can see: where there is no object that has a destructor,
-no pipe to another process, and no other code that waits to be called, perl's destruction of everything that is left.
+=over 4
+
+=item What is done
+
+A worker whose code calls C<exit> or L</finish([STATUS])>, or dies, or comes to the end of the
+program, destroys the variables of the subroutines that it leaves, runs its C<END> blocks, and
+flushes its file handles and those of C's stdio. It closes the handles for which that is work:
+it waits for a process at the other end of a pipe, a layer such as C<:gzip> writes its end,
+a socket with C<SO_LINGER> waits for the other side, and what could not be written is tried once
+more.
+
+=item What is left out
+
+Destructors (C<DESTROY>) of objects and of tied variables that are global, or C<my> variables of the file, and
+functions that libraries in C have registered with atexit(3). So a directory of C<<
+File::Temp->newdir >> stays, for example. Perl does not warn of handles that
+could not be closed, either.
+
+=item When not to use it
+
+Where such an object has something to do at the end of a worker, as one that commits, unlocks, or removes a
+file. Or let go of that object in the worker's code or in an C<END> block.
+
+=back
+
+Without this option a worker leaves out only what nobody can see: where there is no object that
+has a destructor, no handle for which closing is work, and no other code that waits to be called,
+perl's destruction of everything that is left.
 
 =item huge_pages => BOOLEAN
 
@@ -838,6 +860,39 @@ All signals are blocked from before a fork until the manager knows of the worker
 worker has its default actions.
 
 =back
+
+=head1 WHAT WORKERS INHERIT
+
+A worker begins as a copy of the manager, as after any C<fork>. What is different in it stands
+under L</start([CODE])>. The rest is the same in all workers:
+
+=over 4
+
+=item Random numbers
+
+If the manager has called C<rand> or C<srand>, or C<shuffle> of L<List::Util>, all workers draw the
+same numbers. Call C<srand> in each worker. Modules with generators of their own have a
+function for that, or notice the fork by themselves, as OpenSSL does. The order of C<keys> may be the same in all
+workers, too: it is no way to choose one of several servers.
+
+=item Files and sockets
+
+A file that was open before the fork has one position for all: what one worker reads, the others
+miss. A connection that was open is shared, too, and what two processes say on it gets mixed.
+Connect in the worker.
+
+=item Timers
+
+C<alarm> goes on in the manager, and is off in the worker. For event loops see
+L</Event loops in the workers>.
+
+=back
+
+=head1 TAINT CHECKS
+
+Programs may run under C<perl -T>. A C<scoreboard_file>, or a signal that is to be sent, that
+comes from outside is refused as perl refuses it: C<new>, C<start> or C<signal_all_children>
+dies with C<Insecure dependency in sysopen> or C<Insecure dependency in kill>.
 
 =head1 MEMBERS
 
