@@ -30,7 +30,8 @@ PERL
     is $said, '', 'nothing is said of errors';
     my @said = split /\n/, $p->out;
     is scalar(@said), 3, 'each worker says something';
-    return sort @said;
+    my @sorted = sort @said;
+    return @sorted;
 }
 
 sub different {

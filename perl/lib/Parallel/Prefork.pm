@@ -1025,8 +1025,8 @@ C<< AnyEvent->child >> with EV) is never called, unless the worker passes the si
 
 AnyEvent's own loop leaves a signal alone that has something in C<%SIG>. So say C<delete
 $SIG{CHLD}> in the worker before C<< AnyEvent->child >>, and C<delete $SIG{TERM}> before C<<
-AnyEvent->signal >>. It never looks twice: what the manager has watched, signals or children, a
-worker cannot watch. IO::Async needs nothing but C<post_fork>.
+AnyEvent->signal >>. Where the manager has a watcher of children by that loop, a worker's is not called
+at all. IO::Async needs nothing but C<post_fork>.
 
 =head2 A manager beside an event loop in Perl
 
@@ -1061,8 +1061,8 @@ where the manager would sleep:
         return $self->SUPER::_wait(0);
     }
 
-The loop turns inside of C<start> and C<wait_all_children>, also while the pool is filled.
-Most signals end the loop's own sleep, and all of them are seen after 0.25 seconds. A
+A subclass of L<Parallel::Prefork::SpareWorkers> does it in the same way. The loop turns
+inside of C<start> and C<wait_all_children>, also while the pool is filled. Most signals end the loop's own sleep, and all of them are seen after 0.25 seconds. A
 callback may call every method; to end C<start> it calls
 L</signal_received([VALUE])>. C<start> itself may be called in a callback, but with
 AnyEvent only if that uses EV. This is a turn:
@@ -1139,8 +1139,9 @@ L</Event loops in the workers>).
 
 =back
 
-Here C<trap_signals> cannot have C<[SIGNAL, SECONDS]>: who sends the signals one by one is the
-C<_wait> that is replaced.
+This also serves for EV with C<EVFLAG_SIGNALFD>, which blocks SIGCHLD and reads it from a
+descriptor; the workers have it blocked, too. In this way C<trap_signals> cannot
+have C<[SIGNAL, SECONDS]>: the C<_wait> that is replaced sends the signals one by one.
 
 =head2 C, and every language that can call C
 
@@ -1331,9 +1332,9 @@ C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
 
 =item *
 
-The modules that 0.18 loads (Class::Accessor::Lite, List::MoreUtils, Proc::Wait3,
-Scope::Guard, Signal::Mask, and of perl's own Time::HiRes, List::Util and strict, for example)
-are not loaded. A program that uses one of them has to load it by itself. C<<
+The modules that 0.18 loads (Class::Accessor::Lite, Proc::Wait3, for SpareWorkers also
+List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and
+strict, for example) are not loaded. A program that uses one of them has to load it by itself. C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
 
 =item *
