@@ -53,6 +53,8 @@ AnyEvent::detect();
 my \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0]->signal_received('enough') });
 \$pm->start(sub {
     $anew
+    # A signal that comes just before the loop sleeps is seen when it wakes.
+    my \$tick  = AnyEvent->timer(after => 0.2, interval => 0.2, cb => sub { });
     my \$done  = AnyEvent->condvar;
     my \$timer = AnyEvent->timer(after => 0.1, cb => sub { print "timer\\n"; \$done->send });
     \$done->recv;

@@ -5,6 +5,7 @@ use warnings;
 
 use lib 't/lib';
 use HostedPool;
+use ProcessTest;
 use RealModules;
 use Test::More;
 
@@ -37,6 +38,42 @@ hosts_a_pool('EV reaps, and has a child of its own', %reaps, when => 'after', ot
     POSIX::_exit(5) if defined $pid && !$pid;
     push @keep, EV::child($pid, 0, sub { print 'the other: ', $_[0]->rstatus >> 8, "\n" })
 PERL
+
+# A manager that runs no loop, but something in it has loaded EV, whose handler of SIGCHLD is in C and is not in %SIG; or blocks it.
+my %by = ('its handler' => {}, 'a descriptor' => $by_signalfd);
+for my $by (sort keys %by) {
+    for my $where (qw(new before_fork after_fork on_child_reap)) {
+        my $p = start_program(<<'PERL', args => [$where], env => $by{$by}, deadline => 60);
+use Parallel::Prefork;
+my ($where) = @ARGV;
+my $ended = 0;
+my $pm = Parallel::Prefork->new({ max_workers => 3, err_respawn_interval => 0, trap_signals => { TERM => 'TERM', HUP => 'TERM' } });
+my %hook = map { my $hook = $_; $hook => sub { require EV if $where eq $hook } } qw(before_fork after_fork on_child_reap);
+require EV if $where eq 'new';
+$pm->before_fork($hook{before_fork}) if $where eq 'before_fork';
+$pm->after_fork($hook{after_fork})   if $where eq 'after_fork';
+$pm->on_child_reap(sub {
+    my ($pm, $pid, $status) = @_;
+    $hook{on_child_reap}->();
+    print 'status ', $status, "\n";
+    print "twelve\n" if ++$ended == 12;
+});
+# Twelve end by themselves; those after them stay.
+until (($pm->signal_received || '') eq 'TERM') {
+    $pm->start(sub { exit 3 if $ended < 12; sleep 1 while 1 });
+}
+$pm->wait_all_children;
+print 'left ', $pm->num_workers, ', children ', (wait == -1 ? 'none' : 'some'), "\n";
+PERL
+        my $title = "EV with $by, loaded in $where, and no loop";
+        is $p->line_like(qr/^twelve/), 'twelve', "$title: workers that end are replaced";
+        ok eventually(sub { 3 <= grep { $_ ne 'Z' } values %{ $p->children } }, 20), "$title: the pool is full";
+        ok !$p->spins, "$title: it does not spin";
+        $p->signal('TERM');
+        is $p->line_like(qr/^left/), 'left 0, children none', "$title: TERM ends it";
+        is_deeply [sort grep { !/^status (?:768|15)$/ } split /\n/, $p->out], ['left 0, children none', 'twelve'], "$title: all statuses have arrived";
+    }
+}
 
 # EV's default loop is made when EV is loaded, so each worker has a copy of the manager's.
 my %worker = (

@@ -50,6 +50,9 @@ my \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0]
 \$pm->start(sub {
     my \$loop = IO::Async::Loop->new;
     $in_worker
+    # A signal that comes just before the loop sleeps is seen when it wakes.
+    require IO::Async::Timer::Periodic;
+    \$loop->add(IO::Async::Timer::Periodic->new(interval => 0.2, on_tick => sub { })->start);
     \$loop->watch_time(after => 0.1, code => sub { print "timer\\n"; \$loop->stop });
     \$loop->run;
     my \$pid = fork;

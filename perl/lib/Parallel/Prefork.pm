@@ -1021,7 +1021,9 @@ C<< AnyEvent->child >> with EV) is never called, unless the worker passes the si
 
     use POSIX qw(SIGCHLD);
     $SIG{CHLD} = sub { EV::feed_signal(SIGCHLD) };
-    our $check = EV::check(sub { });    # lets perl call the handler
+    our $check = EV::check(sub { });              # perl calls the handler in a turn of the loop,
+    our $tick  = EV::timer(0.25, 0.25, sub { });  # and here is one, should it come just before a sleep
+    $_->keepalive(0) for $check, $tick;
 
 AnyEvent's own loop leaves a signal alone that has something in C<%SIG>. So say C<delete
 $SIG{CHLD}> in the worker before C<< AnyEvent->child >>, and C<delete $SIG{TERM}> before C<<
