@@ -34,7 +34,11 @@ use POSIX ();
 our (%statuses, $full, $generation, $pm, $loop, @keep, $is_loaded);
 our $one_turn = sub { return };
 my ($when, $max_workers) = @ARGV;
-sub My::Prefork::one_turn_of_the_loop { return $one_turn->(@_) }
+our $turned_early = 0;
+sub My::Prefork::one_turn_of_the_loop {
+    $turned_early = 1 if !%statuses && keys %{ $pm->{worker_pids} } < $max_workers;
+    return $one_turn->(@_);
+}
 sub every_now_and_then {
     my $workers = keys %{ $pm->{worker_pids} };
     return if $workers < $max_workers || !defined $generation || grep { $_ != $generation } values %{ $pm->{worker_pids} };
@@ -79,6 +83,7 @@ else {
     $manage->();
 }
 print 'statuses: ', join(' ', map { "$_=$statuses{$_}" } sort keys %statuses), "\n";
+print 'turned while the pool was filled: ', $turned_early, "\n";
 print 'children: ', (waitpid(-1, POSIX::WNOHANG()) == -1 ? 'none' : 'some'), "\n";
 exit 0;
 PERL
@@ -102,7 +107,7 @@ sub hosts_a_pool {
     my $p = start_program($source, args => [$when, $workers], deadline => 60, env => $case{env} || {});
 
     my @first = _full($p, 1, $title) or return;
-    is scalar(@first), $workers, "$title: the pool is filled while the loop turns";
+    is scalar(@first), $workers, "$title: the pool is filled";
     ok !$p->spins, "$title: it does not spin";
     kill 'KILL', $first[0];
     is $p->line_like(qr/^ended/), "ended: $first[0] 9", "$title: a worker's status arrives";
@@ -116,6 +121,7 @@ sub hosts_a_pool {
     $statuses =~ s/^(statuses: )(?:0|1280)=1 /$1/ if defined $case{other};
     is $statuses, 'statuses: 15=' . 2 * $workers . ' 9=1', "$title: all statuses have arrived";
     like $p->out, qr/^the other: $case{other}$/m, "$title: the other child as well" if defined $case{other};
+    is $p->line, 'turned while the pool was filled: 1', "$title: the loop has turned while the pool was filled";
     is $p->line, 'children: none', "$title: no child is left";
     is $p->wait, 0, "$title: TERM ends it";
     is_deeply [$p->members], [], "$title: and all of it";
