@@ -24,7 +24,8 @@ my %NO_REFERENCE = map { $_ => 1 } 'SUBCLASSING', 'A SCOREBOARD OF YOUR OWN';
 my $READERS_OWN = <<'PERL';
 use strict;
 use warnings;
-our $pm;
+our ($pm, $loop, $seconds);
+{ package My::Prefork; our @ended_in_loop }
 use subs qw(read_config serve next_client answer one_turn_of_the_loop);
 PERL
 

@@ -4,6 +4,7 @@
 #include "tap.h"
 
 #if defined(__linux__) && defined(__GLIBC__) && !HEAP_HAS_NO_FORK
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #define CAN_AIM 1
 #else
@@ -45,6 +46,12 @@ pid_t getpid(void)
 {
     called();
     return (pid_t)syscall(SYS_getpid);
+}
+
+int fstat(int fd, struct stat *buffer)
+{
+    called();
+    return (int)syscall(SYS_fstat, fd, buffer);
 }
 #endif
 

@@ -536,17 +536,39 @@ is done about signals, and which ones workers reset, but traps no others.
 
 =item fast_exit => BOOLEAN
 
-Workers leave without destroying what they have. A worker whose code calls C<exit> or
-L</finish([STATUS])>, or dies, or comes to the end of the program, runs its C<END> blocks, flushes its
-file handles and those of C's stdio, and is gone. Left out is what comes after that in perl: destructors
-(C<DESTROY>) of objects in global variables and in C<my> variables of the file, and functions that
-libraries in C have registered with atexit(3). Those of the subroutines that the exit leaves are
-called as ever. Perl frees the C<my> variables of the file one by one, and a worker has to copy every
-page of the manager's memory that is written to for that: with 150 MB of data it takes a good quarter of
-a second and the memory once more. Set it before the worker is forked.
+Workers leave without destroying what they have. Set it before the worker is forked. Perl frees the
+C<my> variables of the file one by one, and a worker copies every page of the manager's memory
+that it writes to for that: with 150 MB of data it takes a good quarter of a second and the
+memory once more.
 
-Without this option a worker leaves out only what nobody can see: where there is no object that has a destructor,
-no pipe to another process, and no other code that waits to be called, perl's destruction of everything that is left.
+=over 4
+
+=item What is done
+
+A worker whose code calls C<exit> or L</finish([STATUS])>, or dies, or comes to the end of the
+program, destroys the variables of the subroutines that it leaves, runs its C<END> blocks, and
+flushes its file handles and those of C's stdio. It closes the handles for which that is work:
+it waits for a process at the other end of a pipe, a layer such as C<:gzip> writes its end,
+a socket with C<SO_LINGER> waits for the other side, and what could not be written is tried once
+more.
+
+=item What is left out
+
+Destructors (C<DESTROY>) of objects and of tied variables that are global, or C<my> variables of the file, and
+functions that libraries in C have registered with atexit(3). So a directory of C<<
+File::Temp->newdir >> stays, for example. Perl does not warn of handles that
+could not be closed, either.
+
+=item When not to use it
+
+Where such an object has something to do at the end of a worker, as one that commits, unlocks, or removes a
+file. Or let go of that object in the worker's code or in an C<END> block.
+
+=back
+
+Without this option a worker leaves out only what nobody can see: where there is no object that
+has a destructor, no handle for which closing is work, and no other code that waits to be called,
+perl's destruction of everything that is left.
 
 =item huge_pages => BOOLEAN
 
@@ -852,6 +874,39 @@ worker has its default actions.
 
 =back
 
+=head1 WHAT WORKERS INHERIT
+
+A worker begins as a copy of the manager, as after any C<fork>. What is different in it stands
+under L</start([CODE])>. The rest is the same in all workers:
+
+=over 4
+
+=item Random numbers
+
+If the manager has called C<rand> or C<srand>, or C<shuffle> of L<List::Util>, all workers draw the
+same numbers. Call C<srand> in each worker. Modules with generators of their own have a
+function for that, or notice the fork by themselves, as OpenSSL does. The order of C<keys> may be the same in all
+workers, too: it is no way to choose one of several servers.
+
+=item Files and sockets
+
+A file that was open before the fork has one position for all: what one worker reads, the others
+miss. A connection that was open is shared, too, and what two processes say on it gets mixed.
+Connect in the worker.
+
+=item Timers
+
+C<alarm> goes on in the manager, and is off in the worker. For event loops see
+L</Event loops in the workers>.
+
+=back
+
+=head1 TAINT CHECKS
+
+Programs may run under C<perl -T>. A C<scoreboard_file>, or a signal that is to be sent, that
+comes from outside is refused as perl refuses it: C<new>, C<start> or C<signal_all_children>
+dies with C<Insecure dependency in sysopen> or C<Insecure dependency in kill>.
+
 =head1 MEMBERS
 
 The object is a blessed hash. Programs may read these members, and what they store there
@@ -950,9 +1005,43 @@ Calls the hook. Its return value is not used. What an override throws leaves C<s
 
 =head2 Event loops in the workers
 
-Nothing is special: make the loop and its watchers in the worker, after C<start> has
-returned there or inside of CODE, never before the fork. Watchers of signals replace the
-default actions that the worker has.
+Make the loop and its watchers in the worker: after C<start> has returned there, or inside of
+CODE. Watchers of signals replace the default actions that the worker has.
+
+Some loops are there before the fork, because the manager runs them or because a module made
+them when it was loaded. Then each worker has a copy, with all its watchers. In the worker,
+first let go of the watchers, and make the loop anew:
+
+=over 4
+
+=item EV, AnyEvent
+
+Nothing has to be called. EV notices the fork by itself.
+
+=item IO::Async
+
+C<< $loop->post_fork >>
+
+=item Mojo::IOLoop
+
+C<< Mojo::IOLoop->reset >>, which lets go of its watchers as well.
+
+=back
+
+Watchers of children need SIGCHLD. In the worker it has its default action, and a loop that
+was there before takes that for its own handler. So a watcher of EV (C<EV::child>, and
+C<< AnyEvent->child >> with EV) is never called, unless the worker passes the signal on:
+
+    use POSIX qw(SIGCHLD);
+    $SIG{CHLD} = sub { EV::feed_signal(SIGCHLD) };
+    our $check = EV::check(sub { });              # perl calls the handler in a turn of the loop,
+    our $tick  = EV::timer(0.25, 0.25, sub { });  # and here is one, should it come just before a sleep
+    $_->keepalive(0) for $check, $tick;
+
+AnyEvent's own loop leaves a signal alone that has something in C<%SIG>. So say C<delete
+$SIG{CHLD}> in the worker before C<< AnyEvent->child >>, and C<delete $SIG{TERM}> before C<<
+AnyEvent->signal >>. Where the manager has a watcher of children by that loop, a worker's is not called
+at all. IO::Async needs nothing but C<post_fork>.
 
 =head2 A manager beside an event loop in Perl
 
@@ -971,8 +1060,10 @@ loop of its own gives the manager a process of its own, and directs it by signal
     }
     # Here goes the event loop: HUP to $manager reloads, TERM stops it, and waitpid sees its end.
 
-Call C<new> in that process, as it sets the handlers. If the loop and the manager must be in
-one process, let a subclass take a turn of the loop where the manager would sleep:
+Call C<new> in that process, as it sets the handlers, and fork before the loop is made.
+
+If the loop and the manager must be in one process, let a subclass take a turn of the loop
+where the manager would sleep:
 
     package My::Prefork;
     our @ISA = ('Parallel::Prefork');
@@ -980,14 +1071,92 @@ one process, let a subclass take a turn of the loop where the manager would slee
     sub _wait {
         my ($self, $blocking) = @_;
         my @ended = $self->SUPER::_wait(0);
-        return @ended if @ended || !$blocking;
-        one_turn_of_the_loop(0.25);    # seconds at most
+        return @ended if @ended;
+        one_turn_of_the_loop($blocking ? 0.25 : 0);    # seconds at most
         return $self->SUPER::_wait(0);
     }
 
-Most signals end the loop's own wait, and all of them are seen after 0.25 seconds. While the
-pool is filled up, the loop gets no turn. It must not have watchers for children: they are
-the manager's.
+A subclass of L<Parallel::Prefork::SpareWorkers> does it in the same way. The loop turns
+inside of C<start> and C<wait_all_children>, also while the pool is filled. Most signals end the loop's own sleep, and all of them are seen after 0.25 seconds. A
+callback may call every method; to end C<start> it calls
+L</signal_received([VALUE])>. C<start> itself may be called in a callback, but with
+AnyEvent only if that uses EV. This is a turn:
+
+=over 4
+
+=item EV::run, for EV, and for AnyEvent with EV
+
+    my $end = EV::timer($seconds, 0, sub { });
+    EV::run($seconds ? EV::RUN_ONCE() : EV::RUN_NOWAIT());
+
+=item A condition variable, for AnyEvent with any loop
+
+    my $turn = AnyEvent->condvar;
+    my $end  = AnyEvent->timer(after => $seconds, cb => $turn);
+    $turn->recv;
+
+=item loop_once, for IO::Async
+
+    $loop->loop_once($seconds);
+
+=item one_tick, for Mojo::IOLoop
+
+    my $reactor = Mojo::IOLoop->singleton->reactor;
+    my $end     = $reactor->timer($seconds => sub { });
+    $reactor->one_tick;
+    $reactor->remove($end);
+
+=back
+
+The loop must not have watchers of children, nor run commands that it waits for: here the
+manager reaps them. (C<< Mojo::IOLoop->subprocess >> works, but for its C<exit_code>.) EV
+reaps all children even without a watcher, from the moment when it is loaded, also by
+AnyEvent or Mojo::IOLoop, and their statuses are lost (given as -1). C<new> takes SIGCHLD
+from it. So load EV before C<new>; if it is loaded later, take SIGCHLD back:
+
+    my $manager_handler = $SIG{CHLD};    # perl takes no notice of $SIG{CHLD} = $SIG{CHLD}
+    $SIG{CHLD} = $manager_handler;
+
+Where the loop has watchers of children, let it reap the workers as well:
+
+    package My::Prefork;
+    our @ISA = ('Parallel::Prefork');
+    our @ended_in_loop;
+
+    sub _wait {
+        my ($self, $blocking) = @_;
+        one_turn_of_the_loop($blocking && !@ended_in_loop ? 0.25 : 0);
+        return @{ shift @ended_in_loop || [] };
+    }
+
+For this the loop has one watcher of all children. Make it after C<new>, whose handler of
+SIGCHLD it is to replace:
+
+=over 4
+
+=item EV::child, for EV, and for AnyEvent with EV
+
+    our $all = EV::child(0, 0, sub {
+        push @My::Prefork::ended_in_loop, [$_[0]->rpid, $_[0]->rstatus];
+    });
+
+C<new> has taken SIGCHLD from an EV that was loaded before. Pass it on, as in a worker (see
+L</Event loops in the workers>).
+
+=item AnyEvent's child, for its own loop
+
+    delete $SIG{CHLD};    # or it leaves that alone
+    our $all = AnyEvent->child(pid => 0, cb => sub { push @My::Prefork::ended_in_loop, [@_] });
+
+=item watch_process, for IO::Async
+
+    $loop->watch_process(0 => sub { push @My::Prefork::ended_in_loop, [@_] });
+
+=back
+
+This also serves for EV with C<EVFLAG_SIGNALFD>, which blocks SIGCHLD and reads it from a
+descriptor; the workers have it blocked, too. In this way C<trap_signals> cannot
+have C<[SIGNAL, SECONDS]>: the C<_wait> that is replaced sends the signals one by one.
 
 =head2 C, and every language that can call C
 
@@ -1183,9 +1352,9 @@ C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
 
 =item *
 
-The modules that 0.18 loads (Class::Accessor::Lite, List::MoreUtils, Proc::Wait3,
-Scope::Guard, Signal::Mask, and of perl's own Time::HiRes, List::Util and strict, for example)
-are not loaded. A program that uses one of them has to load it by itself. C<<
+The modules that 0.18 loads (Class::Accessor::Lite, Proc::Wait3, for SpareWorkers also
+List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and
+strict, for example) are not loaded. A program that uses one of them has to load it by itself. C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
 
 =item *
