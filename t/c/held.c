@@ -460,7 +460,6 @@ static void thread_in_between(int *fires_at, int number, const char *when)
     pid = fork();
     if (pid == 0) {
         pf_t *pf = manager(1);
-        alarm(60);
         what_happens = a_thread_appears;
         *count = takes = looks = 0;
         *fires_at = number;
