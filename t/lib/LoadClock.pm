@@ -22,9 +22,13 @@ my $SAMPLE = 0.05;
 # its processor time or a machine that was stopped, and nor was what it watches.
 my $GAP = 2;
 
+# new(PID): with a process, what that one has waited for a processor counts as well. Where the system shares its processors
+# between groups of processes, it may get less than its part of the whole.
 sub new {
-    my $class = shift;
-    my $self  = bless { seconds => 0, at => _now(), share => 1, least => 1, sampled => -1 }, $class;
+    my ($class, $pid) = @_;
+    my $self = bless {
+        seconds => 0, passed => 0, at => _now(), share => 1, least => 1, sampled => -1, pid => $pid, waited => 0,
+    }, $class;
     $self->seconds;
     return $self;
 }
@@ -39,9 +43,22 @@ sub seconds {
         $self->{share}   = _share();
         $self->{sampled} = $now;
         $self->{least}   = $self->{share} if $self->{share} < $self->{least};
+        $self->{waited}  = _waited($self->{pid}) || $self->{waited} if $self->{pid};
     }
-    $self->{seconds} += ($passed < $GAP ? $passed : $GAP) * $self->{share};
-    return $self->{seconds};
+    $passed = $GAP if $passed > $GAP;
+    $self->{passed}  += $passed;
+    $self->{seconds} += $passed * $self->{share};
+    my ($least, $awake) = ($self->{passed} / $SLOWEST, $self->{passed} - $self->{waited});
+    my $seconds = $awake < $self->{seconds} ? $awake : $self->{seconds};
+    return $seconds > $least ? $seconds : $least;
+}
+
+# How many seconds a process has waited for a processor, if the kernel tells.
+sub _waited {
+    my $pid = shift;
+    open my $file, '<', "/proc/$pid/schedstat" or return 0;
+    my $line = <$file>;
+    return defined $line && $line =~ /\A\d+ (\d+)/ ? $1 / 1e9 : 0;
 }
 
 # What may have taken so many of these seconds of any other clock, since `new`.

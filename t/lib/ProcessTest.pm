@@ -102,7 +102,7 @@ sub _keep {
     setpgrp $program, $program;
     close $out_write;
     syswrite $report_write, "pid $program\n";
-    my ($status, $clock, $is_over) = (undef, LoadClock->new);
+    my ($status, $clock, $is_over) = (undef, LoadClock->new($program));
     while (1) {
         if (!defined $status && waitpid($program, WNOHANG) == $program) {
             $status = $?;
