@@ -9,8 +9,8 @@ use Test::More;
 
 plan skip_all => 'not a checkout' if !-e '.git';
 
-# ExtUtils::Manifest compares by itself, but looks into each folder that is left out: whole systems may be in .cache,
-# with links that go round in circles.
+# ExtUtils::Manifest compares by itself, but looks into each folder that is left out: there may be
+# links in .cache that go round in circles.
 my $is_skipped = ExtUtils::Manifest::maniskip();
 my $named      = ExtUtils::Manifest::maniread();
 is_deeply [grep { !-f } sort keys %$named], [], 'what it names is there';
