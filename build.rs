@@ -27,12 +27,15 @@ fn main() {
 
 /// Constants and code in one mapping: a fork copies each mapping, and each exit gives it back. And data begin
 /// with a page, or the zeroed ones may not fit in, and be another mapping. GNU ld does that by itself; for the
-/// other it and lld have different options, and GNU ld refuses lld's.
+/// other it and lld have different options. GNU ld refuses one of lld's, or takes it for its own (2.44), and warns
+/// of the other.
 fn map_little() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
-    if links_with(&["-Wl,--no-rosegment"]) {
-        println!("cargo:rustc-cdylib-link-arg=-Wl,--no-rosegment");
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,separate-loadable-segments");
+    let of_lld = ["-Wl,--no-rosegment", "-Wl,-z,separate-loadable-segments"];
+    if links_with(&[of_lld[0], of_lld[1], "-Wl,--fatal-warnings"]) {
+        for option in of_lld {
+            println!("cargo:rustc-cdylib-link-arg={option}");
+        }
     }
 }
 

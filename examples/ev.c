@@ -2,10 +2,11 @@
  * loopback port a line about them for whoever connects.
  *
  *     cc -o ev ev.c $(pkg-config --cflags --libs prefork) -lev
- *     ./ev 7777          (without a port, or with 0: any that is free)
+ *     ./ev 7777
  *     nc 127.0.0.1 7777
  *
- * HUP brings new workers; TERM and INT stop them, and the line is there as long as one lives.
+ * Without a port, or with 0, it takes any that is free. HUP brings new workers; TERM and INT stop
+ * them, and the line is there as long as one lives.
  */
 
 #define _GNU_SOURCE /* SOCK_NONBLOCK */

@@ -1,10 +1,11 @@
 /* A prefork HTTP server on loopback: 4 workers, and no request fails while they are replaced.
  *
  *     cc -o http http.c $(pkg-config --cflags --libs prefork)
- *     ./http 8080      (without a port: any that is free)
+ *     ./http 8080
  *
- * HUP replaces the workers one after the other. TERM and INT stop when the requests at hand are
- * answered, or after 30 seconds; QUIT, and a second TERM or INT, stop at once. */
+ * Without a port it takes any that is free. HUP replaces the workers one after the other. TERM and INT
+ * stop when the requests at hand are answered, or after 30 seconds; QUIT, and a second TERM or INT, stop
+ * at once. */
 
 #define _GNU_SOURCE /* ppoll, SOCK_NONBLOCK */
 #include <arpa/inet.h>
@@ -30,16 +31,18 @@ static void answer(int client, pf_t *pf)
     char in[8192] = "", body[100];
     struct pollfd more = { client, POLLIN, 0 };
     ssize_t n, size = 0;
-    bool is_good;
+    bool is_head, is_good;
 
     alarm(20); /* a client or an answer that takes longer costs this worker; another replaces it */
     while (!strstr(in, "\r\n\r\n") && (n = read(client, in + size, sizeof in - 1 - size)) > 0)
         in[size += n] = '\0';
-    is_good = strstr(in, "\r\n\r\n") && strncmp(in, "GET ", 4) == 0;
+    is_head = strncmp(in, "HEAD ", 5) == 0; /* as for GET, without the body */
+    is_good = strstr(in, "\r\n\r\n") && (is_head || strncmp(in, "GET ", 4) == 0);
     n = snprintf(body, sizeof body, "worker %d, pid %d, generation %llu\n",
         (int)pf_worker_index(pf), (int)getpid(), (unsigned long long)pf_generation(pf));
     dprintf(client, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-        "Connection: close\r\n\r\n%s", is_good ? "200 OK" : "400 Bad Request", (int)n, body);
+        "Connection: close\r\n\r\n%s", is_good ? "200 OK" : "400 Bad Request", (int)n,
+        is_head ? "" : body);
     shutdown(client, SHUT_WR); /* to close with input unread may destroy the answer on its way */
     while (!is_good && poll(&more, 1, 500) > 0 && read(client, in, sizeof in) > 0)
         continue;

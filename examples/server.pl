@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 # A prefork HTTP server on perl's core modules and Parallel::Prefork alone.
 #
-#     examples/server.pl [PORT=8080] [WORKERS=4]
+#     examples/server.pl PORT=8080 WORKERS=4
 #
-# (or both from the environment; PORT=0 takes any free port). HUP brings a new generation of
+# These are the defaults; the environment may have them too, and PORT=0 takes any free port. HUP brings a new generation of
 # workers, TERM and INT stop the server. A worker first answers the request that it has accepted.
 
 use strict;
@@ -107,13 +107,17 @@ sub answer {
     my $request = read_until($client, qr/\n\r?\n/, $MAX_REQUEST, $MAX_READING);
     return if $request eq '';
     my ($status, $seconds) = judge($request);
+    my $is_head = $request =~ /\A\s*HEAD /;    # the answer to it has no body
     my $page = sprintf "worker %d, pid %d, generation %d\n",
         $pm->worker_index, $$, $pm->{generation};
     my $rest = $status ne '200 OK' ? "$status\n" : $seconds ? "the rest, $seconds s later\n" : '';
-    print {$client} "HTTP/1.1 $status\r\nAllow: GET\r\nContent-Type: text/plain\r\n",
-        'Content-Length: ', length "$page$rest", "\r\nConnection: close\r\n\r\n$page";
-    sleep $seconds if $seconds;
-    print {$client} $rest;
+    print {$client} "HTTP/1.1 $status\r\nAllow: GET, HEAD\r\nContent-Type: text/plain\r\n",
+        'Content-Length: ', length "$page$rest", "\r\nConnection: close\r\n\r\n";
+    if (!$is_head) {
+        print {$client} $page;
+        sleep $seconds if $seconds;
+        print {$client} $rest;
+    }
     # Closing while the client still sends would destroy the answer on its way.
     shutdown $client, 1;
     read_until($client, qr/(?!)/, 1e6, 1) if $status ne '200 OK';
@@ -123,7 +127,7 @@ sub answer {
 sub judge {
     my ($method, $path) = $_[0] =~ m{\A(?:\r?\n)?([A-Z]+) (\S+) HTTP/1\.[01]\r?\n(?:.*\n)?\r?\n}s
         or return '400 Bad Request';
-    return '405 Method Not Allowed' if $method ne 'GET';
+    return '405 Method Not Allowed' if $method !~ /\A(?:GET|HEAD)\z/;
     return '200 OK' if $path =~ m{\A/(?:\?|\z)};
     $path =~ m{\A/slow(?:\?([0-9]{1,3}))?\z} or return '404 Not Found';
     my $seconds = $1 // 3;
@@ -149,9 +153,9 @@ sub note {
 
 sub give_hints {
     print "\nIn another terminal, try:\n",
-        "  curl $url         a page; the next may be another worker's\n",
-        "  curl ${url}slow?5   a page that takes 5 seconds, time for one of:\n",
-        "  kill -HUP $$     new workers; the old ones finish their requests first\n",
-        "  kill -9 $_[0]       no mercy for one worker; another takes its place\n",
-        "  kill -TERM $$    stop, like Ctrl-C here; requests are finished first\n\n";
+        "    curl '$url'\n", "  a page; the next may be another worker's\n",
+        "    curl '${url}slow?5'\n", "  a page that takes 5 seconds, time for one of:\n",
+        "    kill -HUP $$\n", "  new workers; the old ones finish their requests first\n",
+        "    kill -9 $_[0]\n", "  no mercy for one worker; another takes its place\n",
+        "    kill -TERM $$\n", "  stop, like Ctrl-C here; requests are finished first\n\n";
 }

@@ -4,9 +4,10 @@
  * for one with a connection.
  *
  *     cc -o spare spare.c $(pkg-config --cflags --libs prefork)
- *     ./spare 7777       (without a port, or with 0: any that is free)
- *     nc 127.0.0.1 7777  (in several other terminals)
+ *     ./spare 7777
+ *     nc 127.0.0.1 7777
  *
+ * The last is for several other terminals. Without a port, or with 0, it takes any that is free.
  * HUP brings new workers; TERM and INT stop. A connection lives as long as its client wants, or,
  * after TERM or INT, for 10 seconds.
  */

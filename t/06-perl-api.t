@@ -14,7 +14,7 @@ use Test::More;
 my @sources = sort glob 'perl/*.xs perl/*.c perl/*.h';
 @sources = grep { $_ ne 'perl/Prefork.c' } @sources;
 
-my ($oldest) = do { open my $fh, '<', 'Makefile.PL' or die $!; local $/; <$fh> } =~ /MIN_PERL_VERSION\s*=>\s*'([\d.]+)'/;
+my ($oldest) = do { open my $fh, '<', 'Makefile.PL' or die $!; local $/; <$fh> } =~ /\$MIN_PERL\s*=\s*'([\d.]+)'/;
 ok $oldest, 'Makefile.PL names the oldest perl' or BAIL_OUT('no oldest perl');
 
 # Comments and texts are no code.

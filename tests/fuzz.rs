@@ -14,7 +14,7 @@ use prefork::capi::*;
 
 const CALLS: usize = 300;
 /// A seed takes milliseconds; this is for valgrind on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(600);
 /// More workers are not forked: to what is asked for beyond them, fork has failed.
 const MOST_WORKERS: usize = 8;
 /// What may be trapped and raised. Others kill this process, as they would any.

@@ -52,6 +52,9 @@ my $no_cc = path_of(grep { $_ ne $cc } @tools, 'cargo');
 fails_with_one_line('no C compiler', qr/C compiler \Q$cc\E is missing: install/,
     "$perl Makefile.PL", PATH => "$no_cc", CARGO => '');
 
+fails_with_one_line('an old perl', qr/\AParallel::Prefork: Perl v5\.32\.0 required--this is only v5\.30\.3: install a later perl\n\z/,
+    "$perl Makefile.PL", PREFORK_TEST_PERL_VERSION => '5.030003');
+
 # %Config is read-only, but the object behind it is a hash.
 fails_with_one_line('no perl headers', qr/perl's headers are missing: install.*libperl-dev/,
     "$perl -MConfig -e '(tied %Config)->{archlibexp} = q{/nonexistent}; do q{./Makefile.PL}'");

@@ -99,6 +99,8 @@ sub library_of {
     my $code  = shift;
     my @enums = $code =~ /^typedef enum \{.*?^\} (\w+);/gms;
     $code =~ s{//.*}{}g;
+    # A type without a tag has a name of its own in one version of abidiff, and that of its typedef in another.
+    $code =~ s/^typedef (enum|struct) (\{[^{}]*\} (\w+);)/typedef $1 $3 $2/gm;
     $code =~ s/^(?!typedef)([^\n;{}#]*\bpf_\w+\([^;{}]*\));/$1 { __builtin_trap(); }/gm;
     open my $fh, '>', "$tmp/prefork.c" or die $!;
     print {$fh} $code, map { "$_ a_$_;\n" } @enums;

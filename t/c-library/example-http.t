@@ -20,7 +20,7 @@ $SIG{PIPE} = 'IGNORE';
 
 open my $source, '<', 'examples/http.c' or die "examples/http.c: $!";
 my $lines = () = <$source>;
-cmp_ok $lines, '<', 120, "examples/http.c has $lines lines";
+cmp_ok $lines, '<', 125, "examples/http.c has $lines lines";
 
 my $program = example('http');
 
@@ -103,6 +103,10 @@ is $generation, 1, 'of the first generation';
 ok worker_of(request($port, "GET / HTTP/1.0\r\n\r\n")), 'HTTP/1.0';
 ok worker_of(request($port, "GET / HT", "TP/1.0\r\n", "A: b\r\n", "\r\n")), 'in pieces';
 my $bad = qr{\AHTTP/1\.1 400 Bad Request\r\n.*generation 1\n\z}s;
+my $head = request($port, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+like $head, qr{\AHTTP/1\.1 200 OK\r\n(?:[\w-]+: [^\r\n]+\r\n)+\r\n\z}, 'HEAD is answered by a head without a body';
+my ($of_head) = $head =~ /^Content-Length: (\d+)\r$/m;
+cmp_ok $of_head || 0, '>', 10, '... that says how long the page is';
 like request($port, "POST / HTTP/1.0\r\nContent-Length: 90000\r\n\r\n", 'x' x 90000), $bad,
     'another method, with a body that nobody wants';
 like request($port, "GET /" . 'x' x 9000 . " HTTP/1.0\r\n\r\n"), $bad, 'a head that is too long';

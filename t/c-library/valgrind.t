@@ -34,7 +34,7 @@ sub valgrind {
 # What is wrong by the log of one process; the empty string for nothing. A process that was killed by
 # KILL, or that has become another program, has no summary.
 sub fault {
-    my ($log, $leaks_count) = @_;
+    my ($log, $leaks_count, $is_main) = @_;
     my ($errors) = $log =~ /^==\d+== ERROR SUMMARY: (\d+) errors/m;
     if (!defined $errors) {
         # Where it was when a signal ended it is no error; KILL may have come before the summary.
@@ -42,8 +42,17 @@ sub fault {
         return $log =~ /^==\d+==    at 0x/m ? 'errors before it was killed' : '';
     }
     return "$errors errors" if $errors;
-    my @lost = $log =~ /^==\d+== +((?:definitely|indirectly|possibly) lost: [1-9].*)/mg;
-    return $leaks_count ? join ', ', @lost : '';
+    return '' if !$leaks_count;
+    # A fork has none of the other threads, but glibc's block for each of them.
+    my $record = qr/^==\d+== ([\d,]+ .*? are (?:definitely|indirectly|possibly) lost) .*\n((?:==\d+==    .*\n)*)/m;
+    my ($of_threads, @lost) = (0);
+    while ($log =~ /$record/g) {
+        my ($what, $stack) = ($1, $2);
+        !$is_main && $stack =~ /: _dl_allocate_tls / ? $of_threads++ : push @lost, $what;
+    }
+    # The summary knows them all.
+    push @lost, $log =~ /^==\d+== +((?:definitely|indirectly|possibly) lost: [1-9].*)/mg if !$of_threads;
+    return join ', ', @lost;
 }
 
 # Looks at all logs of a run. With `leaks_in`, a pattern for the pids in which leaks count.
@@ -55,7 +64,7 @@ sub check_logs {
         open my $fh, '<', $file or die "cannot open $file: $!\n";
         my $log = do { local $/; readline $fh };
         my $leaks_count = $pid == $main || !$opt{only_main_leaks};
-        my $fault = fault($log, $leaks_count);
+        my $fault = fault($log, $leaks_count, $pid == $main);
         push @faults, "process $pid: $fault\n$log" if $fault ne '';
         $of_run++;
         if ($log =~ /ERROR SUMMARY/) {

@@ -1,6 +1,7 @@
 /* Huge pages before the fork: the manager's memory is moved to them when its first worker is due, once in
  * each generation, if that was asked for; and whatever the kernel has against it, the workers run. */
 
+#define _GNU_SOURCE
 #include "tap.h"
 
 #include <stddef.h>
@@ -16,6 +17,25 @@
 #endif
 
 static size_t huge, small;
+
+static struct {
+    char *start;
+    size_t size;
+} data;
+
+static unsigned error_of_first; /* that a case gives where the data begin; 0: none */
+
+/* In place of the C library's, which libprefork calls otherwise. On a busy machine the kernel may have a page in other
+ * hands for a moment, and says EAGAIN; here it is asked until it is done, so that what is tested is not the machine. */
+int madvise(void *start, size_t size, int advice)
+{
+    long result;
+    do
+        result = syscall(SYS_madvise, start, size, advice);
+    while (result != 0 && errno == EAGAIN && advice == MADV_COLLAPSE
+        && !(start == data.start && error_of_first == EAGAIN));
+    return (int)result;
+}
 
 /* ---- what there is */
 
@@ -97,11 +117,6 @@ static int is_intact(const char *start, size_t size)
     }
     return 1;
 }
-
-static struct {
-    char *start;
-    size_t size;
-} data;
 
 /* ---- the pool */
 
@@ -345,6 +360,7 @@ static void run_refused(void *argument)
         setenv("PREFORK_DEBUG", refusal->debug, 1);
     else
         unsetenv("PREFORK_DEBUG");
+    error_of_first = refusal->of_first;
     if (!CHECK(refuse(refusal->of_empty, refusal->of_first, refusal->of_others)))
         return;
     dup2(fd, STDERR_FILENO);

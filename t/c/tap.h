@@ -86,7 +86,7 @@ static inline void begin(void)
 {
     const char *deadline = getenv("PF_TEST_DEADLINE");
     tap.owner = getpid();
-    tap.deadline = deadline ? (unsigned)atoi(deadline) : 60;
+    tap.deadline = deadline ? (unsigned)atoi(deadline) : 600;
     tap_arm();
     tap.processes = shared(sizeof *tap.processes);
     *tap.processes = 1;

@@ -11,6 +11,7 @@ use Time::HiRes qw(time);
 use lib 't/lib';
 use CProgram;
 use FaultTest;
+use LoadClock;
 use ProcessTest;
 
 my $TRIALS = scale(full => 20_000, quick => 1_000);
@@ -130,8 +131,8 @@ sub shoot {
         }
         $trials++;
         $line = $manager->line_within($HANG);
-        my ($is_lost, $end) = (0, time + $PATIENCE);
-        while (!defined $line && time < $end && $manager->is_running) {
+        my ($is_lost, $clock) = (0, LoadClock->new);
+        while (!defined $line && $clock->seconds < $PATIENCE && $manager->is_running) {
             if ($manager->sleeps_on($HANG)) {
                 $is_lost = 1;
                 $manager->signal($signal);

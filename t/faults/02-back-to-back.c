@@ -35,7 +35,7 @@ static int32_t work(pf_t *pf, void *data)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGUSR2);
-    alarm(30);
+    alarm(600); /* it may be stopped or forgotten; the manager ends long before */
     close(*(int *)data);
     close(told[0]);
     if (write(told[1], "up\n", 3) != 3)

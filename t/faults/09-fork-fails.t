@@ -14,6 +14,7 @@ use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 use lib 't/lib';
 use FaultHosts;
 use FaultTest;
+use LoadClock;
 use ProcessTest;
 
 my $SPAN     = scale(quick => 2.5, full => 30);
@@ -133,16 +134,18 @@ for my $case (@cases) {
     $case->{reaped} = lines($case->{program}, 'reaped');
 }
 my $mended = clock_gettime(CLOCK_MONOTONIC);
+my $clock  = LoadClock->new;
 $_->{mend}->() for @cases;
 for my $case (@cases) {
     my $p    = $case->{program};
     my $want = $case->{before} + $KILLED + ($case->{before} < $WORKERS);
     my $is_full = has_lines($p, worker => $want);
+    my $bound   = $clock->stretched(2 * ($case->{interval} || 0.5));
     ok $is_full, "$case->{name}: the pool is full again";
     my ($last) = (lines($p, 'worker'))[-1] =~ / (.*)/;
     $case->{back} = $is_full ? $last - $mended : 999;
     # Where there is no interval, a second is for the scheduler.
-    cmp_ok $case->{back}, '<', 2 * ($case->{interval} || 0.5), "$case->{name}: within two intervals";
+    cmp_ok $case->{back}, '<', $bound, "$case->{name}: within two intervals";
     is scalar lines($p, 'worker'), $want, "$case->{name}: with no more workers than it should have";
     $p->signal('TERM');
 }

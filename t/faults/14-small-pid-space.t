@@ -216,10 +216,11 @@ my $manager = in_manager(sub {
     $SIG{ALRM} = sub {
         # While the end of a worker is reported it still counts, but its number may be wanted already.
         return if $busy || $victim || $want || $pm->num_workers < 6;
-        $busy = 1;
-        return $pm->signal_received('TERM') if $rounds == $times;
         # Without those whose end is being reported.
         my @pids = grep { @{ $serial_of{$_} || [] } } sort keys %{ $pm->{worker_pids} };
+        return if @pids < 6 && $rounds == $times;
+        $busy = 1;
+        return $pm->signal_received('TERM') if $rounds == $times;
         $victim        = $pids[ rand @pids ];
         $victim_serial = $serial_of{$victim}[0];
         kill KILL => $victim;

@@ -9,6 +9,7 @@ use Exporter qw(import);
 use File::Temp ();
 use Test::More;
 
+use LoadClock ();
 use ProcessTest;
 
 our @EXPORT = qw(c_tests start_c_test relay_c_test);
@@ -22,9 +23,10 @@ sub c_tests {
 # gives it.
 sub start_c_test {
     my %opt = @_;
-    # Each of its processes ends by itself before the whole is killed.
-    my $deadline = int($opt{deadline} * 0.9);
-    return start_program(undef, %opt, env => { PF_TEST_DEADLINE => $deadline, %{ $opt{env} || {} } });
+    # The keeper ends them all, by a clock that knows how busy the machine is. Only whoever leaves the keeper's group
+    # is ended by an alarm of its own.
+    my $alarm = LoadClock::longest($opt{deadline});
+    return start_program(undef, %opt, env => { PF_TEST_DEADLINE => $alarm, %{ $opt{env} || {} } });
 }
 
 # relay_c_test(NAME, RUN): reads what it prints until it ends, each of its tests as one of a subtest of

@@ -7,6 +7,7 @@ use warnings;
 
 use CProgram;
 use FaultTest;
+use LoadClock;
 use ProcessTest ();
 
 # The kinds of hosts that there are on the module under test.
@@ -79,9 +80,9 @@ sub hear {
 # Hears until the condition holds; false if that takes too long.
 sub until_true {
     my ($self, $seconds, $condition) = @_;
-    my $end = time + $seconds;
+    my $clock = LoadClock->new;
     until ($condition->()) {
-        return 0 if time > $end;
+        return 0 if $clock->seconds > $seconds;
         $self->hear(0.05);
     }
     return 1;
@@ -91,8 +92,8 @@ sub until_true {
 # false if that takes too long.
 sub settle {
     my ($self, $seconds) = @_;
-    my $end = time + $seconds;
-    while (time <= $end) {
+    my $clock = LoadClock->new;
+    while ($clock->seconds <= $seconds) {
         1 while $self->hear(0);
         my @live = values %{ $self->{live} };
         my $is_full = @live == $self->{workers} && !grep { $_ < $self->{reloaded} } @live;

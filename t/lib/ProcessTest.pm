@@ -3,7 +3,8 @@ package ProcessTest;
 # Runs Perl programs that fork, signal and wait, so that nothing they do can hang or
 # outlive the test: each program is the leader of a process group of its own, and a keeper
 # process kills that group when the program's deadline passes, when the test lets go of
-# it, or when the test itself dies, by whatever signal.
+# it, or when the test itself dies, by whatever signal. All seconds here are LoadClock's: on a busy
+# machine they are longer.
 
 use strict;
 use warnings;
@@ -12,8 +13,9 @@ use Carp qw(croak);
 use Exporter qw(import);
 use File::Spec ();
 use File::Temp ();
+use LoadClock ();
 use POSIX qw(WNOHANG);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 our @EXPORT = qw(run start_program eventually);
 
@@ -55,7 +57,7 @@ sub start_program {
         out      => '',
         unread   => '',
         owner    => $$,
-        ends_at  => time + ($opt{deadline} || $DEADLINE),
+        deadline => $opt{deadline} || $DEADLINE,
     }, __PACKAGE__;
 
     pipe my $out_read, my $out_write     or croak "pipe: $!";
@@ -100,26 +102,24 @@ sub _keep {
     setpgrp $program, $program;
     close $out_write;
     syswrite $report_write, "pid $program\n";
-    my $status;
+    my ($status, $clock, $is_over) = (undef, LoadClock->new($program));
     while (1) {
         if (!defined $status && waitpid($program, WNOHANG) == $program) {
             $status = $?;
             syswrite $report_write, "status $status\n";
         }
-        my $left = $self->{ends_at} - time;
-        if ($left <= 0) {
+        if (!$is_over && $clock->seconds >= $self->{deadline}) {
             kill 'KILL', -$program;
             if (!defined $status) {
                 waitpid $program, 0;
                 syswrite $report_write, "timeout $?\n";
             }
             $status = $?;
-            $self->{ends_at} = 9**9**9;
-            next;
+            $is_over = 1;
         }
         my $ready = '';
         vec($ready, fileno $release_read, 1) = 1;
-        my $nap = defined $status ? ($left < 1 ? $left : 1) : 0.01;
+        my $nap = defined $status ? 1 : 0.01;
         if (select($ready, undef, undef, $nap) > 0) {
             last if !sysread $release_read, my $byte, 1;
         }
@@ -244,11 +244,14 @@ sub asleep {
 # The next line of STDOUT if there is one within so many seconds, otherwise undef.
 sub line_within {
     my ($self, $seconds) = @_;
-    my $end = time + $seconds;
+    my $clock = LoadClock->new;
     while ($self->{unread} !~ /\n/) {
-        my ($left, $ready) = ($end - time, '');
+        my ($left, $ready) = ($seconds - $clock->seconds, '');
         vec($ready, fileno $self->{out_read}, 1) = 1;
-        return undef if select($ready, undef, undef, $left > 0 ? $left : 0) <= 0;
+        if (select($ready, undef, undef, $left <= 0 ? 0 : $left < 0.1 ? $left : 0.1) <= 0) {
+            next if $left > 0;
+            return undef;
+        }
         sysread $self->{out_read}, my $more, 65536 or last;
         $self->{out}    .= $more;
         $self->{unread} .= $more;
@@ -322,14 +325,14 @@ sub DESTROY {
     return;
 }
 
-# Calls the code until it returns something true, for at most the seconds given (10);
+# Calls the code until it returns something true, for the seconds given (10) at most;
 # returns that, or what it returned last. For what other processes do in their own time.
 sub eventually(&;$) {
     my ($code, $seconds) = @_;
-    my $end = time + ($seconds || 10);
+    my $clock = LoadClock->new;
     while (1) {
         my $got = $code->();
-        return $got if $got || time > $end;
+        return $got if $got || $clock->seconds > ($seconds || 10);
         sleep 0.01;
     }
 }

@@ -16,7 +16,6 @@ use File::Spec ();
 use IO::Socket::INET ();
 use ProcessTest;
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(need_programs start_on_free_port start_wrk failed_requests ask request answer_to
     stop is_listened_to left_behind has_our_core);
@@ -151,11 +150,9 @@ sub request {
 # if the answer is not a whole one with the status 200, returns nothing and says why.
 sub answer_to {
     my ($socket) = @_ or return;
-    my ($answer, $end) = ('', time + $PATIENCE);
+    my $answer = '';
     while (1) {
-        my $ready = '';
-        vec($ready, fileno $socket, 1) = 1;
-        select($ready, undef, undef, $end - time) > 0 or return _lost("no answer after $PATIENCE s");
+        eventually { is_readable($socket) } $PATIENCE or return _lost("no answer after $PATIENCE s");
         my $got = sysread $socket, $answer, 65536, length $answer;
         defined $got or return _lost("the connection breaks: $!");
         last if !$got;
@@ -164,6 +161,12 @@ sub answer_to {
     $answer =~ m{\AHTTP/1\.[01] 200 .*?\r\n\r\n(.*^end=1$)}ms or return _lost("a bad answer: '$answer'");
     my $body = $1;
     return { $body =~ /^(\w+)=(.*)$/mg };
+}
+
+sub is_readable {
+    my $socket = shift;
+    vec(my $ready = '', fileno $socket, 1) = 1;
+    return select($ready, undef, undef, 0) > 0;
 }
 
 sub _lost {

@@ -11,5 +11,10 @@ sub {
         # An answer without its end is not a whole one.
         'end=1',
     );
-    return [200, ['Content-Type' => 'text/plain'], [map { "$_\n" } @about]];
+    my $body = join '', map { "$_\n" } @about;
+    return [
+        200,
+        ['Content-Type' => 'text/plain', 'Content-Length' => length $body],
+        [$_[0]{REQUEST_METHOD} eq 'HEAD' ? () : $body],
+    ];
 };

@@ -27,6 +27,9 @@ my $first = ask($port) or die $server->err;
 is $first->{manager}, $server->pid, 'the workers are those of the program that was started';
 ok has_our_core($server->pid), 'which runs on our core';
 
+like head_of($port), qr{\AHTTP/1\.[01] 200 .*^Content-Length: [1-9]\d*\r\n(?:[^\r\n]+\r\n)*\r\n\z}ms,
+    'HEAD is answered by a head without a body';
+
 my $wrk = start_wrk($port, connections => 16, seconds => $SECONDS);
 my (%worker, %module);
 my $answers = 0;
@@ -51,5 +54,12 @@ is stop($server), 0, 'TERM ends the server with status 0';
 is_deeply [left_behind($server)], [], 'no process is left';
 ok !is_listened_to($port), 'no socket is left';
 is $server->err, '', 'there was no complaint';
+
+# All that comes in answer to HEAD.
+sub head_of {
+    my $socket = request(shift, "HEAD / HTTP/1.0\r\n\r\n") or return '';
+    local $/;
+    return scalar(readline $socket) // '';
+}
 
 done_testing;

@@ -1395,7 +1395,7 @@ A manager belongs to the thread that has made it. Windows is not supported.
 
 =head1 DEPENDENCIES
 
-At run time none but perl, 5.18 or later, with its core modules. To build: cargo 1.85 or
+At run time none but perl, 5.32 or later, with its core modules. To build: cargo 1.85 or
 later, and a C compiler.
 
 =head1 SEE ALSO

@@ -1,0 +1,53 @@
+# The deadlines of these tests: a program that waits for a processor gets the time for it, one that sleeps for ever or
+# crowds the machine is ended all the same.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
+
+use lib 't/lib';
+use LoadClock;
+use ProcessTest;
+
+my $hung = run('sleep 1000', deadline => 0.5);
+ok $hung->timed_out, 'a program that sleeps for ever is ended';
+is_deeply [$hung->members], [], '... and nobody is left';
+
+plan skip_all => 'no /proc/loadavg' if !-r '/proc/loadavg';
+my $processors = () = do { open my $file, '<', '/proc/stat' or die "stat: $!"; local $/; <$file> } =~ /^cpu\d/mg;
+
+# Eight for each processor: a program gets a ninth of one, or less if there are others.
+my $crowd = start_program(sprintf(<<'PERL', 8 * $processors), deadline => 1000);
+for (2 .. %d) { fork or last }
+1 while 1;
+PERL
+eventually { $crowd->members == 8 * $processors };
+
+my $begun = clock_gettime(CLOCK_MONOTONIC);
+my $clock = LoadClock->new;
+while ($clock->seconds < 0.3) { sleep 0.01 }
+cmp_ok clock_gettime(CLOCK_MONOTONIC) - $begun, '>', 1, 'beside them 0.3 s are more than one';
+cmp_ok $clock->stretched(1), '>', 4, '... and what takes a second may take several';
+
+# In seconds of the wall, it would have a third of the time that it takes.
+my $busy = run(<<'PERL', deadline => 0.75);
+my ($user, $system);
+do { ($user, $system) = times } until $user + $system >= 0.25;
+print "done\n";
+PERL
+is $busy->out, "done\n", 'a program that uses a quarter of a second is done within three quarters';
+ok !$busy->timed_out, '... and is not ended';
+undef $crowd;
+
+# As many as that are a crowd by themselves.
+my $spins = run(sprintf(<<'PERL', 30 * $processors), deadline => 0.2);
+for (2 .. %d) { fork or last }
+1 while 1;
+PERL
+ok $spins->timed_out, 'a crowd is ended';
+ok eventually(sub { !$spins->members }), '... all of it';
+is LoadClock::longest(3), 60, 'no deadline is longer than twenty times';
+
+done_testing;
