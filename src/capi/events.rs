@@ -1,7 +1,6 @@
 //! The pull API: the host asks for the next event, does what it says, and answers.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
@@ -192,6 +191,7 @@ impl Inner {
         let mut armed = None;
         let mut unsent = None;
         let mut gets_sigchld = None;
+        let waits_on = std::mem::take(&mut self.told_wait);
         loop {
             let now = clock::now();
             let board = self.board();
@@ -234,7 +234,7 @@ impl Inner {
                         armed = Some(self.arm_scoreboard(bounds));
                         continue;
                     }
-                    let gets_sigchld = *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(now));
+                    let gets_sigchld = *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(waits_on));
                     if self
                         .machine
                         .set_looks_in_time(!gets_sigchld || self.is_unsure_of_children())
@@ -243,6 +243,7 @@ impl Inner {
                     }
                     let recheck = armed == Some(false) || self.has_deaf_workers();
                     self.tell_wait(shared, now, until, recheck, event);
+                    self.told_wait = true;
                     break;
                 }
                 Step::Stopped(signal) => {
@@ -443,17 +444,17 @@ impl Inner {
     /// Whether it is certain that SIGCHLD comes to this manager while it waits. Any other thread may take it, by
     /// sigwait(3) or signalfd(2), and so may the one that waits, if it blocks SIGCHLD.
     #[inline(never)] // As look_for.
-    fn gets_sigchld(&mut self, now: Time) -> bool {
+    fn gets_sigchld(&mut self, waits_on: bool) -> bool {
         if self.traps.is_watching_children() {
             self.may_have_missed_children = self.traps.children_unwatched();
             !self.may_have_missed_children
                 && (self.waits_here || !signals::is_blocked(libc::SIGCHLD))
-                && self.has_one_thread(now)
+                && has_one_thread(waits_on)
         } else {
             match self.host_handles_sigchld {
                 // Its own affair, until it says something.
                 None => true,
-                Some(handles) => handles && self.has_one_thread(now),
+                Some(handles) => handles && has_one_thread(waits_on),
             }
         }
     }
@@ -462,19 +463,6 @@ impl Inner {
     /// replaced and put back, a call that took it.
     fn is_unsure_of_children(&self) -> bool {
         self.must_look_again || (self.code_has_run && self.traps.is_watching_children())
-    }
-
-    /// Where the C library does not know, the system is asked once a second at most: a pool that is busy waits as
-    /// well without the answer.
-    fn has_one_thread(&mut self, now: Time) -> bool {
-        if stdio::is_known_to_have_one_thread() {
-            return true;
-        }
-        if now.since(self.threads_counted_at) < COUNT_THREADS_EVERY {
-            return false;
-        }
-        self.threads_counted_at = now;
-        stdio::has_one_thread()
     }
 
     /// Empties the pipe, if it is still there.
@@ -535,8 +523,11 @@ const RECHECK_BUSY: f64 = 0.25;
 /// Seconds after which a pipe is made that could not be made, for want of descriptors.
 const TRY_PIPE_AGAIN: f64 = 1.0;
 
-/// The system is not asked more often whether there are other threads.
-const COUNT_THREADS_EVERY: Duration = Duration::from_secs(1);
+/// Whether no other thread can take a SIGCHLD. Where the C library does not know that there is one thread, the system is
+/// asked, but only for a wait that follows a wait: a pool that is busy waits as well without the answer.
+fn has_one_thread(waits_on: bool) -> bool {
+    stdio::is_known_to_have_one_thread() || (waits_on && stdio::has_one_thread())
+}
 
 /// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 /// A trapped signal that arrived before, and that the program has not read

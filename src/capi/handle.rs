@@ -71,8 +71,8 @@ pub(super) struct Inner {
     pub(super) waits_here: bool,
     /// What the host has said of SIGCHLD, if it has a handler of its own.
     pub(super) host_handles_sigchld: Option<bool>,
-    /// When the system was asked last whether there are other threads.
-    pub(super) threads_counted_at: Time,
+    /// The last event was WAIT.
+    pub(super) told_wait: bool,
     /// Until the wait that was asked for is over, SIGCHLD tells nothing new.
     pub(super) rests_from_looking: bool,
     pub(super) traps: Traps,
@@ -388,7 +388,7 @@ pub extern "C" fn pf_new() -> *mut pf_t {
                 must_look_again: false,
                 waits_here: false,
                 host_handles_sigchld: None,
-                threads_counted_at: Time::default(),
+                told_wait: false,
                 rests_from_looking: false,
                 traps: Traps::default(),
                 mask: None,

@@ -49,8 +49,10 @@ is worker('for (1 .. 3) { { local $SIG{TERM} = sub { say("caught") }; kill TERM 
     "caught\nDEFAULT DEFAULT\n" x 3, '... and localized';
 is worker('for (1 .. 2) { { local @SIG{qw(TERM CHLD)} = ("IGNORE") x 2; say(@SIG{qw(TERM CHLD)}) } say(@SIG{qw(TERM CHLD)}) }'),
     "IGNORE IGNORE\nDEFAULT DEFAULT\n" x 2, '... two at once';
+# Before perl 5.36 what is stored in the localized hash stays, in any program.
+my $localizes = do { local $SIG{WINCH} = 'DEFAULT'; { local %SIG; $SIG{WINCH} = 'IGNORE' } $SIG{WINCH} // '' } eq 'DEFAULT';
 is worker('for (1 .. 2) { { local %SIG; $SIG{TERM} = "IGNORE" } say($SIG{TERM}, action(POSIX::SIGTERM()), action(POSIX::SIGCHLD())) }'),
-    "DEFAULT DEFAULT DEFAULT\n" x 2, '... all of them, and what comes back is no handler of the manager';
+    ($localizes ? "DEFAULT DEFAULT DEFAULT\n" : "IGNORE IGNORE DEFAULT\n") x 2, '... all of them, and what comes back is no handler of the manager';
 is worker('for (1 .. 3) { delete $SIG{TERM}; delete $SIG{CHLD}; say($SIG{TERM}, action(POSIX::SIGTERM())); '
         . '$SIG{TERM} = sub { say("caught") }; kill TERM => $$ } $SIG{TERM} = "DEFAULT"'),
     "undef DEFAULT\ncaught\n" x 3, '... and deleted';

@@ -158,7 +158,7 @@ my @cases = (
 );
 my $c;
 if (!on_the_original()) {
-    $c = compile('t/faults/01-term-at-the-wait.c', qw(-std=gnu99 -Wall -Wextra -Werror));
+    $c = compile('t/faults/01-term-at-the-wait.c', qw(-std=gnu99 -Wall -Wextra -Werror -lrt));
     push @cases, ['pf_start', 'another process', 'TERM'], ['pf_start', 'timer', 'TERM'];
 }
 
