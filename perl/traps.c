@@ -132,10 +132,12 @@ for_each_trapped(pTHX_ host_t *host, SV *object,
 /* Perl's own magic, and nothing else: none of a module that wants to be told of what happens to the value, and is called
  * for it as perl calls it. */
 static bool
-has_only_magic(const SV *value, char type, const MGVTBL *vtable)
+has_only_magic(const SV *value, char type)
 {
     const MAGIC *mg = SvTYPE(value) >= SVt_PVMG ? SvMAGIC(value) : NULL;
-    return mg && mg->mg_type == type && mg->mg_virtual == vtable && !mg->mg_moremagic;
+    return mg && mg->mg_type == type && !mg->mg_moremagic
+        && (!mg->mg_virtual || (mg->mg_virtual >= PL_magic_vtables && mg->mg_virtual < PL_magic_vtables + magic_vtable_max
+            && !mg->mg_virtual->svt_copy));
 }
 
 /* A program may have put another hash in its place, or tied it; a module may have hung something on it (Coro does). */
@@ -143,7 +145,7 @@ static bool
 is_plain_sig(pTHX_ HV *handlers)
 {
     PERL_UNUSED_CONTEXT;
-    return PL_psig_ptr && handlers && has_only_magic((SV *)handlers, PERL_MAGIC_sig, NULL);
+    return PL_psig_ptr && handlers && has_only_magic((SV *)handlers, PERL_MAGIC_sig);
 }
 
 static MAGIC *
@@ -233,7 +235,7 @@ static bool
 is_plain_element(pTHX_ SV *element, int signal)
 {
     const bool is_handler = PL_psig_ptr[signal] == element;
-    return has_only_magic(element, PERL_MAGIC_sigelem, &PL_vtbl_sigelem) && SvREFCNT(element) == (is_handler ? 2 : 1);
+    return has_only_magic(element, PERL_MAGIC_sigelem) && SvREFCNT(element) == (is_handler ? 2 : 1);
 }
 
 void

@@ -328,4 +328,21 @@ for (1 .. 3) {
 }
 PERL
 
+# A worker's elements of %SIG are made by the manager, and a worker only puts them in place; to store into those that are there would be
+# a dozen pages to copy. Where a program holds one of them it is stored to.
+for my $holds (0, 1) {
+    my $p = run(<<'PERL', args => [$holds], deadline => 20);
+use strict;
+use warnings;
+use Parallel::Prefork;
+use Scalar::Util qw(refaddr);
+my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+our $held = $ARGV[0] ? \$SIG{TERM} : undef;
+my %was = map { $_ => refaddr(\$SIG{$_}) } qw(TERM CHLD);
+$pm->start(sub { print join(' ', map { refaddr(\$SIG{$_}) == $was{$_} ? "$_: stored" : "$_: put" } sort keys %was), "\n"; exit 0 });
+$pm->wait_all_children;
+PERL
+    is $p->out, $holds ? "CHLD: put TERM: stored\n" : "CHLD: put TERM: put\n", 'the defaults of a worker' . ($holds ? ', one of which the program holds' : '');
+}
+
 done_testing;

@@ -74,7 +74,7 @@ Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_p
 sub new {
     my $class = shift;
     my $options = @_ == 1 ? $_[0] : {@_};
-    ref $options eq 'HASH' or _options()->check_list($options);
+    ref($options) eq 'HASH' or _options()->check_list($options);
     my $self = bless {
         max_workers          => 10,
         spawn_interval       => 0,
@@ -120,7 +120,7 @@ sub _begin_generation {
     $self->{generation}++;
     die 'cannot start another process while you are in child process'
         if $self->{in_child};
-    !$code || ref $code eq 'CODE' or _check_value('code', 'the argument of start', $code);
+    !$code || ref($code) eq 'CODE' or _check_value('code', 'the argument of start', $code);
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
@@ -299,7 +299,7 @@ sub _decide_action {
     my $self = shift;
     my $max_workers = $self->max_workers;
     # Several values were stored as an array, whose address is no number of workers.
-    return 0 if !$max_workers || ref $max_workers eq 'ARRAY';
+    return 0 if !$max_workers || ref($max_workers) eq 'ARRAY';
     return $self->num_workers < $max_workers ? 1 : 0;
 }
 
@@ -318,7 +318,7 @@ sub _action_for {
     my $action = exists $actions->{$signal} ? $actions->{$signal}
         : $actions->{ Parallel::Prefork::Core::alias($signal, keys %$actions) };
     return undef if !$action;
-    return ref $action ? $action : [$action, 0];
+    return ref($action) ? $action : [$action, 0];
 }
 
 # _wait for our loops, which take out the worker that they are told of.
@@ -344,6 +344,13 @@ sub _wait {
 
 # Seconds after which start looks around although nothing has happened; undef for never.
 sub _max_wait { return undef }
+
+# For what packs programs into one file, and looks for what they load. Perl leaves these out.
+if (0) {
+    require Parallel::Prefork::Loop;
+    require Parallel::Prefork::Options;
+    require Parallel::Prefork::WorkerPids;
+}
 
 # What is compiled when it is needed is read at once: servers change their directory, their root and their
 # user, and are upgraded while they run.

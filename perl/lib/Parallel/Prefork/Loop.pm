@@ -85,7 +85,7 @@ sub _enter {
         @trapped = eval { keys %{ $self->trap_signals || {} } };
         $error = $@;
     }
-    @trapped = keys %{ $self->{trap_signals} } if $error && ref $self->{trap_signals} eq 'HASH';
+    @trapped = keys %{ $self->{trap_signals} } if $error && ref($self->{trap_signals}) eq 'HASH';
     Parallel::Prefork::Core::enter_worker($self, @trapped);
     die $error if $error;
     exit 0 if $self->signal_received;

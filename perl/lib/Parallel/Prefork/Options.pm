@@ -23,7 +23,7 @@ sub check {
 # What new was given instead of a list or a plain hash.
 sub check_list {
     my ($class, $options) = @_;
-    ref $options && eval { %$options || 1 }
+    ref($options) && eval { %$options || 1 }
         or $class->refuse('new takes a hash reference or a list of options, not '
             . (defined $options ? "'$options'" : 'undef'));
     return;
@@ -39,8 +39,8 @@ sub _check_number {
 
 sub _check_code {
     my ($name, $value) = @_;
-    return if !$value || ref $value eq 'CODE';
-    return if ref $value && eval { \&{$value} };
+    return if !$value || ref($value) eq 'CODE';
+    return if ref($value) && eval { \&{$value} };
     __PACKAGE__->refuse("$name must be a code reference, not '$value'");
     return;
 }
@@ -48,11 +48,11 @@ sub _check_code {
 sub _check_signals {
     my ($name, $value) = @_;
     return if !defined $value;
-    ref $value && eval { %$value || 1 }
+    ref($value) && eval { %$value || 1 }
         or __PACKAGE__->refuse("$name must be a hash reference, not '$value'");
     for my $signal (sort keys %$value) {
         my $action = $value->{$signal} or next;
-        my ($send, $interval) = ref $action eq 'ARRAY' ? @$action : $action;
+        my ($send, $interval) = ref($action) eq 'ARRAY' ? @$action : $action;
         _check_number("$name: the interval for $signal", $interval);
         next if !$send || defined Parallel::Prefork::Core::signal_number($send);
         __PACKAGE__->refuse(qq{Unrecognized signal name "$send" as the value of $signal in $name:}
@@ -63,7 +63,7 @@ sub _check_signals {
 
 sub _check_scoreboard {
     my ($name, $board) = @_;
-    return if !$board || ref $board && eval { $board->can('get_statuses') };
+    return if !$board || ref($board) && eval { $board->can('get_statuses') };
     __PACKAGE__->refuse("$name must be an object with the methods child_start, clear_child,"
         . " get_statuses and set_status, not '$board'");
     return;

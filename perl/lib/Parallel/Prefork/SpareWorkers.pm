@@ -52,7 +52,7 @@ sub _prepare {
 
 sub start {
     my ($self, $code) = @_;
-    !$code || ref $code eq 'CODE' or Parallel::Prefork::_check_value('code', 'the argument of start', $code);
+    !$code || ref($code) eq 'CODE' or Parallel::Prefork::_check_value('code', 'the argument of start', $code);
     my $board = _own_scoreboard($self);
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
     $self->{_counts_itself} = $board && !_is_overridden($self);
@@ -112,7 +112,7 @@ sub _max_wait {
 sub _own_scoreboard {
     my $board = $_[0]{scoreboard};
     my $class = 'Parallel::Prefork::SpareWorkers::Scoreboard';
-    return ref $board && UNIVERSAL::isa($board, $class)
+    return ref($board) && UNIVERSAL::isa($board, $class)
         && $board->can('get_statuses') == $class->can('get_statuses') ? $board : undef;
 }
 

@@ -12,7 +12,7 @@ sub tie_to {
     my $self = shift;
     my $pids = $self->{worker_pids};
     my $table = tied %$pids;
-    return if ref $table eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
+    return if ref($table) eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
     my %stored = $table ? () : %$pids;
     $table = tie my %tied, 'Parallel::Prefork::WorkerPids', $self;
     for my $pid ($table->pids) {
@@ -59,7 +59,7 @@ sub STORE {
     my $manager = $self->{manager} or return;
     # An object is not asked for its number: that may be any code of the program's.
     Parallel::Prefork::Core::adopt_worker($manager, $pid,
-        !ref $value && Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
+        !ref($value) && Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
     $manager->{_stored}{$pid} = $value;
     return;
 }
