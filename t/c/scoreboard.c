@@ -576,7 +576,10 @@ static void without_descriptors(void)
     do
         pf_next(pf, &event);
     while (event.type != PF_EVENT_WAIT);
-    ok(event.timeout < 0, "... and for which the manager waits without an end");
+    /* Whether there are other threads, some C libraries do not know: then the first wait has an end. */
+    if (event.timeout >= 0)
+        pf_next(pf, &event);
+    ok(event.type == PF_EVENT_WAIT && event.timeout < 0, "... and for which the manager waits without an end");
     show(0, 'A');
     event = woken(pf);
     is_int(event.type, PF_EVENT_FORK, "one without descriptors still finds a way to wake it");
