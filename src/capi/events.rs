@@ -234,7 +234,8 @@ impl Inner {
                         armed = Some(self.arm_scoreboard(bounds));
                         continue;
                     }
-                    let gets_sigchld = *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(waits_on));
+                    let gets_sigchld =
+                        *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(waits_on));
                     if self
                         .machine
                         .set_looks_in_time(!gets_sigchld || self.is_unsure_of_children())
