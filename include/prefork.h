@@ -1137,7 +1137,7 @@ bool pf_release_worker(pf_t *pf, int32_t pid);
 
 // Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
 // signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
-// later; if it is false, as in a new handle, the next pf_next takes out all that are kept.
+// later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
 //
 // Called by: manager, hook.
 //

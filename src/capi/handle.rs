@@ -167,6 +167,11 @@ impl Inner {
         if self.owner.is_this() {
             return Ok(());
         }
+        // What may fail comes first: the next call is to find all as it was.
+        let pipe = match self.traps.signals().next() {
+            Some(_) => Some(WakePipe::new().map_err(|errno| Failure::errno("pipe2", errno))?),
+            None => None,
+        };
         self.owner = Process::this();
         leave_to_ancestors();
         self.parent = Parent::new();
@@ -180,6 +185,9 @@ impl Inner {
         // No answer will come here to a fork that was asked for.
         self.give_back_mask();
         self.pipe = None;
+        if let Some(pipe) = pipe {
+            self.use_pipe(shared, pipe);
+        }
         for signal in trapped {
             self.trap(shared, signal)?;
         }
@@ -284,13 +292,17 @@ impl Inner {
         self.pipe_is_unchecked = true;
     }
 
+    fn use_pipe(&mut self, shared: &Shared, pipe: WakePipe) {
+        shared.waker.set(&pipe);
+        self.parent.set_wake(&shared.waker, &shared.arrivals);
+        self.pipe = Some(pipe);
+    }
+
     /// The pipe that ends a wait, made when it is first needed.
     pub(super) fn wake_pipe(&mut self, shared: &Shared) -> Result<&mut WakePipe, Failure> {
         if self.pipe.is_none() {
             let pipe = WakePipe::new().map_err(|errno| Failure::errno("pipe2", errno))?;
-            shared.waker.set(&pipe);
-            self.parent.set_wake(&shared.waker, &shared.arrivals);
-            self.pipe = Some(pipe);
+            self.use_pipe(shared, pipe);
         } else {
             // Whoever calls for it is the program.
             self.pipe_is_unchecked = true;
@@ -320,6 +332,11 @@ impl Inner {
     fn make_pipe_anew(&mut self, shared: &Shared) -> Result<(), Failure> {
         let failure = |errno| Failure::errno("pipe2", errno);
         let mut pipe = WakePipe::new().map_err(failure)?;
+        let is_that = |old: &WakePipe| old.read_fd() == pipe.read_fd();
+        if self.pipe.as_ref().is_some_and(is_that) {
+            // A host that has it in an epoll(7) set, from which it is gone, is to see that it is another one.
+            pipe = WakePipe::new().map_err(failure)?;
+        }
         // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
         if let Some(board) = unsafe { self.scoreboard.as_mut() } {
             let end = pipe.open_for_workers().map_err(failure)?;

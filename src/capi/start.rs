@@ -492,9 +492,14 @@ pub unsafe extern "C" fn pf_wait_all_children(
             }
             match event.r#type {
                 REAPED => report_exit(pf, &event),
-                DRAINED | TIMED_OUT => {
+                end @ (DRAINED | TIMED_OUT) => {
                     if let Some(left) = left.as_mut() {
-                        *left = pf_num_workers(pf);
+                        // The host may keep some that have ended.
+                        *left = if end == DRAINED {
+                            0
+                        } else {
+                            pf_num_workers(pf)
+                        };
                     }
                     return PF_OK;
                 }

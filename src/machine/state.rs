@@ -669,7 +669,7 @@ impl Machine {
         }
         match self.goal {
             Goal::Drain(deadline) => {
-                if self.workers.is_empty() {
+                if self.all_have_ended() {
                     self.goal = Goal::Rest;
                     return Ok(Step::Drained);
                 }
@@ -760,6 +760,12 @@ impl Machine {
         } else {
             self.stagger(action, now);
         }
+    }
+
+    /// Whether no worker is left to wait for; the host may keep some that it was told of.
+    fn all_have_ended(&self) -> bool {
+        self.workers.is_empty()
+            || (self.keeps_reaped && self.workers.iter().all(|worker| worker.exited))
     }
 
     /// The workers that have been reported leave the table: the host has moved on. A host that decides by itself has

@@ -45,14 +45,15 @@ pub fn reap_of(pids: &[Pid]) -> Reaped {
     // Most often the first one that has something to tell has exited and is one of them, and no other need be
     // looked at.
     match telling_child() {
-        Err(_) => return Reaped::NoChildren,
+        Err(Errno::ECHILD) => return Reaped::NoChildren,
         Ok(None) => return Reaped::NoneExited,
         Ok(Some(pid)) if pids.contains(&pid) => {
             if let Reaped::Child(child) = reap(pid) {
                 return Reaped::Child(child);
             }
         }
-        Ok(Some(_)) => {}
+        // Another error says nothing of children: the system may refuse waitid(2), by a filter.
+        Ok(Some(_)) | Err(_) => {}
     }
     let mut found = Reaped::NoneExited;
     for &pid in pids {
@@ -89,7 +90,8 @@ fn reap(pid: Pid) -> Reaped {
                 });
             }
             Err(Errno::EINTR) => {}
-            Err(_) => return Reaped::NoChildren,
+            Err(Errno::ECHILD) => return Reaped::NoChildren,
+            Err(_) => return Reaped::NoneExited,
         }
     }
     Reaped::OnlyStops

@@ -457,6 +457,8 @@ static void kept(void)
     is_int(pf_signal_all_children(pf, SIGKILL), PF_OK, "... and not signalled, as they are gone");
     ok(pf_release_worker(pf, pids[0]) && pf_forget_worker(pf, pids[1]), "two are taken out");
     is_int(pf_num_workers(pf), 1, "one is left");
+    pf_drain(pf, -1);
+    ok(next(pf).type == PF_EVENT_DRAINED, "... and nobody is waited for");
     is_int(pf_set_keep_reaped(pf, false), PF_OK, "pf_set_keep_reaped(false)");
     is_int(pf_num_workers(pf), 1, "... takes nobody out");
     ok(next(pf).type == PF_EVENT_WAIT, "pf_next");

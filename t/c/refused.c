@@ -1,0 +1,127 @@
+/* What the system refuses for a while: nothing that was there is lost by that, and no child is taken for gone. */
+
+#define _GNU_SOURCE
+#include "tap.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/resource.h>
+
+#ifdef __linux__
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+/* No descriptor is left when a process that the host has forked by itself becomes a manager. */
+static void becomes_manager(void *data)
+{
+    pf_t *pf = pf_new();
+    struct rlimit none = { 0, 0 }, before;
+    pid_t pid;
+    int status;
+    (void)data;
+    CHECK(pf_trap_signal(pf, SIGUSR1, 0, 0) == PF_OK);
+    pid = fork();
+    if (pid == 0) {
+        getrlimit(RLIMIT_NOFILE, &before);
+        none.rlim_max = before.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &none);
+        CHECK(pf_begin(pf) == PF_ERR_SYSTEM);
+        CHECK(pf_become_manager(pf) == PF_ERR_SYSTEM);
+        setrlimit(RLIMIT_NOFILE, &before);
+        CHECK(pf_begin(pf) == PF_OK);
+        raise(SIGUSR1);
+        CHECK(pf_peek_signal(pf) == SIGUSR1);
+        pf_free(pf);
+        _exit(checks());
+    }
+    waitpid(pid, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    pf_free(pf);
+}
+
+/* A host that watches the descriptor with epoll(7) sees by its number that it is another one. */
+static void another_number(void *data)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    int fd;
+    (void)data;
+    pf_set_max_workers(pf, 0);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    pf_watch_children(pf);
+    pf_begin(pf);
+    do
+        pf_next(pf, &event);
+    while (event.type != PF_EVENT_WAIT);
+    fd = event.fd;
+    close(fd);
+    CHECK(pf_trap_signal(pf, SIGUSR2, 0, 0) == PF_OK);
+    do
+        pf_next(pf, &event);
+    while (event.type != PF_EVENT_WAIT);
+    CHECK(event.fd >= 0 && event.fd != fd);
+    CHECK(fcntl(event.fd, F_GETFD) >= 0);
+    pf_free(pf);
+}
+
+#if defined(__linux__) && defined(SYS_waitid)
+static void no_waitid(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_waitid, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(77);
+}
+
+/* A filter that refuses waitid(2): what it would say is not known, and nothing else. */
+static void filtered(void *data)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t pid;
+    int i;
+    (void)data;
+    no_waitid();
+    pf_set_reap_foreign(pf, false);
+    pf_set_max_workers(pf, 2);
+    fork_workers(pf, 2, until_killed, NULL);
+    for (i = 0; i < 20; i++) {
+        pf_children_changed(pf);
+        CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    }
+    CHECK(pf_num_workers(pf) == 2);
+    pid = pf_next_worker(pf, 0);
+    pf_rest(pf);
+    kill(pid, SIGKILL);
+    CHECK(pf_wait(pf, -1, &event) == PF_OK && event.type == PF_EVENT_REAPED && event.pid == pid);
+    CHECK(event.status == SIGKILL && event.reason != PF_REASON_STOLEN);
+    finish(pf);
+}
+#endif
+
+int main(void)
+{
+    begin();
+    is_int(in_child(becomes_manager, NULL), 0, "no descriptor for a new manager: its traps are installed when there are some");
+    is_int(in_child(another_number, NULL), 0, "a pipe that is made anew has another number");
+#if defined(__linux__) && defined(SYS_waitid)
+    {
+        const int status = is_under_valgrind() ? 77 : in_child(filtered, NULL);
+        if (status == 77)
+            skip("waitid(2) is refused", "no filter can be set here");
+        else
+            is_int(status, 0, "waitid(2) is refused: no worker is taken for one that somebody else has reaped");
+    }
+#else
+    skip("waitid(2) is refused", "there are no filters here");
+#endif
+    return done();
+}
