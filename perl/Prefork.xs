@@ -12,6 +12,9 @@ signal_to_send(pTHX_ SV *signal)
         TAINT;
         TAINT_PROPER("kill");
     }
+    /* So does it take what an object says that it is. */
+    if (SvROK(signal) && SvAMAGIC(signal))
+        signal = sv_2mortal(newSVpvf("%" SVf, SVfARG(signal)));
     if (!signal_number(aTHX_ signal, &number))
         croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
             SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
@@ -283,8 +286,13 @@ next_exit(host_t *host, bool keep, bool blocking = FALSE, bool adjust = FALSE, S
         SV *object = ST(0);
         double at_most = -1;
     PPCODE:
-        if (max_wait && SvOK(max_wait))
-            at_most = SvNV(max_wait) > 0 ? SvNV(max_wait) : 0;
+        if (max_wait)
+            SvGETMAGIC(max_wait);
+        if (max_wait && SvOK(max_wait)) {
+            at_most = SvNV_nomg(max_wait);
+            if (!(at_most > 0))
+                at_most = 0;
+        }
         keep_reaped(aTHX_ host, keep);
         /* Immediate handlers may use the stack while we wait. */
         PUTBACK;
@@ -312,6 +320,7 @@ next_exit(host_t *host, bool keep, bool blocking = FALSE, bool adjust = FALSE, S
 double
 spawn_delay(host_t *host)
     CODE:
+        follow_rest(aTHX_ host, ST(0));
         CALL(RETVAL = pf_spawn_delay(host->pf));
     OUTPUT: RETVAL
 
@@ -559,10 +568,12 @@ worker_index(host_t *host)
 void
 _update_spawn_delay(host_t *host, SV *seconds)
     INIT:
-        /* Several values were stored as an array, whose address is no number of seconds. */
-        const bool is_number = SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds));
-        const double rest = is_number ? SvNV(seconds) : 0;
+        double rest = 0;
     CODE:
+        SvGETMAGIC(seconds);
+        /* Several values were stored as an array, whose address is no number of seconds. */
+        if (SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds)))
+            rest = SvNV_nomg(seconds);
         update_spawn_delay(aTHX_ host, ST(0), rest > 0 ? rest : 0);
 
 # Accessors in the package that calls, by Class::Accessor::Lite.

@@ -268,7 +268,10 @@ uint8_t
 status_character(pTHX_ SV *status)
 {
     STRLEN length = 0;
-    const char *text = SvOK(status) ? SvPVbyte(status, length) : "";
+    const char *text;
+    /* Before it is asked whether it is defined: $1 and substr are not until then. */
+    SvGETMAGIC(status);
+    text = SvOK(status) ? SvPVbyte_nomg(status, length) : "";
     if (length == 0)
         croak_for_caller(aTHX_ newSVpvs("set_status: the status must be a character, and it is empty"));
     return (uint8_t)text[0];
@@ -321,8 +324,9 @@ make_scoreboard(pTHX_ SV *object, SV *filename, unsigned slots)
     STRLEN length = 0;
     board_t *board;
     int error;
+    SvGETMAGIC(filename);
     if (SvOK(filename))
-        path = SvPV(filename, length);
+        path = SvPV_nomg(filename, length);
     if (SvTAINTED(filename)) {
         TAINT;
         TAINT_PROPER("sysopen");
@@ -384,9 +388,10 @@ to_pid(pTHX_ SV *pid)
     UV number;
     STRLEN length, digits;
     const char *text;
+    SvGETMAGIC(pid);
     if (!SvOK(pid))
         return 0;
-    text = SvPV(pid, length);
+    text = SvPV_nomg(pid, length);
     for (digits = 0; digits < length && isDIGIT(text[digits]); digits++)
         ;
     if (length == 0 || length > 10 || digits < length || text[0] == '0')

@@ -18,6 +18,7 @@ typedef struct {
     pf_t *pf;
     sigset_t mask;           /* the program's, while signals are blocked around a fork */
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
+    double rest_shown;       /* what was stored in {_no_adjust_until} by us */
     bool keeps_reaped;       /* what the core was told of that last */
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
@@ -286,6 +287,9 @@ bool tie_worker_pids(pTHX_ host_t *host, SV *object);
 /* Forking rests for so many seconds. The end of that by the wall clock, 0 for no rest, is then in
  * {_no_adjust_until}: for subclasses that have a loop of their own; ours asks the core. */
 void update_spawn_delay(pTHX_ host_t *host, SV *object, double rest);
+
+/* The program may have stored another end there by itself, as overrides of _update_spawn_delay do: then that counts. */
+void follow_rest(pTHX_ host_t *host, SV *object);
 
 /* Takes a worker whose exit has been reported out of the table. Its generation, or -1. */
 IV release_worker(pTHX_ host_t *host, SV *object, pid_t pid);

@@ -113,9 +113,25 @@ update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
     shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
     if (rest > 0) {
         gettimeofday(&now, NULL);
-        sv_setnv(shown, (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest);
+        host->rest_shown = (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest;
+        sv_setnv(shown, host->rest_shown);
     } else {
+        host->rest_shown = 0;
         sv_setiv(shown, 0);
+    }
+}
+
+void
+follow_rest(pTHX_ host_t *host, SV *object)
+{
+    SV *shown = member(aTHX_ object, "_no_adjust_until");
+    double until;
+    if (SvOK(shown) && plain_number(aTHX_ shown, &until) && until != host->rest_shown) {
+        struct timeval now;
+        gettimeofday(&now, NULL);
+        host->rest_shown = until;
+        until -= (double)now.tv_sec + (double)now.tv_usec / 1e6;
+        CALL(pf_defer_spawn(host->pf, until > 0 ? until : 0));
     }
 }
 
@@ -198,6 +214,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     if (signal_is_set(aTHX_ object))
         return host->signal_was_set ? RUN_TURN : RUN_LOOK;
 
+    follow_rest(aTHX_ host, object);
     CALL(
         is_wanted = (double)pf_num_workers(host->pf) < max_workers;
         delay = pf_spawn_delay(host->pf);

@@ -307,7 +307,11 @@ sub _on_child_reap {
     my ($self, $pid, $status) = @_;
     my $on_child_reap = $self->on_child_reap or return;
     local $@;
-    eval { $on_child_reap->($self, $pid, $status); 1 } or warn "on_child_reap died: $@";
+    # The program's handler of warnings may die, too.
+    eval {
+        eval { $on_child_reap->($self, $pid, $status); 1 } or warn "on_child_reap died: $@";
+        1;
+    } or return;
     return;
 }
 
@@ -321,10 +325,11 @@ sub _action_for {
     return ref($action) ? $action : [$action, 0];
 }
 
-# _wait for our loops, which take out the worker that they are told of.
+# _wait for our loops, which take out the worker that they are told of. An override may collect others as well, and look
+# for them in {worker_pids}.
 sub _next_exit {
     my ($self, $blocking) = @_;
-    local $is_ours = 1;
+    local $is_ours = $self->can('_wait') == \&_wait;
     return $self->_wait($blocking);
 }
 

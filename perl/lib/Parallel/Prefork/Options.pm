@@ -54,7 +54,7 @@ sub _check_signals {
         my $action = $value->{$signal} or next;
         my ($send, $interval) = ref($action) eq 'ARRAY' ? @$action : $action;
         _check_number("$name: the interval for $signal", $interval);
-        next if !$send || defined Parallel::Prefork::Core::signal_number($send);
+        next if !$send || defined Parallel::Prefork::Core::signal_number(ref($send) ? "$send" : $send);
         __PACKAGE__->refuse(qq{Unrecognized signal name "$send" as the value of $signal in $name:}
             . ' give the name or the number of a signal, or [signal, seconds]');
     }

@@ -118,7 +118,8 @@ sub _own_scoreboard {
 
 sub _is_overridden {
     my $self = shift;
-    for my $method (qw(num_workers num_active_workers _decide_action)) {
+    for my $method (qw(num_workers num_active_workers _decide_action scoreboard set_status signal_received max_workers
+            min_spare_workers max_spare_workers heartbeat)) {
         return 1 if $self->can($method) != __PACKAGE__->can($method);
     }
     return 0;
