@@ -196,6 +196,14 @@ sleep_with_mask(const sigset_t *mask, double timeout, int fd)
     }
 #else
     woken = ppoll(&watched, fd >= 0, timeout < 0 ? NULL : &span, mask);
+    if (woken < 0 && errno != EINTR) {
+        /* Refused, as for a descriptor where none is allowed (RLIMIT_NOFILE of 0): without it, and not for long. */
+        if (timeout < 0 || timeout > 1) {
+            span.tv_sec = 1;
+            span.tv_nsec = 0;
+        }
+        woken = ppoll(NULL, 0, &span, mask);
+    }
 #endif
     return woken == 0;
 }

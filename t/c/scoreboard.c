@@ -577,8 +577,10 @@ static void without_descriptors(void)
         pf_next(pf, &event);
     while (event.type != PF_EVENT_WAIT);
     /* Whether there are other threads, some C libraries do not know: then the first wait has an end. */
-    if (event.timeout >= 0)
+    while (event.type == PF_EVENT_WAIT && event.timeout >= 0) {
+        nap();
         pf_next(pf, &event);
+    }
     ok(event.type == PF_EVENT_WAIT && event.timeout < 0, "... and for which the manager waits without an end");
     show(0, 'A');
     event = woken(pf);
