@@ -368,7 +368,8 @@ pf_result pf_set_sigchld_handled(pf_t *pf,
 // children too. A handler that the program had before is still called. pf_wait, pf_start and
 // pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
 // thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
-// a time-out of 1 second, after which children are looked for; once also after other code has run.
+// a time-out of 1 second, after which children are looked for; once also after other code has run. Call pf_next after a
+// thread was made, or the handler or the mask of SIGCHLD changed, during a WAIT.
 //
 // Called by: manager, hook.
 //
@@ -809,7 +810,7 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
                          int32_t high);
 
 // Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
+// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time.
 //
 // Called by: manager, hook. Before the workers are forked that are to use it.
 //
@@ -820,7 +821,8 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
 // # Safety
 // `pf` is null or a live handle that no other thread uses now; `scoreboard` is null or a
 // live scoreboard.
-pf_result pf_set_scoreboard(pf_t *pf, pf_scoreboard_t *scoreboard);
+pf_result pf_set_scoreboard(pf_t *pf,
+                            pf_scoreboard_t *scoreboard);
 
 // Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
 // hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A

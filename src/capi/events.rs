@@ -901,7 +901,8 @@ pub unsafe extern "C" fn pf_set_sigchld_handled(pf: *mut pf_t, handled: bool) ->
 /// children too. A handler that the program had before is still called. pf_wait, pf_start and
 /// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
 /// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
-/// a time-out of 1 second, after which children are looked for; once also after other code has run.
+/// a time-out of 1 second, after which children are looked for; once also after other code has run. Call pf_next after a
+/// thread was made, or the handler or the mask of SIGCHLD changed, during a WAIT.
 ///
 /// Called by: manager, hook.
 ///

@@ -342,7 +342,7 @@ pub unsafe extern "C" fn pf_scoreboard_watch(
 }
 
 /// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-/// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free.
+/// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time.
 ///
 /// Called by: manager, hook. Before the workers are forked that are to use it.
 ///
