@@ -97,6 +97,22 @@ if (!$pm->start) { $pm->set_status('B'); sleep 60; exit 0 }
 print "grew\n";
 $pm->signal_all_children('KILL');
 PERL
+    'a class that overloads what it is' => [<<'PERL', "2 of 2, 2, left 0\n"],
+package Mine;
+use parent 'Parallel::Prefork';
+use overload bool => sub { return 0 }, '==' => sub { die "compared\n" }, '""' => sub { die "shown\n" };
+package main;
+my $started = 0;
+my $pm = Mine->new({ max_workers => 2, after_fork => sub { $_[0]->signal_received('enough') if ++$started == 2 } });
+if (!$pm->start) { sleep 60; exit 0 }
+my @pids = keys %{ $pm->{worker_pids} };
+my $found = grep { exists $pm->{worker_pids}{$_} && $pm->{worker_pids}{$_} } @pids;
+print "$found of ", scalar(@pids), ', ', $pm->num_workers;
+$pm->signal_all_children('TERM');
+waitpid -1, 0 for 1 .. 2;
+delete $pm->{worker_pids}{$_} for @pids;
+print ', left ', $pm->num_workers, "\n";
+PERL
     'a warning that dies' => [<<'PERL', "went on\n"],
 use Parallel::Prefork;
 $SIG{__WARN__} = sub { die "warned: @_" };

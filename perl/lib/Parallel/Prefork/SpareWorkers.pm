@@ -55,7 +55,9 @@ sub start {
     !$code || ref($code) eq 'CODE' or Parallel::Prefork::_check_value('code', 'the argument of start', $code);
     my $board = _own_scoreboard($self);
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
-    $self->{_counts_itself} = $board && !_is_overridden($self);
+    # What an object says may be another number any time.
+    my $is_object = grep { ref } @$self{qw(max_workers min_spare_workers max_spare_workers heartbeat)};
+    $self->{_counts_itself} = $board && !$is_object && !_is_overridden($self);
     my $in_worker = sub {
         $board->{_hint} = $self->worker_index if $board;
         $self->scoreboard->child_start;

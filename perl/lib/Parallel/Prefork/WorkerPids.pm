@@ -7,12 +7,14 @@ use v5.12;
 
 our $VERSION = '1.00';
 
-# A plain hash, which a program has put there, becomes the table.
+# A plain hash, which a program has put there, becomes the table. A manager may be of a class that overloads what an object is as a
+# truth value, or a number: nothing here asks it for that.
 sub tie_to {
     my $self = shift;
+    # A handler may have done it since our caller looked.
+    return if Parallel::Prefork::Core::tie_worker_pids($self);
     my $pids = $self->{worker_pids};
     my $table = tied %$pids;
-    return if ref($table) eq 'Parallel::Prefork::WorkerPids' && $table->{manager} == $self;
     my %stored = $table ? () : %$pids;
     $table = tie my %tied, 'Parallel::Prefork::WorkerPids', $self;
     for my $pid ($table->pids) {
@@ -32,7 +34,8 @@ sub TIEHASH {
 }
 
 sub pids {
-    my $manager = $_[0]{manager} or return;
+    my $manager = $_[0]{manager};
+    return if !defined $manager;
     my ($pid, @pids) = (0);
     while ($pid = Parallel::Prefork::Core::next_worker($manager, $pid)) {
         push @pids, $pid if $pid != $Parallel::Prefork::newborn;
@@ -42,7 +45,7 @@ sub pids {
 
 sub EXISTS {
     my ($self, $pid) = @_;
-    return $self->{manager} && $pid ne $Parallel::Prefork::newborn
+    return defined $self->{manager} && $pid ne $Parallel::Prefork::newborn
         && defined Parallel::Prefork::Core::worker_generation($self->{manager}, $pid);
 }
 
@@ -56,7 +59,8 @@ sub FETCH {
 
 sub STORE {
     my ($self, $pid, $value) = @_;
-    my $manager = $self->{manager} or return;
+    my $manager = $self->{manager};
+    return if !defined $manager;
     # An object is not asked for its number: that may be any code of the program's.
     Parallel::Prefork::Core::adopt_worker($manager, $pid,
         !ref($value) && Parallel::Prefork::Core::is_finite_number($value) ? $value : $manager->{generation});
@@ -67,7 +71,8 @@ sub STORE {
 sub DELETE {
     my ($self, $pid) = @_;
     my $value = $self->FETCH($pid);
-    if (my $manager = $self->{manager}) {
+    my $manager = $self->{manager};
+    if (defined $manager) {
         Parallel::Prefork::Core::forget_worker($manager, $pid);
         delete $manager->{_stored}{$pid};
     }
@@ -84,7 +89,8 @@ sub FIRSTKEY { return $_[0]->NEXTKEY(0) }
 
 sub NEXTKEY {
     my ($self, $pid) = @_;
-    my $manager = $self->{manager} or return undef;
+    my $manager = $self->{manager};
+    return undef if !defined $manager;
     do { $pid = Parallel::Prefork::Core::next_worker($manager, $pid) } while $pid && $pid == $Parallel::Prefork::newborn;
     return $pid || undef;
 }
