@@ -690,7 +690,7 @@ uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
 
 // This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
 // that is free, of the first free one otherwise. A worker of a manager passes its
-// pf_worker_index: the manager looks there.
+// pf_worker_index: the manager looks there first, and then for the pid.
 //
 // Called by: worker. Once, before it sets a status.
 //
@@ -798,8 +798,8 @@ size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, si
 // pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
 // decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
 // the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
-// killed in the middle of a change, and others are in the middle of one; or a worker has closed the descriptor
-// to wake the manager by), call again within a second or so.
+// killed in the middle of a change, and others are in the middle of one; a worker has closed the descriptor
+// to wake the manager by; or one that was told to stop has claimed no slot yet), call again within a second or so.
 //
 // Called by: manager, hook.
 //

@@ -322,7 +322,7 @@ fn work(world: &Arc<World>, trial: Trial, pid: i32) -> bool {
     };
     let lives = for_steps(steps, || {
         let claimed = world.slots().claim(world.len(), 0, pid);
-        let slot = claimed.expect("there is a slot for each");
+        let (slot, _) = claimed.expect("there is a slot for each");
         for turn in 0..random.gen_range(1..4) {
             let status = if turn % 2 == 0 { BUSY } else { STATUS_IDLE };
             if trial.they_leave {
@@ -473,7 +473,8 @@ fn slots_are_had_again(they_die: bool) {
                     };
                     let slot = for_steps(steps, || {
                         let slot = world.slots().claim(world.len(), 0, pid);
-                        let slot = slot.expect("there are as many slots as workers at one time");
+                        let (slot, _) =
+                            slot.expect("there are as many slots as workers at one time");
                         world.set_status(slot, BUSY);
                         slot
                     });
@@ -532,6 +533,39 @@ fn a_mark_wakes() {
         assert!(slots::is_busy(world.slots().status(1)));
     }
     worker.join().unwrap();
+}
+
+/// A worker that was told to stop claims a slot, not the one of its index, and turns busy: it is found, and marked,
+/// and then that is seen; or it wakes.
+fn a_claim_wakes() {
+    let world = World::new(2);
+    world.slots().claim(2, 0, 6).unwrap();
+    world.slots().disarm();
+    let worker = {
+        let world = Arc::clone(&world);
+        shuttle::thread::spawn(move || {
+            let (slot, is_wanted) = world.slots().claim(2, 0, 7).unwrap();
+            if is_wanted {
+                world.slots().wake(|| world.ring());
+            }
+            world.set_status(slot, BUSY);
+        })
+    };
+    loop {
+        world.slots().arm(2, i32::MIN, i32::MAX);
+        world.slots().watch_owner(2, 0, 7, true);
+        if world.slots().is_owner_busy(2, 0, 7) {
+            break;
+        }
+        assert!(world.sleep().is_some());
+    }
+    worker.join().unwrap();
+}
+
+#[test]
+fn a_claim_is_seen_in_time() {
+    shuttle::check_random(a_claim_wakes, schedules(500));
+    shuttle::check_pct(a_claim_wakes, schedules(500), 3);
 }
 
 #[test]

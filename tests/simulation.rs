@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use prefork::machine::{
     Action, Exit, FORK_RETRY_MIN, Goal, Machine, Pid, Policy, Reason, Signal, Spare, Statuses,
-    Step, Time,
+    Step, Time, Worker,
 };
 
 const STEPS: usize = 200;
@@ -36,8 +36,8 @@ const PIDS: Pid = 60;
 struct Board(BTreeSet<u32>);
 
 impl Statuses for Board {
-    fn is_busy(&self, index: u32) -> bool {
-        self.0.contains(&index)
+    fn is_busy(&self, worker: &Worker) -> bool {
+        self.0.contains(&worker.index)
     }
 }
 

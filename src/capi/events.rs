@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, Step, Time};
+use crate::machine::{
+    Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, Step, Time, Worker,
+};
 use crate::os::children::Which;
 use crate::os::signals;
 use crate::os::wait::Reaped;
@@ -142,8 +144,8 @@ impl pf_event {
 pub(super) struct Board<'a>(Option<&'a pf_scoreboard_t>);
 
 impl Statuses for Board<'_> {
-    fn is_busy(&self, index: u32) -> bool {
-        self.0.is_some_and(|board| board.0.is_busy(index))
+    fn is_busy(&self, worker: &Worker) -> bool {
+        self.0.is_some_and(|board| board.0.is_busy(worker))
     }
 }
 
@@ -215,9 +217,6 @@ impl Inner {
                 Step::UseHugePages => self.use_huge_pages(),
                 Step::Fork { index, generation } => {
                     self.parent.will_fork();
-                    if let Some(board) = board.0 {
-                        board.0.watch_slot(index, false);
-                    }
                     self.block_trapped();
                     event.become_a(pf_event_type::PF_EVENT_FORK);
                     event.index = index;
@@ -233,6 +232,9 @@ impl Inner {
                     if let (Some(bounds), None) = (busy, armed) {
                         armed = Some(self.arm_scoreboard(bounds));
                         continue;
+                    }
+                    if armed.is_none() && board.0.is_some_and(|board| board.0.awaits_claims()) {
+                        self.watch_stopping();
                     }
                     let gets_sigchld =
                         *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(waits_on));
@@ -429,17 +431,17 @@ impl Inner {
     /// busy workers do not tell what a change of theirs means.
     pub(super) fn watch_stopping(&self) {
         if let Some(board) = self.board().0 {
-            for worker in self.machine.workers().iter() {
-                board.0.watch_slot(worker.index, worker.stopping);
-            }
+            board.0.watch_stopping(self.machine.workers().iter());
         }
     }
 
     /// False if it has to be done again before long.
     fn arm_scoreboard(&mut self, (low, high): (i32, i32)) -> bool {
-        self.watch_stopping();
         // SAFETY: as in `board`; the shared borrow of that is not in use here.
-        unsafe { self.scoreboard.as_mut() }.is_none_or(|board| board.0.arm(low, high))
+        let board = unsafe { self.scoreboard.as_mut() };
+        let is_certain = board.is_none_or(|board| board.0.arm(low, high));
+        self.watch_stopping();
+        is_certain
     }
 
     /// Whether it is certain that SIGCHLD comes to this manager while it waits. Any other thread may take it, by

@@ -15,6 +15,7 @@ use super::events::{
 use super::handle::{Hooks, Inner, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::{Goal, Policy};
+use crate::os::held::Taken;
 use crate::os::{clock, kill, signals, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
@@ -390,18 +391,21 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
                 });
                 // Nobody has waited for the pipe; what is in it ends the next wait that does.
                 inner.pipe_may_be_full = false;
+                // A handler has interrupted it, perhaps.
+                inner.pipe_is_unchecked |= matches!(taken, Taken::Nothing);
                 inner.note(taken);
-            } else {
-                poll(inner, fd, timeout);
+            } else if poll(inner, fd, timeout) {
+                inner.pipe_is_unchecked = true;
             }
             Ok(PF_OK)
         });
     }
 }
 
-/// The sleep where SIGCHLD is not held back, or tells nothing new.
+/// The sleep where SIGCHLD is not held back, or tells nothing new. Returns whether a handler of the program may have
+/// run, which may close the pipe.
 #[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md.
-fn poll(inner: &Inner, fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) {
+fn poll(inner: &Inner, fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> bool {
     let trapped = inner.traps.signals();
     if inner.rests_from_looking {
         let _held = signals::hold_sigchld();
@@ -410,8 +414,10 @@ fn poll(inner: &Inner, fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) {
             timeout,
             trapped.filter(|&signal| signal != libc::SIGCHLD),
         );
+        // That of SIGCHLD runs at the end of this.
+        true
     } else {
-        sleep::sleep(fd, timeout, trapped);
+        sleep::sleep(fd, timeout, trapped)
     }
 }
 

@@ -151,7 +151,7 @@ pub unsafe extern "C" fn pf_num_stopping(pf: *const pf_t) -> usize {
                 .machine
                 .workers()
                 .iter()
-                .filter(|worker| worker.stopping && !board.is_busy(worker.index))
+                .filter(|worker| worker.stopping && !board.is_busy(worker))
                 .count())
         })
     }

@@ -13,8 +13,9 @@ pub struct Spare {
 
 /// What the scoreboard says of the workers.
 pub trait Statuses {
-    /// Whether the worker with this index is at work.
-    fn is_busy(&self, index: u32) -> bool;
+    /// Whether this worker is at work. The slot of its index may be another process's, and its own another one: only
+    /// the pid tells.
+    fn is_busy(&self, worker: &Worker) -> bool;
 }
 
 /// A pool without a scoreboard: nobody is known to be busy.
@@ -22,7 +23,7 @@ pub trait Statuses {
 pub struct NoStatuses;
 
 impl Statuses for NoStatuses {
-    fn is_busy(&self, _index: u32) -> bool {
+    fn is_busy(&self, _worker: &Worker) -> bool {
         false
     }
 }
@@ -36,7 +37,7 @@ pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn S
     };
     let (mut idle, mut leaving) = (0_i64, 0_i64);
     for worker in workers.iter() {
-        if !pool.is_busy(worker.index) {
+        if !pool.is_busy(worker) {
             idle += 1;
             leaving += i64::from(worker.stopping);
         }
@@ -63,7 +64,7 @@ pub fn busy_bounds(
     let len = workers.len() as i64;
     let leaving = workers
         .iter()
-        .filter(|worker| worker.stopping && !pool.is_busy(worker.index))
+        .filter(|worker| worker.stopping && !pool.is_busy(worker))
         .count() as i64;
     let low = clamp(len - leaving - i64::from(spare.max));
     let high = if len < i64::from(target) {
@@ -79,7 +80,7 @@ pub fn busy_bounds(
 pub fn to_stop(workers: &Workers, surplus: usize, pool: &dyn Statuses) -> Vec<Pid> {
     let (leaving, mut idle): (Vec<&Worker>, Vec<&Worker>) = workers
         .iter()
-        .filter(|worker| !worker.exited && !pool.is_busy(worker.index))
+        .filter(|worker| !worker.exited && !pool.is_busy(worker))
         .partition(|worker| worker.stopping);
     idle.sort_unstable_by_key(|worker| (worker.generation, std::cmp::Reverse(worker.serial)));
     idle.truncate(surplus.saturating_sub(leaving.len()));
@@ -94,8 +95,8 @@ mod tests {
     struct Busy<'a>(&'a [u32]);
 
     impl Statuses for Busy<'_> {
-        fn is_busy(&self, index: u32) -> bool {
-            self.0.contains(&index)
+        fn is_busy(&self, worker: &Worker) -> bool {
+            self.0.contains(&worker.index)
         }
     }
 

@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::descriptor::{Inherited, above_stdio};
 use super::process::Process;
 use super::signals::wake;
-use super::slots::{Beside, Numbers, PID_COLUMNS, Slots, Text, is_busy, pid_text};
-use crate::machine::{Pid, Statuses};
+use super::slots::{Beside, Numbers, PID_COLUMNS, Slots, Text, pid_text};
+use crate::machine::{Pid, Statuses, Worker};
 
 pub use super::slots::{CHANGE_END, Cleared, EMPTY_SLOT, SLOT_SIZE, STATUS_IDLE, STATUS_NEXIST};
 
@@ -161,12 +161,15 @@ impl Scoreboard {
         if self.mine.is_some() {
             return Err(ClaimError::Twice);
         }
-        let slot = self
+        let (slot, is_wanted) = self
             .shared()
             .claim(self.len(), hint, pid)
             .ok_or(ClaimError::Full)?;
         self.mine = Some(Mine { slot, pid });
         self.show(STATUS_IDLE);
+        if is_wanted {
+            self.wake(slot);
+        }
         Ok(slot)
     }
 
@@ -254,12 +257,25 @@ impl Scoreboard {
         self.shared().arm(self.made, low, high)
     }
 
-    /// Whether the owner of the slot wakes the manager whenever it turns busy or idle. Look at its
-    /// status after this call, as for `arm`.
-    pub fn watch_slot(&self, slot: u32, is_watched: bool) {
-        if slot < self.made {
-            self.shared().watch_slot(slot, is_watched);
+    /// From now on those of the workers that were told to stop wake the manager whenever they turn busy or idle, and
+    /// the others do not. Look at the statuses after this call, as for `arm`. Of those that have no slot
+    /// yet the claim wakes the manager; so call this after `arm`, which forgets who has wanted to wake it before.
+    pub fn watch_stopping<'a>(&self, workers: impl Iterator<Item = &'a Worker>) {
+        let shared = self.shared();
+        let mut all_have_slots = true;
+        for worker in workers {
+            let (index, pid) = (worker.index, worker.pid);
+            all_have_slots &= shared.watch_owner(self.made, index, pid, worker.stopping);
         }
+        if all_have_slots {
+            shared.watch_claims(false);
+        }
+    }
+
+    /// Whether a worker that was told to stop had no slot when `watch_stopping` looked for it. Then it is to be
+    /// called again before long, unless it is called after `arm` each time.
+    pub fn awaits_claims(&self) -> bool {
+        self.shared().claims_are_watched()
     }
 
     /// Whether a worker has wanted to wake the manager since the last `arm`.
@@ -329,8 +345,9 @@ impl Scoreboard {
 }
 
 impl Statuses for Scoreboard {
-    fn is_busy(&self, index: u32) -> bool {
-        index < self.made && is_busy(self.status(index))
+    fn is_busy(&self, worker: &Worker) -> bool {
+        self.shared()
+            .is_owner_busy(self.made, worker.index, worker.pid)
     }
 }
 
@@ -423,6 +440,21 @@ mod tests {
     use super::*;
     use crate::os::signals::WakePipe;
 
+    fn worker(pid: Pid, index: u32) -> Worker {
+        Worker {
+            pid,
+            index,
+            ..Worker::default()
+        }
+    }
+
+    fn told_to_stop(pid: Pid, index: u32) -> Worker {
+        Worker {
+            stopping: true,
+            ..worker(pid, index)
+        }
+    }
+
     #[test]
     fn slots_are_claimed_written_and_freed() {
         let mut board = Scoreboard::new(None, 2).unwrap();
@@ -430,7 +462,7 @@ mod tests {
         assert_eq!(board.claim(1, 4711), Ok(1));
         assert_eq!(board.claim(0, 4711), Err(ClaimError::Twice));
         assert!(board.set_status(b'A'));
-        assert!(board.is_busy(1));
+        assert!(board.is_busy(&worker(4711, 1)));
         board.mine = None;
         assert_eq!(board.claim(1, 12), Ok(0));
         board.mine = None;
@@ -491,19 +523,65 @@ mod tests {
         let mut board = Scoreboard::new(None, 2).unwrap();
         board.set_wake_fd(Some(pipe.write_fd()));
         board.claim(1, 4711).unwrap();
-        board.watch_slot(1, true);
+        board.watch_stopping([told_to_stop(4711, 1)].iter());
         for (status, wakes) in [(b'A', true), (b'B', false), (b'_', true)] {
             board.arm(i32::MIN, i32::MAX);
             board.set_status(status);
             assert_eq!(board.is_woken(), wakes, "{}", status as char);
         }
-        board.watch_slot(1, false);
+        board.watch_stopping([worker(4711, 1)].iter());
         board.arm(i32::MIN, i32::MAX);
         board.set_status(b'A');
         assert!(!board.is_woken());
         // Outside of the scoreboard there is nobody to watch.
-        board.watch_slot(2, true);
-        board.watch_slot(u32::MAX, true);
+        board.watch_stopping([told_to_stop(12, 2), told_to_stop(13, u32::MAX)].iter());
+    }
+
+    /// The board as another process sees it, which claims a slot.
+    fn claim_for_another(board: &mut Scoreboard, hint: u32, pid: Pid) -> u32 {
+        board.mine = None;
+        board.claim(hint, pid).unwrap()
+    }
+
+    #[test]
+    fn the_slot_of_a_workers_index_may_be_another_ones() {
+        let mut board = Scoreboard::new(None, 4).unwrap();
+        let (other, moved) = (worker(12, u32::MAX), worker(4711, 0));
+        assert_eq!(claim_for_another(&mut board, 0, 12), 0);
+        board.set_status(b'A');
+        assert!(!board.is_busy(&moved), "it has no slot yet");
+        assert!(board.is_busy(&other), "one whose index has no slot");
+        assert_eq!(claim_for_another(&mut board, 0, 4711), 1);
+        assert!(!board.is_busy(&moved));
+        board.set_status(b'B');
+        assert!(board.is_busy(&moved));
+        board.clear(12);
+        assert!(board.is_busy(&moved), "the slot of its index is free");
+        assert!(!board.is_busy(&other));
+        assert!(!board.is_busy(&worker(0, 3)), "nobody is no worker");
+    }
+
+    #[test]
+    fn one_that_was_told_to_stop_is_watched_where_it_is() {
+        let mut board = Scoreboard::new(None, 4).unwrap();
+        let pipe = WakePipe::new().unwrap();
+        board.set_wake_fd(Some(pipe.write_fd()));
+        claim_for_another(&mut board, 0, 12);
+        let workers = [told_to_stop(4711, 0)];
+        board.watch_stopping(workers.iter());
+        board.arm(i32::MIN, i32::MAX);
+        board.set_status(b'A');
+        assert!(!board.is_woken(), "it is another one's slot");
+        claim_for_another(&mut board, 0, 4711);
+        assert!(board.is_woken(), "it has a slot from now on");
+        board.watch_stopping(workers.iter());
+        board.arm(i32::MIN, i32::MAX);
+        board.set_status(b'A');
+        assert!(board.is_woken());
+        board.watch_stopping(workers.iter());
+        board.arm(i32::MIN, i32::MAX);
+        claim_for_another(&mut board, 3, 13);
+        assert!(!board.is_woken(), "nobody is searched for any more");
     }
 
     #[test]
@@ -587,7 +665,8 @@ mod tests {
             board.set_status(STATUS_IDLE);
             board.arm(0, 1);
             assert!(!board.clear(12));
-            assert!(!board.is_busy(2));
+            assert!(!board.is_busy(&worker(4711, 2)));
+            assert!(!board.is_busy(&worker(12, 2)));
         }
         board.grow(3).unwrap();
         assert_eq!(board.len(), 3);

@@ -445,6 +445,8 @@ impl Known {
 /// call that; then what it wants called is the one before it.
 struct Before {
     action: libc::sigaction,
+    /// Whether the action blocks other signals as long as it runs.
+    has_mask: bool,
     next: Option<&'static Before>,
     /// Not if there was none of ours when it was first installed.
     may_call_ours: bool,
@@ -493,6 +495,24 @@ impl Before {
             Some(caller) => Entry::Guarded(caller),
             None => Entry::Full,
         }
+    }
+
+    /// Calls it with the signals blocked that it wants blocked. Its own one is by ours, which is running. For a
+    /// handler that leaves by longjmp the mask is what it is for one that the system has called.
+    ///
+    /// # Safety
+    /// As call.
+    #[inline(never)] // It has a set on the stack.
+    unsafe fn call_masked(
+        &self,
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        let before = block_all_of(&self.action.sa_mask);
+        // SAFETY: promised by our caller.
+        unsafe { self.call(signal, info, context) };
+        restore(&before);
     }
 
     /// # Safety
@@ -607,7 +627,13 @@ extern "C" fn call_previous(
         }
         let entry = before.enter();
         // SAFETY: it is a function that was found for this signal, and we were called as it is.
-        let call = || unsafe { before.call(signal, info, context) };
+        let call = || unsafe {
+            if before.has_mask {
+                before.call_masked(signal, info, context);
+            } else {
+                before.call(signal, info, context);
+            }
+        };
         match entry {
             Entry::Guarded(caller) => {
                 call();
@@ -803,6 +829,7 @@ impl Dispositions {
     ) -> &'static Before {
         let is_it = |found: &&&'static Before| {
             found.is_same(action)
+                && has_same_mask(&found.action, action)
                 && found.may_call_ours == may_call_ours
                 && is_one(found.next, next)
         };
@@ -812,6 +839,7 @@ impl Dispositions {
         // For good: a handler may be reading it at any time.
         let found: &Before = Box::leak(Box::new(Before {
             action: *action,
+            has_mask: mask_of(action).next().is_some(),
             next,
             may_call_ours,
             callers: [const { AtomicUsize::new(0) }; CALLERS],
@@ -841,6 +869,17 @@ fn is_ours_alone(signal: Signal) -> bool {
 
 fn is_function(action: &libc::sigaction) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
+}
+
+/// The signals that are blocked as long as the handler runs, beside its own.
+fn mask_of(action: &libc::sigaction) -> impl Iterator<Item = Signal> {
+    // SAFETY: sigaction(2) has filled in the set, and a number that is no signal's is an error code.
+    let is_in = |&signal: &Signal| unsafe { libc::sigismember(&action.sa_mask, signal) } == 1;
+    (1..SIGNALS as Signal).filter(is_in)
+}
+
+fn has_same_mask(one: &libc::sigaction, other: &libc::sigaction) -> bool {
+    mask_of(one).eq(mask_of(other))
 }
 
 fn disposition(signal: Signal) -> std::io::Result<libc::sigaction> {
@@ -925,6 +964,14 @@ pub fn unblock(signals: impl Iterator<Item = Signal> + Clone) -> Option<SavedMas
         return None;
     }
     change_mask(libc::SIG_UNBLOCK, signals)
+}
+
+/// Blocks the signals of a set. Async-signal-safe.
+fn block_all_of(set: &libc::sigset_t) -> SavedMask {
+    let mut old = empty_set();
+    // SAFETY: both sets are initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set, &raw mut old) };
+    SavedMask(old)
 }
 
 #[inline(never)] // It has two sets on the stack, see ARCHITECTURE.md.

@@ -15,19 +15,23 @@ use crate::machine::Signal;
 /// Sleeps until the descriptor can be read, a signal arrives, or the time is over (none: no
 /// limit). The signals given are let in meanwhile, even if the program blocks them: their
 /// handlers write to the descriptor, so one that comes before the sleep ends it too.
+///
+/// Returns whether a handler of the program may have run: nothing but the time that is over tells that none has. If the
+/// descriptor can be read, one may have closed it just before, so that it is another file.
 pub fn sleep(
     fd: Option<BorrowedFd<'_>>,
     timeout: Option<Duration>,
     let_in: impl Iterator<Item = Signal> + Clone,
-) {
+) -> bool {
     let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
     let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
     let mask = signals::unblock(let_in);
     // EINTR is a wake-up like any other, and the next event tells what it was.
-    let _ = poll_for(fds, timeout);
-    if let Some(mask) = mask {
-        signals::restore(&mask);
+    let has_timed_out = poll_for(fds, timeout) == Ok(0);
+    if let Some(mask) = &mask {
+        signals::restore(mask);
     }
+    !has_timed_out || mask.is_some()
 }
 
 /// More seconds than a time_t of 32 bits has are an error, or the past.

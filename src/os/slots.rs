@@ -72,6 +72,8 @@ pub struct Numbers {
     doubt: AtomicI32,
     /// There may be a worker that cannot wake the manager.
     is_mute: AtomicU8,
+    /// Whoever claims a slot wakes the manager.
+    claims_wake: AtomicU8,
 }
 
 /// What is there for each slot, apart from its text.
@@ -130,8 +132,8 @@ impl Slots<'_> {
     }
 
     /// Gives a process a slot of the first `slots`: this one if it is free, otherwise the first
-    /// free one. Its status is idle.
-    pub fn claim(&self, slots: u32, hint: u32, pid: i32) -> Option<u32> {
+    /// free one. Its status is idle. Returns also whether the manager has to be woken for that.
+    pub fn claim(&self, slots: u32, hint: u32, pid: i32) -> Option<(u32, bool)> {
         let take = |&slot: &u32| {
             self.beside[slot as usize]
                 .owner
@@ -141,8 +143,33 @@ impl Slots<'_> {
         let hinted = Some(hint).filter(|&hint| hint < slots);
         let slot = hinted.filter(take).or_else(|| (0..slots).find(take))?;
         self.write_pid(slot, &pid_text(pid));
-        self.set_status(slot, STATUS_IDLE);
-        Some(slot)
+        let is_wanted = self.set_status(slot, STATUS_IDLE);
+        Some((slot, is_wanted || self.claims_are_watched()))
+    }
+
+    /// This slot, if it is this process's.
+    pub fn has_slot(&self, slots: u32, slot: u32, pid: i32) -> Option<u32> {
+        let is_its = slot < slots && self.beside[slot as usize].owner.load(SeqCst) == pid;
+        is_its.then_some(slot)
+    }
+
+    /// The slot of a process: most often this one.
+    pub fn slot_of(&self, slots: u32, expected: u32, pid: i32) -> Option<u32> {
+        let is_its = |&slot: &u32| self.has_slot(slots, slot, pid).is_some();
+        self.has_slot(slots, expected, pid)
+            .or_else(|| (0..slots).find(is_its).filter(|_| pid != NOBODY))
+    }
+
+    /// Whether a process has a slot, most often this one, with a busy status.
+    pub fn is_owner_busy(&self, slots: u32, expected: u32, pid: i32) -> bool {
+        let slot = self.has_slot(slots, expected, pid).or_else(|| {
+            // Where nobody is busy there is no need to search for those that have no slot yet.
+            let somebody_is = self.numbers.busy.load(SeqCst) > 0;
+            somebody_is
+                .then(|| self.slot_of(slots, expected, pid))
+                .flatten()
+        });
+        slot.is_some_and(|slot| is_busy(self.status(slot)))
     }
 
     /// The owner's status is this one. Returns whether the manager has to be woken for that.
@@ -291,6 +318,41 @@ impl Slots<'_> {
         if mark.load(SeqCst) != u8::from(is_watched) {
             mark.store(u8::from(is_watched), SeqCst);
         }
+    }
+
+    /// Whether this process, whose slot most often is the expected one, finds that the manager has to be woken
+    /// whenever it turns busy or idle. If it is to be watched and has no slot, whoever claims one wakes the manager
+    /// from now on, and this is false.
+    pub fn watch_owner(&self, slots: u32, expected: u32, pid: i32, is_watched: bool) -> bool {
+        if !is_watched {
+            // One that is watched elsewhere stays so; nobody who was told to stop is ever told to stay.
+            if let Some(slot) = self.has_slot(slots, expected, pid) {
+                self.watch_slot(slot, false);
+            }
+            return true;
+        }
+        let slot = self.slot_of(slots, expected, pid).or_else(|| {
+            self.watch_claims(true);
+            // One that is claimed from now on wakes, one before is found.
+            self.slot_of(slots, expected, pid)
+        });
+        if let Some(slot) = slot {
+            self.watch_slot(slot, true);
+        }
+        slot.is_some()
+    }
+
+    /// Whether whoever claims a slot finds that the manager has to be woken.
+    pub fn watch_claims(&self, are_watched: bool) {
+        if self.claims_are_watched() != are_watched {
+            let claims_wake = &self.numbers.claims_wake;
+            claims_wake.store(u8::from(are_watched), SeqCst);
+        }
+    }
+
+    /// What `watch_claims` has said last.
+    pub fn claims_are_watched(&self) -> bool {
+        self.numbers.claims_wake.load(SeqCst) != 0
     }
 
     /// Wakes the manager, once for each `arm`, by the call of `ring`, which returns whether it could. If it

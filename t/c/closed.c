@@ -261,9 +261,82 @@ static void spare(void *data)
     give_back();
 }
 
+/* ---- a signal handler of the program, while the manager sleeps */
+
+static int *handled;
+
+static void takes_all(int signal)
+{
+    (void)signal;
+    if (ADD(*handled, 1) == 1)
+        take(-1);
+}
+
+static void closes_all(int signal)
+{
+    int number;
+    (void)signal;
+    if (ADD(*handled, 1) == 1)
+        for (number = 3; number < LAST; number++)
+            close(number);
+}
+
+/* Has the handler run when the manager sleeps, and ends the run when that sleeps again. */
+static int32_t interrupts(pf_t *pf, void *data)
+{
+    int asleep = 0;
+    (void)pf;
+    (void)data;
+    while (asleep < 20) {
+        nap();
+        asleep = is_asleep(getppid()) ? asleep + 1 : 0;
+    }
+    kill(getppid(), SIGUSR2);
+    UNTIL(GET(*handled));
+    /* For one that never sleeps again the alarm comes. */
+    for (asleep = 0; asleep < 20; asleep = is_asleep(getppid()) ? asleep + 1 : 0)
+        nap();
+    kill(getppid(), SIGUSR1);
+    return until_killed(NULL, NULL);
+}
+
+enum { WITH_BOARD = 1, IS_TRAPPED = 2, IS_BLOCKED = 4, CLOSES_ONLY = 8 };
+
+static void in_a_handler(void *data)
+{
+    int how = *(int *)data;
+    pf_t *pf = manager();
+    struct sigaction action;
+    sigset_t usr2;
+    handled = shared(sizeof *handled);
+    memset(&action, 0, sizeof action);
+    action.sa_handler = how & CLOSES_ONLY ? closes_all : takes_all;
+    sigaction(SIGUSR2, &action, NULL);
+    sigemptyset(&usr2);
+    sigaddset(&usr2, SIGUSR2);
+    board = how & WITH_BOARD ? pf_scoreboard_new(NULL, 5) : NULL;
+    if (board)
+        pf_set_scoreboard(pf, board);
+    if (how & IS_TRAPPED)
+        pf_trap_signal(pf, SIGUSR2, 0, 0);
+    if (how & IS_BLOCKED)
+        sigprocmask(SIG_BLOCK, &usr2, NULL);
+    do {
+        CHECK(pf_start(pf, interrupts, NULL) == PF_OK);
+    } while (pf_signal_received(pf) == SIGUSR2);
+    CHECK(pf_signal_received(pf) == SIGUSR1);
+    if (!(how & CLOSES_ONLY))
+        CHECK(is_untouched());
+    finish(pf);
+    if (!(how & CLOSES_ONLY))
+        CHECK(is_untouched());
+    pf_scoreboard_free(board);
+    give_back();
+}
+
 int main(void)
 {
-    int yes = 1, no = 0;
+    int yes = 1, no = 0, how;
     begin();
     begin_file();
     is_int(in_child(before_start, NULL), 0, "descriptors that the program closes before pf_start");
@@ -277,6 +350,13 @@ int main(void)
     else
         is_int(in_child(none_left, NULL), 0, "... and there is none left");
     is_int(in_child(spare, NULL), 0, "... beside workers that have the old pipe");
+    for (how = 0; how < 16; how++) {
+        if ((how & IS_BLOCKED) && !(how & IS_TRAPPED))
+            continue;
+        is_int(in_child(in_a_handler, &how), 0, "... in a handler that interrupts %s%s%s%s",
+            how & WITH_BOARD ? "ppoll(2)" : "a wait", how & IS_TRAPPED ? ", of a trapped signal" : "",
+            how & IS_BLOCKED ? " that is blocked" : "", how & CLOSES_ONLY ? ", without a file" : "");
+    }
     unlink(path);
     return done();
 }

@@ -188,6 +188,106 @@ static void called(void)
     signal(SIGUSR2, SIG_DFL);
 }
 
+/* ---- called with its mask */
+
+static int inside, most_inside, raises;
+static sigset_t mask_inside;
+
+/* Two signals that have it block each other: one is never within the other. */
+static void one_at_a_time(int signal)
+{
+    if (++inside > most_inside)
+        most_inside = inside;
+    pthread_sigmask(SIG_BLOCK, NULL, &mask_inside);
+    calls++;
+    if (raises-- > 0)
+        raise(signal == SIGUSR1 ? SIGUSR2 : SIGUSR1);
+    inside--;
+}
+
+static void one_with_info(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_pid == getpid())
+        one_at_a_time(signal);
+}
+
+static struct sigaction to_ours;
+
+static void goes_on_to_ours(int signal, siginfo_t *info, void *context)
+{
+    to_ours.sa_sigaction(signal, info, context);
+}
+
+static void raise_masked(int signal, int times, const char *what)
+{
+    sigset_t before, after;
+    pthread_sigmask(SIG_BLOCK, NULL, &before);
+    inside = most_inside = 0;
+    calls = 0;
+    raises = times;
+    errno = 4711;
+    raise(signal);
+    is_int(errno, 4711, "%s: errno is as it was", what);
+    is_int(calls, 1 + times, "... each is handled");
+    is_int(most_inside, 1, "... none of them within another");
+    pthread_sigmask(SIG_BLOCK, NULL, &after);
+    ok(same_mask(&before, &after), "... and the mask is as it was");
+}
+
+static void called_with_its_mask(void)
+{
+    struct sigaction usr1 = action_of(one_at_a_time, 0, SIGUSR2);
+    struct sigaction usr2 = action_of(one_at_a_time, SA_RESTART, SIGUSR1), none, over;
+    sigset_t hup;
+    pf_t *pf = pf_new(), *other;
+    sigaction(SIGUSR1, &usr1, NULL);
+    sigaction(SIGUSR2, &usr2, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    pf_trap_signal(pf, SIGUSR2, 0, 0);
+    raise_masked(SIGUSR1, 1, "handlers that block each other");
+    raise_masked(SIGUSR2, 3, "... and the other way round");
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &hup, NULL);
+    raise_masked(SIGUSR1, 1, "where the program blocks another one");
+    ok(sigismember(&mask_inside, SIGHUP), "... that stays blocked meanwhile");
+    pthread_sigmask(SIG_UNBLOCK, &hup, NULL);
+
+    /* The same function with another mask is another handler. */
+    none = action_of(one_at_a_time, 0, 0);
+    sigaction(SIGUSR1, &none, NULL);
+    other = pf_new();
+    pf_trap_signal(other, SIGUSR1, 0, 0);
+    calls = raises = 0;
+    raise(SIGUSR1);
+    ok(calls == 1 && !sigismember(&mask_inside, SIGUSR2), "one that is installed anew without a mask has none");
+    sigaction(SIGUSR1, &usr1, NULL);
+    pf_trap_signal(other, SIGUSR1, 0, 0);
+    raise_masked(SIGUSR1, 1, "... and has one again");
+
+    sigaction(SIGUSR1, NULL, &to_ours);
+    over = action_of(NULL, SA_SIGINFO, SIGHUP);
+    over.sa_sigaction = goes_on_to_ours;
+    sigaction(SIGUSR1, &over, NULL);
+    pf_trap_signal(other, SIGUSR1, 0, 0);
+    raise_masked(SIGUSR1, 1, "... under another handler, which calls ours");
+    pf_free(other);
+    pf_free(pf);
+
+    usr1 = action_of(NULL, SA_SIGINFO, SIGUSR2);
+    usr1.sa_sigaction = one_with_info;
+    sigaction(SIGUSR1, &usr1, NULL);
+    sigaction(SIGUSR2, &usr2, NULL);
+    pf = pf_new();
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    pf_trap_signal(pf, SIGUSR2, 0, 0);
+    raise_masked(SIGUSR1, 1, "one that takes siginfo");
+    pf_free(pf);
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+}
+
 /* ---- SIGCHLD */
 
 static void stop(pf_t *pf, const pf_event *exit, void *data)
@@ -383,6 +483,7 @@ int main(void)
     two_managers(1);
     later_handler_stays();
     called();
+    called_with_its_mask();
     sigchld();
     blocked();
     return done();

@@ -591,10 +591,184 @@ static void without_descriptors(void)
     munmap(orders, sizeof *orders);
 }
 
+/* ---- workers whose slot is not that of their index */
+
+static void take_slot_0(void *data)
+{
+    (void)data;
+    CHECK(pf_scoreboard_claim(board, 0) == PF_OK);
+    CHECK(pf_scoreboard_set_status(board, 'X') == PF_OK);
+    SET(orders->shown[15], 'X');
+    while (1)
+        pause();
+}
+
+/* Claims a slot when it is told to, whichever that is, and then shows what it is told. */
+static void claims_late(pf_t *pf)
+{
+    int index = pf_worker_index(pf);
+    char status = 0;
+    SET(orders->shown[index], 1);
+    while (1) {
+        char wanted = GET(orders->status[index]);
+        if (wanted && !status)
+            CHECK(pf_scoreboard_claim(board, index) == PF_OK);
+        if (wanted && wanted != status)
+            pf_scoreboard_set_status(board, status = wanted);
+        SET(orders->shown[index], status ? status : 1);
+        nap();
+    }
+}
+
+/* Answers FORK events until there is a WAIT or something else. */
+static pf_event fork_late_ones(pf_t *pf)
+{
+    pf_event event;
+    while (pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_FORK) {
+        pid_t pid = fork();
+        pf_forked(pf, pid);
+        if (pid == 0)
+            claims_late(pf);
+        UNTIL(GET(orders->shown[event.index]));
+    }
+    return event;
+}
+
+static void show_late(int index, char status)
+{
+    show(index, status);
+    UNTIL(GET(orders->shown[index]) == status);
+}
+
+/* A process that is no worker has the slot of the first one's index. */
+static pid_t slot_0_is_taken(pf_t *pf, uint32_t min, uint32_t max)
+{
+    pid_t pid;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 8);
+    pf_set_max_workers(pf, 4);
+    pf_set_spare_workers(pf, min, max, SIGUSR2);
+    pf_set_scoreboard(pf, board);
+    pf_set_reap_foreign(pf, false);
+    pid = fork();
+    if (pid == 0)
+        take_slot_0(NULL);
+    UNTIL(GET(orders->shown[15]));
+    pf_begin(pf);
+    return pid;
+}
+
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0)
+        if (errno != EINTR)
+            abort();
+    pf_scoreboard_clear(board, pid);
+}
+
+static void end_board(pf_t *pf)
+{
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(orders, sizeof *orders);
+}
+
+static void slot_of_another(void)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t taker = slot_0_is_taken(pf, 1, 2);
+    char text[64];
+    fork_late_ones(pf);
+    is_int(pf_num_workers(pf), 1, "a busy process that is no worker has the slot of its index: a worker is idle");
+    show_late(0, '_');
+    event = fork_late_ones(pf);
+    is_int(pf_num_workers(pf), 1, "... when it has another slot too");
+    show_late(0, 'A');
+    is_str(statuses(board, text), "XA......", "the worker is busy in that");
+    event = fork_late_ones(pf);
+    is_int(pf_num_workers(pf), 2, "... so that there is none idle, and one more is forked");
+    show_late(1, '_');
+    end_process(taker);
+    is_str(statuses(board, text), ".A_.....", "the slot of its index is free again");
+    fork_late_ones(pf);
+    show_late(1, 'B');
+    event = fork_late_ones(pf);
+    is_int(pf_num_workers(pf), 3, "... which tells nothing of it either");
+    ok(event.type == PF_EVENT_WAIT, "nothing else is to be done");
+    end_board(pf);
+}
+
+static void slot_of_a_forgotten_one(void)
+{
+    pf_t *pf = pf_new();
+    pid_t first;
+    pf_event event;
+    size_t told = 0;
+    int reaped;
+    end_process(slot_0_is_taken(pf, 1, 2));
+    fork_late_ones(pf);
+    show_late(0, 'A');
+    fork_late_ones(pf);
+    show_late(1, '_');
+    first = pf_next_worker(pf, 0);
+    ok(pf_forget_worker(pf, first), "a busy worker is forgotten, and keeps its slot");
+    SET(orders->status[0], 0);
+    pf_set_spare_workers(pf, 2, 3, SIGUSR2);
+    fork_late_ones(pf);
+    is_int(pf_num_workers(pf), 2, "... the one that gets its index is idle");
+    is_int(pf_adopt_worker(pf, first, 1), PF_OK, "the first is adopted, with another index");
+    pf_stop_workers(pf, 3, SIGKILL, &told);
+    is_int(told, 2, "... all but one are told to stop");
+    for (reaped = 0; reaped < 2; reaped++) {
+        pf_rest(pf);
+        do
+            pf_wait(pf, -1, &event);
+        while (event.type != PF_EVENT_REAPED);
+        ok(event.pid != first, "... not the one that is busy");
+    }
+    end_board(pf);
+}
+
+/* Its turning busy wakes the manager: it has no idle one any more, and no other change tells that. */
+static void told_to_stop_elsewhere(void)
+{
+    pf_t *pf = pf_new();
+    pid_t taker = slot_0_is_taken(pf, 0, 1);
+    pf_event event;
+    size_t told = 0;
+    pf_set_spare_workers(pf, 1, 1, SIGUSR2);
+    fork_late_ones(pf);
+    pf_stop_workers(pf, 1, SIGURG, &told);
+    is_int(told, 1, "a worker without a slot is told to stop");
+    event = fork_late_ones(pf);
+    is_int(pf_num_workers(pf), 2, "... another one takes its place");
+    show_late(1, '_');
+    do
+        event = fork_late_ones(pf);
+    while (event.timeout >= 0 && event.timeout <= 0);
+    show_late(0, '_');
+    ok(is_readable(event.fd), "it claims a slot that is not that of its index: that wakes the manager");
+    do
+        event = fork_late_ones(pf);
+    while (event.timeout >= 0 && event.timeout <= 0);
+    ok(!is_readable(event.fd), "... once");
+    is_int(pf_num_stopping(pf), 1, "... it is on its way out");
+    show_late(0, 'A');
+    ok(is_readable(event.fd), "... whose turning busy wakes it too");
+    is_int(pf_num_stopping(pf), 0, "... and is seen");
+    end_process(taker);
+    end_board(pf);
+}
+
 int main(void)
 {
     char path[256];
     begin();
+    slot_of_another();
+    slot_of_a_forgotten_one();
+    told_to_stop_elsewhere();
     without_descriptors();
     ends_elsewhere();
     slots(NULL, "in memory");
