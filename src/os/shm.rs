@@ -13,6 +13,7 @@
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -301,15 +302,11 @@ impl Scoreboard {
             return false;
         };
         self.shared().wake(|| match wake_end.get() {
-            Some(fd) => {
-                wake(fd);
-                true
-            }
+            Some(fd) => wake(fd),
             // Programs close what they do not know; the manager has it still.
-            None => wake_end.open_in(self.owner.pid()).is_some_and(|end| {
-                wake(end.as_raw_fd());
-                true
-            }),
+            None => wake_end
+                .open_in(self.owner.pid())
+                .is_some_and(|end| wake(end.as_raw_fd())),
         })
     }
 
@@ -353,8 +350,18 @@ impl Statuses for Scoreboard {
 
 /// The scoreboard file. What is wrong with it is no reason to stop: it is there to be looked at.
 struct Copy {
-    file: File,
+    /// Closed by `drop`, if its number is not another file's by then.
+    file: ManuallyDrop<File>,
     descriptor: Option<Inherited>,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if self.is_there() {
+            // SAFETY: nobody uses it later.
+            drop(unsafe { ManuallyDrop::take(&mut self.file) });
+        }
+    }
 }
 
 impl Copy {
@@ -375,16 +382,27 @@ impl Copy {
         // A umask may have taken the owner's bits.
         file.set_permissions(Permissions::from_mode(0o600))?;
         let descriptor = Inherited::new(file.as_raw_fd());
-        Ok(Copy { file, descriptor })
+        Ok(Copy {
+            file: ManuallyDrop::new(file),
+            descriptor,
+        })
+    }
+
+    /// Whether the program has left it open.
+    fn is_there(&self) -> bool {
+        self.descriptor.and_then(Inherited::get).is_some()
     }
 
     fn lengthen(&self, have: u32, slots: u32) -> io::Result<()> {
+        if !self.is_there() {
+            return Ok(());
+        }
         let empty = EMPTY_SLOT.repeat((slots - have) as usize);
         self.file.write_all_at(&empty, offset(have))
     }
 
     fn write(&self, slot: u32, text: &[u8; SLOT_SIZE]) {
-        if self.descriptor.and_then(Inherited::get).is_some() {
+        if self.is_there() {
             // A disk that is full, or gone, has no room for what we have to say.
             let _ = self.file.write_at(text, offset(slot));
         }

@@ -200,20 +200,22 @@ impl Drop for Waker {
     }
 }
 
-/// Makes the read end of a wake pipe readable that another process has; a full pipe is as good as one byte more. If nobody
-/// has it any more, nothing happens: a worker lives on without its manager, and SIGPIPE, which such a write is answered
-/// with, would end it.
-pub fn wake(write_fd: RawFd) {
+/// Makes the read end of a wake pipe readable that another process has; a full pipe is as good as one byte more. Returns whether
+/// anybody has it: if not, a worker lives on without its manager, and SIGPIPE, which such a write is answered with,
+/// would end it.
+pub fn wake(write_fd: RawFd) -> bool {
     let errno = Errno::last();
     let sigpipe = Set::of(std::iter::once(libc::SIGPIPE));
     let before = sigpipe.block();
     // One that the program has blocked and not looked at yet stays.
     let was_pending = before.blocks(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
-    if !write_byte(write_fd) && Errno::last() == Errno::EPIPE && !was_pending {
+    let is_broken = !write_byte(write_fd) && Errno::last() == Errno::EPIPE;
+    if is_broken && !was_pending {
         sigpipe.discard();
     }
     restore(&before);
     errno.set();
+    !is_broken
 }
 
 fn write_byte(write_fd: RawFd) -> bool {

@@ -3,6 +3,7 @@
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 #[cfg(not(target_os = "linux"))]
 use nix::poll::{PollTimeout, poll};
@@ -27,12 +28,25 @@ pub fn sleep(
     let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
     let mask = signals::unblock(let_in);
     // EINTR is a wake-up like any other, and the next event tells what it was.
-    let has_timed_out = poll_for(fds, timeout) == Ok(0);
+    let has_timed_out = match poll_for(fds, timeout) {
+        Ok(ready) => ready == 0,
+        Err(Errno::EINTR | Errno::EAGAIN) => false,
+        // Refused, as for a descriptor where none is allowed (RLIMIT_NOFILE of 0): without it, and not for long.
+        Err(_) => {
+            poll_for(
+                &mut [],
+                Some(timeout.map_or(AT_MOST_UNSEEN, |t| t.min(AT_MOST_UNSEEN))),
+            ) == Ok(0)
+        }
+    };
     if let Some(mask) = &mask {
         signals::restore(mask);
     }
     !has_timed_out || mask.is_some()
 }
+
+/// The longest sleep in which the descriptor is not looked at.
+const AT_MOST_UNSEEN: Duration = Duration::from_secs(1);
 
 /// More seconds than a time_t of 32 bits has are an error, or the past.
 #[cfg(target_os = "linux")]

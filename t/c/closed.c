@@ -334,6 +334,28 @@ static void in_a_handler(void *data)
     give_back();
 }
 
+/* The file of a scoreboard: it is not written to, nor closed, once its number is the program's. */
+static void board_file(void *data)
+{
+    static char file_path[256];
+    pf_scoreboard_t *file_board;
+    (void)data;
+    temporary(file_path);
+    unlink(file_path);
+    file_board = pf_scoreboard_new(file_path, 2);
+    CHECK(file_board != NULL);
+    take(-1);
+    CHECK(pf_scoreboard_grow(file_board, 4) == PF_OK);
+    CHECK(pf_scoreboard_len(file_board) == 4);
+    CHECK(pf_scoreboard_claim(file_board, 0) == PF_OK);
+    CHECK(pf_scoreboard_set_status(file_board, 'A') == PF_OK);
+    CHECK(is_untouched());
+    pf_scoreboard_free(file_board);
+    CHECK(is_untouched());
+    unlink(file_path);
+    give_back();
+}
+
 int main(void)
 {
     int yes = 1, no = 0, how;
@@ -357,6 +379,7 @@ int main(void)
             how & WITH_BOARD ? "ppoll(2)" : "a wait", how & IS_TRAPPED ? ", of a trapped signal" : "",
             how & IS_BLOCKED ? " that is blocked" : "", how & CLOSES_ONLY ? ", without a file" : "");
     }
+    is_int(in_child(board_file, NULL), 0, "... of a scoreboard's file");
     unlink(path);
     return done();
 }

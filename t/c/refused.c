@@ -67,6 +67,31 @@ static void another_number(void *data)
     pf_free(pf);
 }
 
+/* Where no descriptor is allowed poll(2) takes none: the manager sleeps all the same. */
+static void no_descriptor(void *data)
+{
+    pf_t *pf = pf_new();
+    pf_scoreboard_t *board = pf_scoreboard_new(NULL, 4);
+    struct rlimit none = { 0, 0 };
+    struct rusage used;
+    pf_event event;
+    double spent;
+    (void)data;
+    pf_set_max_workers(pf, 1);
+    pf_set_scoreboard(pf, board);
+    pf_set_spare_workers(pf, 1, 1, SIGTERM);
+    fork_workers(pf, 1, until_killed, NULL);
+    setrlimit(RLIMIT_NOFILE, &none);
+    CHECK(pf_wait(pf, 2, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    getrusage(RUSAGE_SELF, &used);
+    spent = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
+        + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+    CHECK(spent < 1);
+    pf_rest(pf);
+    finish(pf);
+    pf_scoreboard_free(board);
+}
+
 #if defined(__linux__) && defined(SYS_waitid)
 static void no_waitid(void)
 {
@@ -112,6 +137,10 @@ int main(void)
     begin();
     is_int(in_child(becomes_manager, NULL), 0, "no descriptor for a new manager: its traps are installed when there are some");
     is_int(in_child(another_number, NULL), 0, "a pipe that is made anew has another number");
+    if (is_under_valgrind())
+        skip("no descriptor is allowed", "Valgrind uses some of its own, and time");
+    else
+        is_int(in_child(no_descriptor, NULL), 0, "no descriptor is allowed: the manager sleeps all the same");
 #if defined(__linux__) && defined(SYS_waitid)
     {
         const int status = is_under_valgrind() ? 77 : in_child(filtered, NULL);
