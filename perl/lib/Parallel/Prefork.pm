@@ -1000,7 +1000,8 @@ Reaps a child, and sends what is due to be sent. Returns the pid and the status 
 child, then its user and its system CPU time in seconds, and the fourteen numbers of
 getrusage(2) from C<ru_maxrss> on; or an empty list if no child has ended. If C<$blocking>
 is true, it sleeps first, until a child ends, a signal arrives, or the pool wants attention;
-then too it can return an empty list.
+then too it can return an empty list. A worker that a program is told of in this way stays in C<{worker_pids}>, and is
+counted, until the program deletes it there, or C<start> or C<wait_all_children> goes on.
 
 =item _max_wait()
 

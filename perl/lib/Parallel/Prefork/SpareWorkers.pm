@@ -108,7 +108,7 @@ sub _on_child_reap {
 # other, and for decisions of a subclass, there is nothing but to look every now and then.
 sub _max_wait {
     my $self = shift;
-    return $self->{_counts_itself} && $self->{_is_exact} ? undef : $self->{heartbeat};
+    return $self->{_counts_itself} && $self->{_is_exact} ? undef : $self->heartbeat;
 }
 
 sub _own_scoreboard {
@@ -120,7 +120,7 @@ sub _own_scoreboard {
 
 sub _is_overridden {
     my $self = shift;
-    for my $method (qw(num_workers num_active_workers _decide_action scoreboard set_status signal_received max_workers
+    for my $method (qw(num_workers num_active_workers _decide_action scoreboard signal_received max_workers
             min_spare_workers max_spare_workers heartbeat)) {
         return 1 if $self->can($method) != __PACKAGE__->can($method);
     }
@@ -193,8 +193,9 @@ pool never comes to rest.
 How often to look at the statuses where nothing else tells that they have changed: 0.25 if
 it is not given, or 0. It means nothing with the module's own scoreboard, whose workers wake
 the manager when it has to act; then it sleeps as long as nothing happens. It counts with a
-scoreboard of your own (see L</A SCOREBOARD OF YOUR OWN>), and in a subclass that overrides
-C<num_workers>, C<num_active_workers> or C<_decide_action>. It also counts for a moment
+scoreboard of your own (see L</A SCOREBOARD OF YOUR OWN>), in a subclass that overrides
+C<num_workers>, C<num_active_workers>, C<_decide_action>, C<scoreboard>, C<signal_received>, or the accessor
+of one of the numbers, and where one of those numbers is an object. It also counts for a moment
 after a worker was killed in the middle of a change, and while there is a worker that has closed
 its descriptors and has another user.
 
