@@ -9,9 +9,8 @@ use crate::machine::{
     Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, Step, Time, Worker,
 };
 use crate::os::children::Which;
-use crate::os::signals;
 use crate::os::wait::Reaped;
-use crate::os::{clock, huge_pages, kill, stdio, wait};
+use crate::os::{clock, huge_pages, kill, mask, signals, stdio, traps, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
 /// nothing to do, and call pf_next again.
@@ -270,7 +269,7 @@ impl Inner {
     #[inline(never)] // As look_for.
     fn send(&mut self, mut pid: Pid, mut signal: Signal) -> Result<Step, Misuse> {
         // The first ones end while the last ones wait for their turn.
-        let _held = signals::hold_sigchld();
+        let _held = mask::hold_sigchld();
         loop {
             // A worker that may not be signalled cannot be helped, and the others can.
             let _ = kill::signal_child(pid, signal);
@@ -289,7 +288,7 @@ impl Inner {
     /// From the FORK event to its answer.
     #[inline(never)] // As look_for.
     fn block_trapped(&mut self) {
-        self.mask = signals::block(signals::trapped_here());
+        self.mask = mask::block(traps::trapped_here());
     }
 
     /// What is left of `next_event` when the machine has panicked, and may again: workers are
@@ -408,7 +407,7 @@ impl Inner {
     #[inline(never)] // It is long, and would make the frame of pf_next half as large again.
     fn use_huge_pages(&mut self) {
         huge_pages::collapse(|| {
-            self.arrivals.has_more(self.arrivals_seen) || signals::manager_is_signalled()
+            self.arrivals.has_more(self.arrivals_seen) || mask::manager_is_signalled()
         });
         // What ended it, or came meanwhile, is looked at before the fork.
         self.take_arrivals();
@@ -451,7 +450,7 @@ impl Inner {
         if self.traps.is_watching_children() {
             self.may_have_missed_children = self.traps.children_unwatched();
             !self.may_have_missed_children
-                && (self.waits_here || !signals::is_blocked(libc::SIGCHLD))
+                && (self.waits_here || !mask::is_blocked(libc::SIGCHLD))
                 && has_one_thread(waits_on)
         } else {
             match self.host_handles_sigchld {
@@ -751,7 +750,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
                 inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
                 inner.drop_pipe();
-                for signal in signals::trapped_here() {
+                for signal in traps::trapped_here() {
                     signals::reset_to_default(signal);
                 }
                 if let Some(held) = inner.held.take() {
@@ -760,6 +759,8 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             } else {
                 inner.machine.forked(pid, clock::now())?;
                 inner.parent.forked(Some(pid));
+                // So may what pthread_atfork(3) has run.
+                inner.pipe_is_unchecked = true;
             }
             inner.restore_mask();
             Ok(pf_result::PF_OK)

@@ -13,11 +13,12 @@ use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare, Time};
 use crate::os::arrivals::Arrivals;
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
+use crate::os::mask::{SavedMask, restore};
 use crate::os::process::Process;
 use crate::os::room::Room;
-use crate::os::signals::{
-    SavedMask, Traps, WakePipe, Waker, is_signal, leave_to_ancestors, restore,
-};
+use crate::os::signals::{can_be_trapped, is_signal};
+use crate::os::traps::{Traps, leave_to_ancestors};
+use crate::os::wake::{WakePipe, Waker};
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -281,7 +282,7 @@ impl Inner {
     /// A worker has no use for the manager's pipe, and could harm it.
     pub(super) fn drop_pipe(&mut self) {
         if let Some(pipe) = &mut self.pipe {
-            pipe.leave_to_worker(!self.pipe_is_unchecked);
+            pipe.leave_to_worker();
         }
     }
 
@@ -292,8 +293,8 @@ impl Inner {
         self.pipe_is_unchecked = true;
     }
 
-    fn use_pipe(&mut self, shared: &Shared, pipe: WakePipe) {
-        shared.waker.set(&pipe);
+    fn use_pipe(&mut self, shared: &Shared, mut pipe: WakePipe) {
+        shared.waker.set(&mut pipe);
         self.parent.set_wake(&shared.waker, &shared.arrivals);
         self.pipe = Some(pipe);
     }
@@ -342,7 +343,7 @@ impl Inner {
             let end = pipe.open_for_workers().map_err(failure)?;
             board.0.set_wake_fd(Some(end));
         }
-        shared.waker.set(&pipe);
+        shared.waker.set(&mut pipe);
         self.pipe = Some(pipe);
         self.pipe_lost_at = clock::now();
         Ok(())
@@ -667,10 +668,7 @@ pub unsafe extern "C" fn pf_trap_signal(
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             inner.manager_only()?;
-            if !is_signal(signal)
-                || signal == libc::SIGCHLD
-                || signal_hook::consts::FORBIDDEN.contains(&signal)
-            {
+            if !can_be_trapped(signal) || signal == libc::SIGCHLD {
                 return Err(Failure::invalid(format!(
                     "signal {signal} cannot be trapped"
                 )));

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::arrivals::Arrivals;
 use super::process::Process;
 use super::room::Room;
-use super::signals::Waker;
 use super::wait::{self, Child, Reaped};
+use super::wake::Waker;
 use crate::machine::{Few, Pid};
 
 /// A manager, as a parent among others.

@@ -48,6 +48,15 @@ impl Inherited {
         })
     }
 
+    /// None.
+    pub(super) fn none() -> Inherited {
+        Inherited {
+            fd: -1,
+            device: 0,
+            inode: 0,
+        }
+    }
+
     /// The descriptor, unless it is closed or has become something else. Async-signal-safe.
     pub fn get(self) -> Option<RawFd> {
         Inherited::new(self.fd)
@@ -86,12 +95,6 @@ impl Inherited {
         if let Some(fd) = self.get() {
             close(fd);
         }
-    }
-
-    /// Closes it without a look, for a caller that knows that it is still the same.
-    #[inline]
-    pub fn close_at_once(self) {
-        close(self.fd);
     }
 
     /// Its number.

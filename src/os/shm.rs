@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::descriptor::{Inherited, above_stdio};
 use super::process::Process;
-use super::signals::wake;
 use super::slots::{Beside, Numbers, PID_COLUMNS, Slots, Text, pid_text};
+use super::wake::wake;
 use crate::machine::{Pid, Statuses, Worker};
 
 pub use super::slots::{CHANGE_END, Cleared, EMPTY_SLOT, SLOT_SIZE, STATUS_IDLE, STATUS_NEXIST};
@@ -456,7 +456,7 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::signals::WakePipe;
+    use crate::os::wake::WakePipe;
 
     fn worker(pid: Pid, index: u32) -> Worker {
         Worker {

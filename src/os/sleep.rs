@@ -10,7 +10,7 @@ use nix::poll::{PollTimeout, poll};
 #[cfg(target_os = "linux")]
 use nix::{poll::ppoll, sys::time::TimeSpec};
 
-use super::signals;
+use super::mask;
 use crate::machine::Signal;
 
 /// Sleeps until the descriptor can be read, a signal arrives, or the time is over (none: no
@@ -26,7 +26,7 @@ pub fn sleep(
 ) -> bool {
     let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
     let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
-    let mask = signals::unblock(let_in);
+    let mask = mask::unblock(let_in);
     // EINTR is a wake-up like any other, and the next event tells what it was.
     let has_timed_out = match poll_for(fds, timeout) {
         Ok(ready) => ready == 0,
@@ -40,7 +40,7 @@ pub fn sleep(
         }
     };
     if let Some(mask) = &mask {
-        signals::restore(mask);
+        mask::restore(mask);
     }
     !has_timed_out || mask.is_some()
 }
