@@ -37,6 +37,11 @@ impl Inherited {
     /// What the descriptor is now; none if it is closed.
     #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md.
     pub fn new(fd: RawFd) -> Option<Inherited> {
+        Inherited::now(fd)
+    }
+
+    #[inline(always)]
+    fn now(fd: RawFd) -> Option<Inherited> {
         // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: the pointer is to a live stat.
@@ -94,6 +99,14 @@ impl Inherited {
     pub fn close(self) {
         if let Some(fd) = self.get() {
             close(fd);
+        }
+    }
+
+    /// The same where each worker comes: code elsewhere, as `close` has it, is one more page fault.
+    #[inline(always)]
+    pub fn close_here(self) {
+        if Inherited::now(self.fd).is_some_and(|now| now.is_same_file(self)) {
+            close(self.fd);
         }
     }
 

@@ -102,8 +102,9 @@ impl WakePipe {
     /// (pthread_atfork(3)), and may have closed them and opened files of its own.
     #[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
     pub fn leave_to_worker(&mut self) {
-        self.read.close();
-        self.read.under(self.write).close();
+        for fd in [self.read_fd(), self.write] {
+            self.read.under(fd).close_here();
+        }
         self.read = self.read.under(CLOSED);
         self.write = CLOSED;
     }
@@ -149,9 +150,11 @@ fn errno_of(error: std::io::Error) -> Errno {
 #[derive(Debug)]
 pub struct Waker {
     now: AtomicPtr<Ends>,
-    /// All that there ever were; each is used again when nobody uses it any more. They live as long as this: one who has just
-    /// read `now` may be about to count itself.
-    all: AtomicPtr<Ends>,
+    /// Enough for most. It lies here since a handler writes to it, and each page that it writes to is copied after a fork.
+    first: Ends,
+    /// All others that there ever were; each is used again when nobody uses it any more. They live as long as this: one who
+    /// has just read `now` may be about to count itself.
+    others: AtomicPtr<Ends>,
 }
 
 /// Both ends of a pipe.
@@ -180,6 +183,18 @@ const OVER: usize = 1;
 const USER: usize = 2;
 
 impl Ends {
+    fn new(next: *mut Ends) -> Ends {
+        Ends {
+            state: AtomicUsize::new(0),
+            pipe: UnsafeCell::new(Pipe {
+                read: Inherited::none(),
+                write: CLOSED,
+                process: Process::this(),
+            }),
+            next,
+        }
+    }
+
     /// For one who uses it, and for the manager's own thread.
     fn pipe(&self) -> Pipe {
         // SAFETY: it is written to only where nobody uses it.
@@ -211,7 +226,8 @@ impl Default for Waker {
     fn default() -> Self {
         Waker {
             now: AtomicPtr::new(std::ptr::null_mut()),
-            all: AtomicPtr::new(std::ptr::null_mut()),
+            first: Ends::new(std::ptr::null_mut()),
+            others: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
 }
@@ -235,25 +251,18 @@ impl Waker {
     /// Some that nobody uses, or will before they are `now`.
     fn unused(&self) -> &Ends {
         let now = self.now.load(SeqCst).cast_const();
-        let first = self.all.load(SeqCst);
-        let mut next = first;
-        // SAFETY: null, or one that lives as long as this; so are those that follow.
-        while let Some(ends) = unsafe { next.as_ref() } {
+        let others = self.others.load(SeqCst);
+        let mut next = Some(&self.first);
+        while let Some(ends) = next {
             if !std::ptr::eq(ends, now) && ends.state.load(SeqCst) == 0 {
                 return ends;
             }
-            next = ends.next;
+            let is_first = std::ptr::eq(ends, &raw const self.first);
+            // SAFETY: null, or one that lives as long as this.
+            next = unsafe { if is_first { others } else { ends.next }.as_ref() };
         }
-        let ends = Box::into_raw(Box::new(Ends {
-            state: AtomicUsize::new(0),
-            pipe: UnsafeCell::new(Pipe {
-                read: Inherited::none(),
-                write: CLOSED,
-                process: Process::this(),
-            }),
-            next: first,
-        }));
-        self.all.store(ends, SeqCst);
+        let ends = Box::into_raw(Box::new(Ends::new(others)));
+        self.others.store(ends, SeqCst);
         // SAFETY: it lives as long as this.
         unsafe { &*ends }
     }
@@ -310,7 +319,7 @@ impl Waker {
 
 impl Drop for Waker {
     fn drop(&mut self) {
-        let mut next = *self.all.get_mut();
+        let mut next = *self.others.get_mut();
         while !next.is_null() {
             // SAFETY: it came from Box::into_raw, and nobody can get at it any more.
             next = unsafe { Box::from_raw(next) }.next;
