@@ -90,7 +90,7 @@ pub(super) unsafe fn call_first(list: Option<&'static Before>, arrival: &Arrival
         match before.enter(arrival.stack) {
             Place::Inside => is_inside = true,
             Place::Full => return Called::Done,
-            place => {
+            place @ (Place::Claimed(_) | Place::Free) => {
                 // It is the system that resets a handler, not another one that calls it.
                 if !is_inside && !before.may_be_called() {
                     place.leave();
@@ -218,15 +218,20 @@ impl Before {
     /// # Safety
     /// As `call`.
     unsafe fn call_now(&self, arrival: &Arrival) {
+        // It may leave past us, by longjmp(3) or pthread_exit(3): no frame of ours from the handler to here has anything
+        // to drop.
         let function = self.action.sa_sigaction;
         // SAFETY: it is called as sigaction(2) says that one with these flags is to be called.
         unsafe {
             if self.action.sa_flags & libc::SA_SIGINFO == 0 {
-                let function: extern "C" fn(libc::c_int) = std::mem::transmute(function);
+                let function: extern "C-unwind" fn(libc::c_int) = std::mem::transmute(function);
                 function(arrival.signal);
             } else {
-                let function: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                    std::mem::transmute(function);
+                let function: extern "C-unwind" fn(
+                    libc::c_int,
+                    *mut libc::siginfo_t,
+                    *mut libc::c_void,
+                ) = std::mem::transmute(function);
                 function(arrival.signal, arrival.info, arrival.context);
             }
         }

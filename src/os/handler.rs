@@ -148,9 +148,13 @@ pub(super) fn is_ours_alone(signal: Signal) -> bool {
     !before.is_some_and(Before::is_function) && is_ours(signal)
 }
 
-const OURS: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = arrives;
+const OURS: extern "C-unwind" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = arrives;
 
-extern "C" fn arrives(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+extern "C-unwind" fn arrives(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     let errno = Errno::last_raw();
     if let Some(known) = known(signal) {
         let mut has_manager = false;

@@ -1,4 +1,5 @@
-/* Handlers of the program's that do not return to ours: they jump, fork, exit, or take their time while another thread forks.
+/* Handlers of the program's that do not return to ours: they jump, fork, exit, end their thread, or take their time while another
+ * one forks.
  * Whatever they do, managers of this process and of its children trap signals and give them back. */
 
 #include "tap.h"
@@ -186,15 +187,12 @@ static void exiting(void *data)
     raise(SIGNAL);
 }
 
-/* ---- it takes its time, on another thread */
+/* ---- it ends its thread */
 
-static int is_inside, may_return;
-
-static void takes_its_time(int signal)
+static void ends_thread(int signal)
 {
     (void)signal;
-    SET(is_inside, 1);
-    UNTIL(GET(may_return));
+    pthread_exit(NULL);
 }
 
 static void *raises(void *data)
@@ -209,6 +207,32 @@ static pthread_t start_thread(void *(*code)(void *data))
     if (pthread_create(&thread, NULL, code, NULL) != 0)
         abort();
     return thread;
+}
+
+static void ending_threads(void *data)
+{
+    pf_t *pf = pf_new();
+    int i;
+    (void)data;
+    handle(SIGNAL, ends_thread, 0);
+    for (i = 0; i < 20; i++) {
+        CHECK(pf_trap_signal(pf, SIGNAL, 0, 0) == PF_OK);
+        pthread_join(start_thread(raises), NULL);
+        CHECK(pf_signal_received(pf) == SIGNAL);
+        manages();
+    }
+    pf_free(pf);
+}
+
+/* ---- it takes its time, on another thread */
+
+static int is_inside, may_return;
+
+static void takes_its_time(int signal)
+{
+    (void)signal;
+    SET(is_inside, 1);
+    UNTIL(GET(may_return));
 }
 
 static void manages_in_child(void *data)
@@ -275,6 +299,7 @@ int main(void)
     is_int(in_child(jumping_between, NULL), 0, "... and one that was installed between two managers is called each time");
     is_int(in_child(forking, NULL), 0, "a handler that forks: its child may be a manager, in the handler or after it");
     is_int(in_child(exiting, NULL), 42, "a handler that exits: what is called then frees managers, and makes others");
+    is_int(in_child(ending_threads, NULL), 0, "a handler that ends its thread");
     if (HEAP_HAS_NO_FORK) {
         skip("handlers on other threads, and forks", "with AddressSanitizer no child may allocate");
     } else {
