@@ -186,6 +186,8 @@ impl Drop for Restored {
 struct Lock {
     process: Process,
     mutex: Mutex<()>,
+    /// The copy of the parent's, which somebody may hold; so it is kept.
+    _parents: *mut Lock,
 }
 
 static LOCK: AtomicPtr<Lock> = AtomicPtr::new(std::ptr::null_mut());
@@ -212,6 +214,7 @@ fn lock_of_this_process() -> &'static Lock {
         let lock = Box::into_raw(Box::new(Lock {
             process: Process::this(),
             mutex: Mutex::new(()),
+            _parents: before,
         }));
         let stored = LOCK.compare_exchange(before, lock, Ordering::SeqCst, Ordering::SeqCst);
         if stored.is_err() {

@@ -114,7 +114,7 @@ static void close_again_and_again(void *data)
     pf_t *pf = pf_new();
     pf_event event;
     long before = 0, grown;
-    int i, times = is_under_valgrind() || HEAP_HAS_NO_FORK ? 500 : 100000;
+    int i, times = is_under_valgrind() || HEAP_HAS_NO_FORK ? 500 : 30000;
     (void)data;
     pf_set_max_workers(pf, 0);
     CHECK(pf_trap_signal(pf, SIGUSR1, 0, 0) == PF_OK);
@@ -129,8 +129,8 @@ static void close_again_and_again(void *data)
             before = resident();
     }
     grown = resident() - before;
-    /* 32 bytes for each would be 800 pages. */
-    if (times > 500 && !CHECK(grown < 400))
+    /* 32 bytes for each would be 240 pages. */
+    if (times > 500 && !CHECK(grown < 200))
         diag("%ld pages more", grown);
     pf_free(pf);
 }

@@ -283,7 +283,7 @@ static void between(void *data)
     handle(SIGNAL, SIG_IGN, 0);
     for (i = 0; i < 2; i++)
         thread[i] = start_thread(comes_and_goes);
-    for (i = 0; i < (is_under_valgrind() ? 20 : 1000) && checks() == 0; i++)
+    for (i = 0; i < 1000 && checks() == 0; i++)
         CHECK(in_child(manages_in_child, NULL) == 0);
     SET(stop_threads, 1);
     for (i = 0; i < 2; i++)
@@ -304,7 +304,10 @@ int main(void)
         skip("handlers on other threads, and forks", "with AddressSanitizer no child may allocate");
     } else {
         is_int(in_child(taking_time, NULL), 0, "a handler that runs on another thread is waited for by nobody, a child neither");
-        is_int(in_child(between, NULL), 0, "children that are forked while other threads trap and free are managers");
+        if (is_under_valgrind())
+            skip("children that are forked while other threads trap and free", "what those threads have is lost in the child");
+        else
+            is_int(in_child(between, NULL), 0, "children that are forked while other threads trap and free are managers");
     }
     return done();
 }

@@ -97,7 +97,7 @@ static void is_no_manager(pf_t *pf, pf_scoreboard_t *board)
 {
     pf_event event;
     CHECK(getpid() == 1);
-    /* Handlers of the manager's do nothing here. */
+    /* Handlers of the manager's pass it on to the program, which ignores it. */
     raise(SIGUSR1);
     CHECK(pf_peek_signal(pf) != SIGUSR1);
     CHECK(pf_next(pf, &event) == PF_ERR_WRONG_PROCESS);
@@ -124,6 +124,7 @@ static void helper_of_first(void *data)
     pid_t pid;
     char byte = 0;
     pf_set_max_workers(pf, 1);
+    signal(SIGUSR1, SIG_IGN);
     pf_trap_signal(pf, SIGUSR1, 0, 0);
     fork_workers(pf, 1, until_killed, NULL);
     if (pipe(ends) != 0)
