@@ -202,8 +202,8 @@ pf_result pf_begin(pf_t *pf);
 
 // After a fork of the host's own, makes this process the manager of an empty pool, with the
 // same settings and trapped signals; the workers, the scoreboard and the descriptors stay
-// with the process that has them. pf_begin does it too. In the manager itself it does
-// nothing.
+// with the process that has them. Until then a trapped signal does in this process what it did
+// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 //
 // Called by: manager. Also by a process that the host has forked by itself, which has to
 // call it before all others.
@@ -537,8 +537,10 @@ pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t sto
 // the process group that the worker leads, nobody if it leads none), all at once or, with an
 // `interval` above 0, one worker every so many seconds during later calls. Works from the
 // moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-// get the signal's default action. A second call for the same signal replaces what is sent, and
-// takes the place of a handler that the program has installed since.
+// get the signal's default action. A handler that the program has is called after the
+// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
+// library. A second call for the same signal replaces what is sent, and takes the place of a
+// handler that the program has installed since.
 //
 // A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 //

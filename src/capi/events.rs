@@ -572,8 +572,8 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
 
 /// After a fork of the host's own, makes this process the manager of an empty pool, with the
 /// same settings and trapped signals; the workers, the scoreboard and the descriptors stay
-/// with the process that has them. pf_begin does it too. In the manager itself it does
-/// nothing.
+/// with the process that has them. Until then a trapped signal does in this process what it did
+/// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 ///
 /// Called by: manager. Also by a process that the host has forked by itself, which has to
 /// call it before all others.

@@ -639,8 +639,10 @@ pub unsafe extern "C" fn pf_set_spare_workers(
 /// the process group that the worker leads, nobody if it leads none), all at once or, with an
 /// `interval` above 0, one worker every so many seconds during later calls. Works from the
 /// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-/// get the signal's default action. A second call for the same signal replaces what is sent, and
-/// takes the place of a handler that the program has installed since.
+/// get the signal's default action. A handler that the program has is called after the
+/// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
+/// library. A second call for the same signal replaces what is sent, and takes the place of a
+/// handler that the program has installed since.
 ///
 /// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 ///
