@@ -34,6 +34,64 @@ struct Caller {
     /// Where its stack was. A handler that has left by longjmp(3) does not give its place back; but what calls ours from
     /// inside of it is further down the stack.
     stack: AtomicUsize,
+    /// Where on the stack what it was called with is, and how far apart the two are. The system always lays that out alike.
+    context: AtomicUsize,
+    apart: AtomicUsize,
+}
+
+impl Caller {
+    const fn none() -> Caller {
+        Caller {
+            thread: AtomicUsize::new(0),
+            stack: AtomicUsize::new(0),
+            context: AtomicUsize::new(0),
+            apart: AtomicUsize::new(0),
+        }
+    }
+
+    fn note(&self) -> Note {
+        Note {
+            stack: self.stack.load(SeqCst),
+            context: self.context.load(SeqCst),
+            apart: self.apart.load(SeqCst),
+        }
+    }
+
+    /// For the thread that has claimed it.
+    fn set(&self, note: Note) {
+        self.stack.store(note.stack, SeqCst);
+        self.context.store(note.context, SeqCst);
+        self.apart.store(note.apart, SeqCst);
+    }
+
+    /// Whether ours is called from inside of the handler that was noted here. If it is the system that calls us, which has
+    /// put its arguments on the stack since then, the handler has left, or wants to be interrupted. Who calls us by hand
+    /// passes on those of before, or what happens to be there.
+    fn calls(&self, arrival: &Arrival) -> bool {
+        let (noted, now) = (self.note(), Note::of(arrival));
+        let is_new = now.stack < now.context && now.context < noted.context;
+        let is_of_system = is_new && now.apart == noted.apart;
+        now.stack < noted.stack && !is_of_system
+    }
+}
+
+/// What a `Caller` has of a call.
+#[derive(Clone, Copy)]
+struct Note {
+    stack: usize,
+    context: usize,
+    apart: usize,
+}
+
+impl Note {
+    fn of(arrival: &Arrival) -> Note {
+        let context = arrival.context.addr();
+        Note {
+            stack: arrival.stack,
+            context,
+            apart: arrival.info.addr().wrapping_sub(context),
+        }
+    }
 }
 
 /// How many threads may be in such a handler at a time. It is left out for one more, which could not tell
@@ -44,6 +102,8 @@ const CALLERS: usize = 16;
 enum Place<'a> {
     /// It is, and then this is given back.
     Claimed(&'a Caller),
+    /// It is, again. The note of before is put back then: it may be in the middle of it.
+    Again(&'a Caller, Note),
     /// It is.
     Free,
     /// This thread is in it.
@@ -87,10 +147,10 @@ pub(super) unsafe fn call_first(list: Option<&'static Before>, arrival: &Arrival
             libc::SIG_DFL => return Called::Default,
             _ => {}
         }
-        match before.enter(arrival.stack) {
+        match before.enter(arrival) {
             Place::Inside => is_inside = true,
             Place::Full => return Called::Done,
-            place @ (Place::Claimed(_) | Place::Free) => {
+            place @ (Place::Claimed(_) | Place::Again(..) | Place::Free) => {
                 // It is the system that resets a handler, not another one that calls it.
                 if !is_inside && !before.may_be_called() {
                     place.leave();
@@ -108,8 +168,10 @@ pub(super) unsafe fn call_first(list: Option<&'static Before>, arrival: &Arrival
 
 impl Place<'_> {
     fn leave(self) {
-        if let Place::Claimed(caller) = self {
-            caller.thread.store(0, SeqCst);
+        match self {
+            Place::Claimed(caller) => caller.thread.store(0, SeqCst),
+            Place::Again(caller, note) => caller.set(note),
+            Place::Free | Place::Inside | Place::Full => {}
         }
     }
 }
@@ -151,7 +213,7 @@ impl Before {
         self.action.sa_flags & libc::SA_RESETHAND == 0 || !self.is_spent.swap(true, SeqCst)
     }
 
-    fn enter(&self, stack: usize) -> Place<'_> {
+    fn enter(&self, arrival: &Arrival) -> Place<'_> {
         if !self.may_call_ours {
             return Place::Free;
         }
@@ -159,12 +221,12 @@ impl Before {
         let this = unsafe { libc::pthread_self() } as usize;
         let is_ours = |caller: &&Caller| caller.thread.load(SeqCst) == this;
         if let Some(caller) = self.callers.iter().find(is_ours) {
-            if stack < caller.stack.load(SeqCst) {
+            if caller.calls(arrival) {
                 return Place::Inside;
             }
-            // It has left that by longjmp(3).
-            caller.stack.store(stack, SeqCst);
-            return Place::Claimed(caller);
+            let before = caller.note();
+            caller.set(Note::of(arrival));
+            return Place::Again(caller, before);
         }
         let claim = |caller: &&Caller| {
             caller
@@ -174,7 +236,7 @@ impl Before {
         };
         match self.callers.iter().find(claim) {
             Some(caller) => {
-                caller.stack.store(stack, SeqCst);
+                caller.set(Note::of(arrival));
                 Place::Claimed(caller)
             }
             None => Place::Full,
@@ -311,12 +373,7 @@ fn node(
         next,
         may_call_ours,
         is_spent: AtomicBool::new(false),
-        callers: [const {
-            Caller {
-                thread: AtomicUsize::new(0),
-                stack: AtomicUsize::new(0),
-            }
-        }; CALLERS],
+        callers: [const { Caller::none() }; CALLERS],
         found_before: newest,
     }));
     FOUND.store(found, SeqCst);

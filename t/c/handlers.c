@@ -377,6 +377,31 @@ static void deferred(void *data)
     CHECK(deep_with(SA_NODEFER, SIGUSR1) == 1);
 }
 
+static struct sigaction below_itself;
+
+/* Between two managers: it calls what it found, after its own signal has interrupted it. */
+static void raises_and_calls(int signal)
+{
+    raises_itself(signal);
+    below_itself.sa_handler(signal);
+}
+
+static void deferred_between(void *data)
+{
+    struct sigaction below = action_of(other_handler, 0, 0), action = action_of(raises_and_calls, SA_NODEFER, 0);
+    pf_t *pf = pf_new(), *above = pf_new();
+    (void)data;
+    sigaction(SIGUSR1, &below, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    sigaction(SIGUSR1, &action, &below_itself);
+    pf_trap_signal(above, SIGUSR1, 0, 0);
+    calls = calls_of_other = depth = most_deep = 0;
+    raise(SIGUSR1);
+    CHECK(calls == 2 && calls_of_other == 2 && most_deep == 2);
+    pf_free(above);
+    pf_free(pf);
+}
+
 static int hears(pf_t *pf, int signal)
 {
     int heard;
@@ -463,6 +488,7 @@ static void called_as_its_flags_say(void)
 {
     is_int(in_child(on_stack, NULL), 0, "a handler is called on the stack that it wants");
     is_int(in_child(deferred, NULL), 0, "... is interrupted by its own signal, if it wants to be");
+    is_int(in_child(deferred_between, NULL), 0, "... also between two managers");
     is_int(in_child(once, NULL), 0, "... is called once, if it wants that");
     is_int(in_child(without_stops, NULL), 0, "... is told of children that stop, unless it wants not to be");
     is_int(in_child(two_signals, NULL), 0, "... within itself, for another signal");

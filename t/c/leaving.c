@@ -60,6 +60,14 @@ static int has_jumped(void)
     return 1;
 }
 
+/* The same from further down the stack. */
+static int has_jumped_from(int depth)
+{
+    volatile char room[256];
+    room[0] = (char)depth;
+    return depth > 0 ? has_jumped_from(depth - 1) && room[0] == (char)depth : has_jumped();
+}
+
 static void jumping(void *flags)
 {
     static char stack[1 << 16];
@@ -97,6 +105,10 @@ static void jumping_between(void *data)
     CHECK(pf_trap_signal(above, SIGNAL, 0, 0) == PF_OK);
     for (i = 1; i <= 20; i++) {
         CHECK(has_jumped() && jumps == i);
+        CHECK(pf_signal_received(above) == SIGNAL);
+    }
+    for (i = 1; i <= 20; i++) {
+        CHECK(has_jumped_from(i) && jumps == 20 + i);
         CHECK(pf_signal_received(above) == SIGNAL);
     }
     pf_free(above);
