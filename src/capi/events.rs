@@ -6,7 +6,7 @@ use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{
-    Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, Step, Time, Worker,
+    Exit, Goal, Misuse, Pid, Policy, Reason, Serial, Signal, Statuses, Step, Time, Worker,
 };
 use crate::os::children::Which;
 use crate::os::signals;
@@ -149,6 +149,21 @@ impl Statuses for Board<'_> {
     }
 }
 
+/// A process that is gone, as the scoreboard knows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// A worker that was forked with a ticket.
+    Ticket(u64),
+    /// Any other process.
+    Pid(Pid),
+}
+
+impl Gone {
+    fn new(pid: Pid, serial: Serial) -> Gone {
+        serial.ticket().map_or(Gone::Pid(pid), Gone::Ticket)
+    }
+}
+
 impl Inner {
     pub(super) fn board(&self) -> Board<'static> {
         // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
@@ -190,7 +205,8 @@ impl Inner {
         {
             self.machine.children_changed(clock::now());
         }
-        let mut armed = None;
+        let mut armed: Option<((i32, i32), bool)> = None;
+        let mut times_armed = 0;
         let mut unsent = None;
         let mut gets_sigchld = None;
         let waits_on = std::mem::take(&mut self.told_wait);
@@ -228,13 +244,23 @@ impl Inner {
                     break;
                 }
                 Step::Wait { until, busy } => {
-                    // A change of status after the bounds were set wakes, one before is seen now.
-                    if let (Some(bounds), None) = (busy, armed) {
-                        armed = Some(self.arm_scoreboard(bounds));
-                        continue;
+                    // A change of status after the bounds were set wakes, one before is seen now. It may give other bounds,
+                    // once: those whose changes do that are watched from then on.
+                    if let Some((low, high)) = busy {
+                        let strangers = board.0.map_or(0, |board| board.0.busy_strangers());
+                        let bounds = (
+                            low.saturating_add(strangers),
+                            high.saturating_add(strangers),
+                        );
+                        let is_armed = armed.is_some_and(|(with, _)| with == bounds);
+                        if !is_armed && times_armed < 2 {
+                            armed = Some((bounds, self.arm_scoreboard(bounds)));
+                            times_armed += 1;
+                            continue;
+                        }
                     }
                     if armed.is_none() && board.0.is_some_and(|board| board.0.awaits_claims()) {
-                        self.watch_stopping();
+                        self.watch_scoreboard();
                     }
                     let gets_sigchld =
                         *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(waits_on));
@@ -244,7 +270,8 @@ impl Inner {
                     {
                         continue;
                     }
-                    let recheck = armed == Some(false) || self.has_deaf_workers();
+                    let is_uncertain = armed.is_some_and(|(_, is_certain)| !is_certain);
+                    let recheck = is_uncertain || self.has_deaf_workers();
                     self.tell_wait(shared, now, until, recheck, event);
                     self.told_wait = true;
                     break;
@@ -305,17 +332,18 @@ impl Inner {
         match (reaped, self.machine.goal()) {
             (Reaped::Child(child), _) => {
                 let worker = self.machine.forget(child.pid).unwrap_or_default();
-                self.reported = Some(child.pid);
-                event.become_reaped(&Exit {
+                let exit = Exit {
                     pid: child.pid,
                     status: child.status,
                     generation: worker.generation,
                     index: worker.index,
+                    serial: worker.serial,
                     reason: match worker.pid {
                         0 => Reason::Foreign,
                         _ => Reason::Ended,
                     },
-                });
+                };
+                self.tell_reaped(&exit, event);
                 event.rusage = child.rusage;
             }
             (_, Goal::Drain(_)) if self.machine.workers().is_empty() => {
@@ -371,28 +399,63 @@ impl Inner {
 
     /// The next call frees the slots of the child: its host may want to see what it was doing.
     fn tell_reaped(&mut self, exit: &Exit, event: &mut pf_event) {
-        self.reported = Some(exit.pid);
+        self.reported = Some(Gone::new(exit.pid, exit.serial));
         event.become_reaped(exit);
     }
 
     /// The host is through with what was reported last.
     pub(super) fn free_reported_slots(&mut self) {
-        if let Some(pid) = self.reported.take() {
-            self.free_slots_of(pid);
+        if let Some(gone) = self.reported.take() {
+            self.free_slots_of(gone);
         }
+    }
+
+    /// The process that the host speaks of by this pid, as the scoreboard knows it.
+    pub(super) fn gone(&self, pid: Pid) -> Gone {
+        let worker = self.machine.workers().get(pid);
+        let serial = worker.map_or_else(Default::default, |worker| worker.serial);
+        Gone::new(pid, serial)
     }
 
     /// Frees the slots of a process that is gone: a worker, or one that was a worker until the host
     /// forgot it. A new worker that has the number keeps its own. A host that decides by itself does this too, and when
     /// it likes.
-    pub(super) fn free_slots_of(&self, pid: Pid) {
-        let Some(board) = self.board().0 else {
+    pub(super) fn free_slots_of(&mut self, gone: Gone) {
+        // SAFETY: as in `board`; the shared borrow of that is not in use here.
+        let Some(board) = (unsafe { self.scoreboard.as_mut() }) else {
             return;
         };
-        let worker = self.machine.workers().get(pid);
-        let is_alive = worker.is_some_and(|worker| !worker.exited);
-        if !is_alive && !matches!(self.machine.policy, Policy::Host) {
-            board.0.clear(pid);
+        if matches!(self.machine.policy, Policy::Host) {
+            return;
+        }
+        match gone {
+            Gone::Ticket(ticket) => {
+                board.0.clear_worker(ticket);
+            }
+            Gone::Pid(pid) => {
+                let namesake = self.machine.workers().get(pid);
+                let namesake = namesake.filter(|worker| worker.serial.ticket().is_none());
+                if namesake.is_none_or(|worker| worker.exited) {
+                    board.0.clear_other(pid);
+                }
+            }
+        }
+    }
+
+    /// In a worker: the scoreboard is to know it by its ticket.
+    fn tell_ticket(&mut self, serial: Serial) {
+        // SAFETY: as in `arm_scoreboard`; a worker has a copy of what its manager has.
+        if let Some(board) = unsafe { self.scoreboard.as_mut() } {
+            board.0.is_worker(serial, nix::unistd::getpid().as_raw());
+        }
+    }
+
+    /// Notes for the scoreboard by which pid its host speaks of a worker.
+    pub(super) fn note_worker(&mut self, pid: Pid) {
+        // SAFETY: as in `arm_scoreboard`.
+        let board = unsafe { self.scoreboard.as_mut() };
+        if let (Some(board), Some(worker)) = (board, self.machine.workers().get(pid)) {
+            board.0.note_worker(worker);
         }
     }
 
@@ -428,10 +491,13 @@ impl Inner {
     }
 
     /// Workers that were told to stop are no spare ones, busy or idle: the bounds of the number of
-    /// busy workers do not tell what a change of theirs means.
-    pub(super) fn watch_stopping(&self) {
-        if let Some(board) = self.board().0 {
-            board.0.watch_stopping(self.machine.workers().iter());
+    /// busy workers do not tell what a change of theirs means. Nor do they tell what a change of a process means that is no
+    /// worker.
+    pub(super) fn watch_scoreboard(&mut self) {
+        let is_bounded = matches!(self.machine.policy, Policy::Spare(_));
+        // SAFETY: as in `board`; the shared borrow of that is not in use here.
+        if let Some(board) = unsafe { self.scoreboard.as_mut() } {
+            board.0.watch(self.machine.workers(), is_bounded);
         }
     }
 
@@ -440,7 +506,7 @@ impl Inner {
         // SAFETY: as in `board`; the shared borrow of that is not in use here.
         let board = unsafe { self.scoreboard.as_mut() };
         let is_certain = board.is_none_or(|board| board.0.arm(low, high));
-        self.watch_stopping();
+        self.watch_scoreboard();
         is_certain
     }
 
@@ -748,8 +814,9 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
                 )));
             }
             if pid == 0 {
-                inner.machine.forked_here()?;
+                let serial = inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
+                inner.tell_ticket(serial);
                 inner.drop_pipe();
                 for signal in signals::trapped_here() {
                     signals::reset_to_default(signal);
@@ -760,6 +827,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             } else {
                 inner.machine.forked(pid, clock::now())?;
                 inner.parent.forked(Some(pid));
+                inner.note_worker(pid);
             }
             inner.restore_mask();
             Ok(pf_result::PF_OK)

@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, guard, pf_result, with};
-use super::events::pf_event;
+use super::events::{Gone, pf_event};
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare, Time};
+use crate::machine::{Action, Machine, Policy, Signal, Spare, Time};
 use crate::os::arrivals::Arrivals;
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
@@ -86,7 +86,7 @@ pub(super) struct Inner {
     pub(super) reaps_foreign: bool,
     pub(super) is_starting: bool,
     /// The worker whose end the host is dealing with.
-    pub(super) reported: Option<Pid>,
+    pub(super) reported: Option<Gone>,
     pub(super) scoreboard: *mut pf_scoreboard_t,
     pub(super) hooks: Hooks,
     pub(super) poisoned: bool,
@@ -465,7 +465,7 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
         };
         let mut inner = inner.into_inner();
         if inner.manager_only().is_ok() {
-            inner.free_reported_slots();
+            inner.let_go_of_scoreboard(pf);
         }
         // What writes to the pipe goes first: its number may be somebody else's in a moment.
         inner.traps.remove();

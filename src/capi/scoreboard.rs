@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::error::{AfterPanic, Failure, Fallback, guard, pf_result, with};
-use super::handle::pf_t;
+use super::handle::{Inner, pf_t};
 use crate::os::shm::{CHANGE_END, ClaimError, Scoreboard};
 
 /// A scoreboard. Opaque.
@@ -378,12 +378,14 @@ pub unsafe extern "C" fn pf_set_scoreboard(
                 };
                 board.0.set_wake_fd(Some(end));
             }
-            if let Some(old) = inner.scoreboard.as_mut() {
-                if inner.scoreboard != scoreboard {
-                    inner.free_reported_slots();
-                    old.0.disarm();
-                    old.0.set_wake_fd(None);
-                }
+            if inner.scoreboard != scoreboard {
+                inner.let_go_of_scoreboard(pf);
+                let board = scoreboard.as_ref();
+                let series = board.map_or(0, |board| board.0.new_series());
+                inner.machine.set_series(series);
+            }
+            if let Some(board) = scoreboard.as_mut() {
+                board.0.set_user(pf.addr());
             }
             if let (true, Some(pipe)) = (scoreboard.is_null(), &mut inner.pipe) {
                 pipe.close_for_workers();
@@ -391,5 +393,23 @@ pub unsafe extern "C" fn pf_set_scoreboard(
             inner.scoreboard = scoreboard;
             Ok(pf_result::PF_OK)
         })
+    }
+}
+
+impl Inner {
+    /// The scoreboard is not this manager's any more. If it is another one's meanwhile, it is not touched.
+    pub(super) fn let_go_of_scoreboard(&mut self, pf: *mut pf_t) {
+        if self.scoreboard.is_null() {
+            return;
+        }
+        self.free_reported_slots();
+        // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out, or pf_free.
+        let board = unsafe { self.scoreboard.as_mut() };
+        if let Some(board) = board.filter(|board| board.0.is_users(pf.addr())) {
+            board.0.disarm();
+            board.0.set_wake_fd(None);
+            board.0.set_user(0);
+        }
+        self.scoreboard = std::ptr::null_mut();
     }
 }

@@ -603,22 +603,31 @@ static void take_slot_0(void *data)
         pause();
 }
 
+/* An order to take the orders of another place from now on, as that of the index may be a successor's. */
+enum { MOVE = '>', MOVED = MOST - 2 };
+
 /* Claims a slot when it is told to, whichever that is, and then shows what it is told. */
-static void claims_late(pf_t *pf)
+static void obeys_late(int place)
 {
-    int index = pf_worker_index(pf);
     char status = 0;
-    SET(orders->shown[index], 1);
+    SET(orders->shown[place], 1);
     while (1) {
-        char wanted = GET(orders->status[index]);
+        char wanted = GET(orders->status[place]);
+        if (wanted == MOVE) {
+            place = MOVED;
+            wanted = 0;
+        }
         if (wanted && !status)
-            CHECK(pf_scoreboard_claim(board, index) == PF_OK);
+            CHECK(pf_scoreboard_claim(board, place) == PF_OK);
         if (wanted && wanted != status)
             pf_scoreboard_set_status(board, status = wanted);
-        SET(orders->shown[index], status ? status : 1);
+        SET(orders->shown[place], status ? status : 1);
         nap();
     }
 }
+
+/* The last one that has had the index. */
+static pid_t late_pids[MOST];
 
 /* Answers FORK events until there is a WAIT or something else. */
 static pf_event fork_late_ones(pf_t *pf)
@@ -628,7 +637,8 @@ static pf_event fork_late_ones(pf_t *pf)
         pid_t pid = fork();
         pf_forked(pf, pid);
         if (pid == 0)
-            claims_late(pf);
+            obeys_late(pf_worker_index(pf));
+        late_pids[event.index] = pid;
         UNTIL(GET(orders->shown[event.index]));
     }
     return event;
@@ -762,6 +772,137 @@ static void told_to_stop_elsewhere(void)
     end_board(pf);
 }
 
+/* ---- busy processes that are no workers: they are among the busy ones of the scoreboard, and in no pool */
+
+static pid_t no_worker(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        obeys_late(15);
+    UNTIL(GET(orders->shown[15]));
+    return pid;
+}
+
+/* The wait that the pool comes to; nothing is left in the pipe then. */
+static pf_event comes_to_rest(pf_t *pf)
+{
+    pf_event event;
+    do
+        event = fork_late_ones(pf);
+    while (event.type != PF_EVENT_WAIT || (event.timeout >= 0 && event.timeout <= 0));
+    return event;
+}
+
+static pf_t *busy_pool(void)
+{
+    pf_t *pf = pf_new();
+    int worker;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 8);
+    pf_set_max_workers(pf, 6);
+    pf_set_spare_workers(pf, 1, 2, SIGUSR2);
+    pf_set_scoreboard(pf, board);
+    pf_set_reap_foreign(pf, false);
+    pf_begin(pf);
+    for (worker = 0; worker < 4; worker++) {
+        comes_to_rest(pf);
+        show_late(worker, 'A');
+    }
+    comes_to_rest(pf);
+    show_late(4, '_');
+    return pf;
+}
+
+/* One of these workers is idle. Two more turn idle, of which the second is one too many. */
+static void one_too_many(pf_t *pf, int workers, const char *what)
+{
+    pf_event event = comes_to_rest(pf);
+    is_int(pf_num_workers(pf), workers, "%s", what);
+    show_late(0, '_');
+    comes_to_rest(pf);
+    ok(!is_readable(event.fd), "... two idle workers are not too many");
+    show_late(1, '_');
+    ok(is_readable(event.fd), "... three are, which wakes the manager");
+    event = woken(pf);
+    ok(event.type == PF_EVENT_REAPED && event.reason == PF_REASON_STOPPED, "... and one is stopped");
+    forget_orders(&event);
+    comes_to_rest(pf);
+    is_int(pf_num_workers(pf), workers - 1, "... one only");
+}
+
+static void end_busy_pool(pf_t *pf, pid_t other)
+{
+    end_process(other);
+    end_board(pf);
+}
+
+static void beside_the_pool(void)
+{
+    pf_t *pf = busy_pool();
+    pf_event event = comes_to_rest(pf);
+    pid_t other = no_worker();
+    show_late(15, 'X');
+    ok(is_readable(event.fd), "a process that is no worker claims a slot, and turns busy: that wakes the manager");
+    one_too_many(pf, 5, "a busy process is no worker");
+    event = comes_to_rest(pf);
+    show_late(15, '_');
+    ok(is_readable(event.fd), "it turns idle: that wakes the manager");
+    event = comes_to_rest(pf);
+    ok(!is_readable(event.fd), "... once");
+    end_busy_pool(pf, other);
+
+    pf = busy_pool();
+    other = no_worker();
+    show_late(15, 'X');
+    comes_to_rest(pf);
+    show_late(15, '_');
+    one_too_many(pf, 5, "an idle process is no worker either");
+    end_busy_pool(pf, other);
+
+    pf = busy_pool();
+    other = no_worker();
+    show_late(15, 'X');
+    comes_to_rest(pf);
+    pf_adopt_worker(pf, other, 1);
+    event = comes_to_rest(pf);
+    is_int(pf_num_workers(pf), 6, "a busy process that becomes a worker");
+    show_late(15, '_');
+    ok(!is_readable(event.fd), "... is one among others: two idle ones are not too many");
+    show_late(0, '_');
+    ok(is_readable(event.fd), "... and three are");
+    end_board(pf);
+}
+
+static void beside_a_forgotten_one(void)
+{
+    pf_t *pf = busy_pool();
+    pf_event event;
+    comes_to_rest(pf);
+    show_late(4, 'A');
+    comes_to_rest(pf);
+    show_late(5, '_');
+    ok(pf_forget_worker(pf, late_pids[4]), "a busy worker is forgotten");
+    one_too_many(pf, 5, "... and is one no more");
+    end_busy_pool(pf, late_pids[4]);
+
+    pf = busy_pool();
+    comes_to_rest(pf);
+    show_late(4, 'A');
+    comes_to_rest(pf);
+    show(5, MOVE);
+    UNTIL(GET(orders->shown[MOVED]));
+    late_pids[MOVED] = late_pids[5];
+    show(5, 0);
+    ok(pf_forget_worker(pf, late_pids[MOVED]), "one that has no slot yet is forgotten");
+    comes_to_rest(pf);
+    show_late(5, '_');
+    event = comes_to_rest(pf);
+    show_late(MOVED, 'X');
+    ok(is_readable(event.fd), "... claims one, and turns busy: that wakes the manager");
+    one_too_many(pf, 6, "... and it is no worker");
+    end_busy_pool(pf, late_pids[MOVED]);
+}
+
 int main(void)
 {
     char path[256];
@@ -769,6 +910,8 @@ int main(void)
     slot_of_another();
     slot_of_a_forgotten_one();
     told_to_stop_elsewhere();
+    beside_the_pool();
+    beside_a_forgotten_one();
     without_descriptors();
     ends_elsewhere();
     slots(NULL, "in memory");
