@@ -434,10 +434,11 @@ impl Inner {
             }
             Gone::Pid(pid) => {
                 let namesake = self.machine.workers().get(pid);
-                let namesake = namesake.filter(|worker| worker.serial.ticket().is_none());
-                if namesake.is_none_or(|worker| worker.exited) {
-                    board.0.clear_other(pid);
-                }
+                match namesake.filter(|worker| !worker.exited) {
+                    // It may have been a worker of a manager that had the scoreboard before.
+                    None => board.0.clear(pid),
+                    Some(worker) => worker.serial.ticket().is_some() && board.0.clear_other(pid),
+                };
             }
         }
     }

@@ -403,7 +403,7 @@ impl Scoreboard {
         slot.is_some()
     }
 
-    /// Frees the slots of a process that is gone, and that is no worker of the table.
+    /// The same, where a worker that is alive has the number now.
     pub fn clear_other(&mut self, pid: Pid) -> bool {
         self.clear_former(pid) || self.free(Owner::process(pid)).is_some()
     }

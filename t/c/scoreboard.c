@@ -903,6 +903,139 @@ static void beside_a_forgotten_one(void)
     end_busy_pool(pf, late_pids[MOVED]);
 }
 
+/* ---- who is who: managers one after the other, processes that workers have forked, other managers' workers */
+
+static void looks_at_bounds(void *data)
+{
+    pf_own_slot slot;
+    *(pid_t *)data = getpid();
+    CHECK(pf_scoreboard_claim(board, 4) == PF_OK);
+    CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
+    CHECK(*slot.low == INT32_MIN && *slot.high == INT32_MAX && *slot.mark == 0);
+}
+
+static void ends_as(pf_t *pf, pid_t pid, int reason)
+{
+    pf_event event;
+    kill(pid, SIGKILL);
+    reap_event(pf, pid, reason);
+    pf_next(pf, &event);
+}
+
+static void one_manager_after_the_other(void)
+{
+    pf_t *pf = pf_new(), *other = pf_new();
+    pid_t *pid = shared(sizeof *pid), first[2], second[2];
+    pf_event event;
+    board = pf_scoreboard_new(NULL, 5);
+    pf_set_scoreboard(pf, board);
+    fork_workers(pf, 2, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "AA...") == 0);
+    first[1] = pf_next_worker(pf, first[0] = pf_next_worker(pf, 0));
+    pf_set_spare_workers(pf, 1, 1, SIGKILL);
+    pf_run(pf);
+    pf_next(pf, &event);
+    is_int(event.type, PF_EVENT_WAIT, "a manager that looks at its scoreboard");
+    pf_free(pf);
+    is_int(in_child(looks_at_bounds, pid), 0, "... leaves no bounds when it is freed");
+    pf_scoreboard_clear(board, *pid);
+    pf_set_scoreboard(other, board);
+    fork_workers(other, 2, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "AAAA.") == 0);
+    second[1] = pf_next_worker(other, second[0] = pf_next_worker(other, 0));
+    ends_as(other, second[0], PF_REASON_FAILED);
+    ok(strcmp(statuses(board, all), "AA.A.") == 0 || strcmp(all, "AAA..") == 0,
+        "the slot of the next one's worker is free when that ends, and no other: %s", all);
+    ends_as(other, first[0], PF_REASON_FOREIGN);
+    ends_as(other, first[1], PF_REASON_FOREIGN);
+    ok(strncmp(statuses(board, all), "..", 2) == 0, "... and so are those of the first one's workers: %s", all);
+    pf = pf_new();
+    pf_set_scoreboard(pf, board);
+    pf_free(other);
+    pf_set_spare_workers(pf, 1, 1, SIGKILL);
+    ends_as(pf, second[1], PF_REASON_FOREIGN);
+    is_str(statuses(board, all), ".....", "... and of the second one's");
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(pid, sizeof *pid);
+}
+
+static pid_t *others;
+
+static int32_t forks_and_claims(pf_t *pf, void *data)
+{
+    pid_t pid = fork();
+    (void)data;
+    CHECK(pf_scoreboard_claim(board, pid == 0 ? 3 : (uint32_t)pf_worker_index(pf)) == PF_OK);
+    CHECK(pf_scoreboard_claim(board, 2) == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_set_status(board, pid == 0 ? 'x' : 'A') == PF_OK);
+    if (checks())
+        abort();
+    if (pid > 0)
+        SET(*others, pid);
+    while (1)
+        pause();
+    return 99;
+}
+
+static void child_of_a_worker(void)
+{
+    pf_t *pf = pf_new();
+    others = shared(sizeof *others);
+    board = pf_scoreboard_new(NULL, 4);
+    pf_set_scoreboard(pf, board);
+    fork_workers(pf, 1, forks_and_claims, NULL);
+    UNTIL(GET(*others) && strcmp(statuses(board, all), "A..x") == 0);
+    ends_as(pf, pf_next_worker(pf, 0), PF_REASON_FAILED);
+    is_str(statuses(board, all), "...x", "a worker's child keeps its slot when the worker ends");
+    kill(*others, SIGKILL);
+    ok(pf_scoreboard_clear(board, *others), "... and is known by its pid");
+    is_str(statuses(board, all), "....", "... which frees the slot");
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(others, sizeof *others);
+}
+
+/* A worker of another manager, and a process that becomes a worker, are forked between the FORK event and the fork. */
+static void others_between_event_and_fork(void)
+{
+    pf_t *pf = pf_new(), *other = pf_new();
+    pf_event event;
+    pid_t worker, foreign, adopted;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 4);
+    pf_set_scoreboard(pf, board);
+    pf_set_max_workers(pf, 2);
+    pf_set_spare_workers(pf, 1, 2, SIGUSR2);
+    pf_begin(pf);
+    pf_next(pf, &event);
+    is_int(event.type, PF_EVENT_FORK, "a worker is to be forked");
+    fork_workers(other, 1, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "A...") == 0);
+    foreign = pf_next_worker(other, 0);
+    adopted = fork();
+    if (adopted == 0)
+        obeys_late(1);
+    is_int(pf_adopt_worker(pf, adopted, 1), PF_OK, "... another process becomes one before that");
+    show_late(1, 'x');
+    worker = fork();
+    pf_forked(pf, worker);
+    if (worker == 0)
+        exit(is_busy(pf, NULL));
+    UNTIL(strcmp(statuses(board, all), "AxA.") == 0);
+    pf_next(pf, &event);
+    is_int(event.type, PF_EVENT_WAIT, "... then there are as many as there may be");
+    show_late(1, '_');
+    ends_as(pf, worker, PF_REASON_FAILED);
+    is_str(statuses(board, all), "A_..", "a worker's end frees its slot, and not those of the others");
+    ends_as(pf, adopted, PF_REASON_FAILED);
+    is_str(statuses(board, all), "A...", "... the process that has become a worker");
+    finish(other);
+    ok(pf_scoreboard_clear(board, foreign), "... and the worker of another manager");
+    is_str(statuses(board, all), "....", "... whose ends free their own");
+    end_board(pf);
+}
+
 int main(void)
 {
     char path[256];
@@ -912,6 +1045,9 @@ int main(void)
     told_to_stop_elsewhere();
     beside_the_pool();
     beside_a_forgotten_one();
+    one_manager_after_the_other();
+    child_of_a_worker();
+    others_between_event_and_fork();
     without_descriptors();
     ends_elsewhere();
     slots(NULL, "in memory");
