@@ -626,6 +626,33 @@ fn a_mark_wakes() {
     worker.join().unwrap();
 }
 
+/// A process that is no worker claims a slot and turns busy: that is counted, or wakes.
+fn a_stranger_is_counted() {
+    let world = World::new(2);
+    world.slots().disarm(2);
+    let other = {
+        let world = Arc::clone(&world);
+        shuttle::thread::spawn(move || {
+            let stranger = Owner::process(FIRST);
+            let (slot, is_wanted) = world.slots().claim(2, 0, stranger, FIRST).unwrap();
+            assert!(!is_wanted);
+            world.set_status(slot, BUSY);
+        })
+    };
+    world.slots().arm(2, i32::MIN, i32::MAX);
+    if world.watch(0).busy_strangers == 0 {
+        assert!(world.sleep().is_some());
+        assert_eq!(world.watch(0).busy_strangers, 1);
+    }
+    other.join().unwrap();
+}
+
+#[test]
+fn a_stranger_is_counted_in_time() {
+    shuttle::check_random(a_stranger_is_counted, schedules(500));
+    shuttle::check_pct(a_stranger_is_counted, schedules(500), 3);
+}
+
 /// A worker that was told to stop claims a slot, not the one of its index, and turns busy: it is found, and marked,
 /// and then that is seen; or it wakes.
 fn a_claim_wakes() {

@@ -439,7 +439,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
 /// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 /// manager handles them and the program has not installed others since. In a worker, handlers
 /// stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-/// the signal mask that it had before the event.
+/// the signal mask that it had before the event. Nobody wakes this manager any more by the scoreboard that it has, which
+/// may be freed after this, or given to another one.
 ///
 /// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 /// it.
@@ -592,8 +593,8 @@ pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f6
 
 /// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 /// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
-/// (pf_set_scoreboard), without which every worker counts as idle. With a `min` of 0 it is a
-/// fixed number again.
+/// (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is
+/// no worker counts as neither. With a `min` of 0 it is a fixed number again.
 ///
 /// Called by: manager, hook.
 ///

@@ -338,24 +338,24 @@ impl Scoreboard {
         let (Some(ticket), true) = (worker.serial.ticket(), worker.index < MAX_SLOTS) else {
             return;
         };
-        // Of those that had the number before some may have left a slot.
-        let has_slot = |former: &Former| self.slot_of(worker.index, former.ticket).is_some();
-        if self.former.iter().any(|former| former.pid == worker.pid) {
-            let kept = self.former.iter().copied();
-            let kept = kept.filter(|former| former.pid != worker.pid || has_slot(former));
-            self.former = kept.collect();
-        }
         let known = &self.known()[worker.index as usize];
         let before = Former {
             pid: known.pid.swap(worker.pid, SeqCst),
             ticket: known.ticket.swap(ticket, SeqCst),
             serial: None,
         };
-        if before.ticket != 0
-            && before.ticket != ticket
-            && self.slot_of(worker.index, before.ticket).is_some()
-        {
-            self.former.push(before);
+        let has_slot = |former: &Former| self.slot_of(worker.index, former.ticket).is_some();
+        let is_left = before.ticket != 0 && before.ticket != ticket && has_slot(&before);
+        // Another process has the number, so that the one before is gone, and has at most left a slot.
+        let is_gone = |former: &Former| former.pid == worker.pid || former.serial.is_none();
+        if is_left || self.former.iter().any(is_gone) {
+            // No more than there are slots: what is in the shared memory may be anything.
+            let kept = self.former.iter().copied();
+            let kept = kept.filter(|former| !is_gone(former) || has_slot(former));
+            let is_kept_already =
+                |former: &Former| former.serial.is_none() && former.ticket == before.ticket;
+            let kept = kept.filter(|former| !is_kept_already(former));
+            self.former = kept.chain(is_left.then_some(before)).collect();
         }
         if self.known_len <= worker.index {
             self.known_len = worker.index + 1;
@@ -804,7 +804,7 @@ mod tests {
         assert_eq!(board.status(3), STATUS_IDLE);
         assert!(board.clear(4711), "the other process of that number");
         assert!(!board.clear(4711));
-        assert!(!board.clear(1));
+        assert!(!board.clear(1) && !board.clear(0));
         assert!(board.clear(5));
         assert!(board.clear_worker(other.serial.ticket().unwrap()));
         assert!(!board.clear(4712));
@@ -832,6 +832,15 @@ mod tests {
         assert_eq!(board.take_forgotten(12), Some(back.serial));
         assert_eq!(board.take_forgotten(12), None);
         assert!(board.former.is_empty());
+        // What is left is noted once.
+        claim_as(&mut board, &back, 1);
+        for _ in 0..3 {
+            let known = &board.known()[0];
+            known.ticket.store(back.serial.ticket().unwrap(), SeqCst);
+            board.note_worker(&known_worker(&board, 21, 0));
+            assert_eq!(board.former.len(), 1);
+        }
+        board.clear_worker(back.serial.ticket().unwrap());
         // Without a slot there is nothing to keep.
         board.note_worker(&known_worker(&board, 21, 0));
         assert!(board.former.is_empty());
@@ -901,6 +910,14 @@ mod tests {
         assert_eq!(board.watch(&workers, true), 2);
         board.set_status(b'X');
         assert!(board.is_woken());
+        // The slot of a stranger that is gone is a worker's.
+        assert!(board.clear(12));
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(claim_as(&mut board, &other, 1), 4);
+        board.set_status(b'A');
+        assert!(!board.is_woken());
+        assert!(board.clear_worker(other.serial.ticket().unwrap()));
+        claim_for_another(&mut board, 4, 32);
         // Whoever decides by itself does not want to know.
         board.watch(&workers, false);
         board.arm(i32::MIN, i32::MAX);

@@ -1346,6 +1346,15 @@ scoreboard, and died.
 
 =item *
 
+A worker in a pid namespace of its own gives its place on the scoreboard back. It was taken for ever, and soon
+no worker found one.
+
+=item *
+
+A scoreboard of the program's own is used even if its class overloads it to be false.
+
+=item *
+
 There is no lock on the scoreboard. A signal while the manager waited for that killed it.
 
 =back

@@ -43,10 +43,12 @@ sub _prepare {
         if $max && $max < $min;
     $self->{max_spare_workers} ||= $self->max_workers;
     $self->{heartbeat}         ||= 0.25;
-    $self->{scoreboard}        ||= Parallel::Prefork::SpareWorkers::Scoreboard->new(
-        $self->{scoreboard_file} || undef,
-        $self->max_workers,
-    );
+    # An object is a scoreboard, whatever its class overloads it to be as a truth value.
+    ref($self->{scoreboard}) || $self->{scoreboard}
+        or $self->{scoreboard} = Parallel::Prefork::SpareWorkers::Scoreboard->new(
+            $self->{scoreboard_file} || undef,
+            $self->max_workers,
+        );
     return;
 }
 
@@ -57,9 +59,9 @@ sub start {
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
     # What an object says may be another number any time.
     my $is_object = grep { ref } @$self{qw(max_workers min_spare_workers max_spare_workers heartbeat)};
-    $self->{_counts_itself} = $board && !$is_object && !_is_overridden($self);
+    $self->{_counts_itself} = defined($board) && !$is_object && !_is_overridden($self);
     my $in_worker = sub {
-        $board->{_hint} = $self->worker_index if $board;
+        $board->{_hint} = $self->worker_index if defined $board;
         $self->scoreboard->child_start;
     };
     return 1 if $self->SUPER::start($code && sub { $in_worker->(); $code->() });
@@ -86,7 +88,7 @@ sub _decide_action {
     # One is set after the other; in between, no worker is to be forked and stopped in turn.
     $max = $min if $max < $min;
     my $leaving = Parallel::Prefork::Core::num_stopping($self);
-    if (my $board = _own_scoreboard($self)) {
+    if (defined(my $board = _own_scoreboard($self))) {
         $board->grow($target);
         # Before the statuses are looked at: a change is seen here, or it wakes us.
         $self->{_is_exact} = $board->watch($workers - $leaving - $max,
