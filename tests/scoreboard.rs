@@ -265,13 +265,14 @@ impl World {
 
     /// What the manager of so many workers does.
     fn watch(&self, workers: i32) -> Watched {
-        self.slots().watch(self.len(), SERIES, |_, owner| {
-            if (1..=workers).any(|number| ticket(number) == owner) {
-                Role::Worker
-            } else {
-                Role::Stranger
-            }
-        })
+        self.slots()
+            .watch(self.len(), SERIES, 0, false, |_, owner| {
+                if (1..=workers).any(|number| ticket(number) == owner) {
+                    Role::Worker
+                } else {
+                    Role::Stranger
+                }
+            })
     }
 
     /// The manager sleeps until something has happened. Those that are dead; None if nothing will happen.
@@ -617,7 +618,7 @@ fn a_mark_wakes() {
         shuttle::thread::spawn(move || world.set_status(1, BUSY))
     };
     world.slots().arm(2, i32::MIN, i32::MAX);
-    let watched = world.slots().watch(2, 0, |_, _| Role::Leaving);
+    let watched = world.slots().watch(2, 0, 1, false, |_, _| Role::Leaving);
     assert_eq!((watched.leaving, watched.busy_strangers), (1, 0));
     if !slots::is_busy(world.slots().status(1)) {
         assert!(world.sleep().is_some());
@@ -647,10 +648,39 @@ fn a_stranger_is_counted() {
     other.join().unwrap();
 }
 
+/// The same of one that was a worker until it was forgotten, and does not know that it is none any more.
+fn one_that_is_forgotten_is_counted() {
+    let world = World::new(2);
+    world.slots().disarm(2);
+    let other = {
+        let world = Arc::clone(&world);
+        shuttle::thread::spawn(move || {
+            let (slot, is_wanted) = world.slots().claim(2, 0, ticket(7), FIRST).unwrap();
+            if is_wanted {
+                world.slots().wake(|| world.ring());
+            }
+            world.set_status(slot, BUSY);
+        })
+    };
+    loop {
+        world.slots().arm(2, i32::MIN, i32::MAX);
+        let stranger = |_, _| Role::Stranger;
+        let is_awaited = world.slots().slot_of(2, 0, ticket(7)).is_none();
+        let watched = world.slots().watch(2, SERIES, 0, is_awaited, stranger);
+        if watched.busy_strangers > 0 {
+            break;
+        }
+        assert!(world.sleep().is_some());
+    }
+    other.join().unwrap();
+}
+
 #[test]
 fn a_stranger_is_counted_in_time() {
-    shuttle::check_random(a_stranger_is_counted, schedules(500));
-    shuttle::check_pct(a_stranger_is_counted, schedules(500), 3);
+    for stranger in [a_stranger_is_counted, one_that_is_forgotten_is_counted] {
+        shuttle::check_random(stranger, schedules(500));
+        shuttle::check_pct(stranger, schedules(500), 3);
+    }
 }
 
 /// A worker that was told to stop claims a slot, not the one of its index, and turns busy: it is found, and marked,
@@ -670,21 +700,16 @@ fn a_claim_wakes() {
             world.set_status(slot, BUSY);
         })
     };
-    let look = || {
-        world.slots().watch(2, SERIES, |_, seen| {
-            if seen == owner {
-                Role::Leaving
-            } else {
-                Role::Worker
-            }
-        })
+    let role = |_, seen| {
+        if seen == owner {
+            Role::Leaving
+        } else {
+            Role::Worker
+        }
     };
     loop {
         world.slots().arm(2, i32::MIN, i32::MAX);
-        if look().leaving == 0 {
-            world.slots().watch_claims(true);
-            look();
-        }
+        world.slots().watch(2, SERIES, 1, false, role);
         if world.slots().is_owner_busy(2, 0, owner) {
             break;
         }

@@ -471,7 +471,6 @@ impl Scoreboard {
         let owners = Owners::of(workers);
         let shared = self.shared();
         let series = if strangers { workers.series() } else { 0 };
-        let look = || shared.watch(self.made, series, |slot, owner| owners.role(slot, owner));
         let leaving = workers
             .iter()
             .filter(|worker| worker.stopping && !worker.exited);
@@ -479,13 +478,8 @@ impl Scoreboard {
         // Those that were workers at their fork do not take themselves for strangers.
         let is_awaited = |former: &Former| self.slot_of(0, former.ticket).is_none();
         let strangers_are_awaited = strangers && self.former.iter().any(is_awaited);
-        let mut watched = look();
-        let are_awaited = watched.leaving < leaving || strangers_are_awaited;
-        shared.watch_claims(are_awaited);
-        if are_awaited {
-            // A slot that is claimed from now on wakes, one before is found.
-            watched = look();
-        }
+        let role = |slot, owner| owners.role(slot, owner);
+        let watched = shared.watch(self.made, series, leaving, strangers_are_awaited, role);
         if strangers {
             self.busy_strangers = watched.busy_strangers;
         }
@@ -1014,6 +1008,41 @@ mod tests {
         board.arm(i32::MIN, i32::MAX);
         claim_for_another(&mut board, 3, 13);
         assert!(!board.is_woken(), "nobody is searched for any more");
+    }
+
+    #[test]
+    fn who_is_awaited_is_so_no_more_once_the_scoreboard_is_let_go_of() {
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        let pipe = WakePipe::new().unwrap();
+        board.set_wake_fd(Some(pipe.write_fd()));
+        board.arm(i32::MIN, i32::MAX);
+        board.watch(&table(&[4711], &[4711]), false);
+        assert!(board.awaits_claims());
+        board.disarm();
+        claim_for_another(&mut board, 0, 4711);
+        assert!(!board.is_woken());
+    }
+
+    #[test]
+    fn one_that_has_ended_does_not_stand_for_one_that_is_awaited() {
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        let mut workers = table(&[12, 4711], &[12, 4711]);
+        claim_for_another(&mut board, 0, 12);
+        workers.get_mut(12).unwrap().exited = true;
+        board.arm(i32::MIN, i32::MAX);
+        board.watch(&workers, false);
+        assert!(board.awaits_claims());
+        workers.remove(4711);
+        board.watch(&workers, false);
+        assert!(!board.awaits_claims());
+    }
+
+    #[test]
+    fn each_series_is_one() {
+        let board = Scoreboard::new(None, 1).unwrap();
+        for series in (1..=SERIES).chain(1..3) {
+            assert_eq!(u64::from(board.new_series()), series);
+        }
     }
 
     #[test]

@@ -352,8 +352,7 @@ impl Slots<'_> {
 
     /// Nobody wakes the manager from now on, be it by a mark or by the number of busy ones.
     pub fn disarm(&self, slots: u32) {
-        self.watch(slots, 0, |_, _| Role::Stranger);
-        self.watch_claims(false);
+        self.watch(slots, 0, 0, false, |_, _| Role::Stranger);
         self.numbers.low.store(i32::MIN, SeqCst);
         self.numbers.high.store(i32::MAX, SeqCst);
     }
@@ -409,11 +408,30 @@ impl Slots<'_> {
 
     /// From now on workers that were told to stop find that the manager has to be woken whenever they turn busy or
     /// idle, and with a series (not 0), whose workers tell themselves from strangers, so do strangers; others do not. `role`
-    /// says who the owner of a slot is.
+    /// says who the owner of a slot is. If fewer than `leaving` workers have a slot that were told to stop, or if
+    /// somebody else is awaited who would not mark its slot, whoever claims a slot wakes the manager as well.
     ///
     /// Call this after `arm`, which forgets who has wanted to wake the manager before. What is counted here holds until one of
     /// those changes, which wakes.
-    pub fn watch(&self, slots: u32, series: u32, role: impl Fn(u32, Owner) -> Role) -> Watched {
+    pub fn watch(
+        &self,
+        slots: u32,
+        series: u32,
+        leaving: usize,
+        others_are_awaited: bool,
+        role: impl Fn(u32, Owner) -> Role,
+    ) -> Watched {
+        let watched = self.mark(slots, series, &role);
+        let are_awaited = watched.leaving < leaving || others_are_awaited;
+        self.watch_claims(are_awaited);
+        if !are_awaited {
+            return watched;
+        }
+        // A slot that is claimed from now on wakes, one before is found.
+        self.mark(slots, series, &role)
+    }
+
+    fn mark(&self, slots: u32, series: u32, role: &impl Fn(u32, Owner) -> Role) -> Watched {
         let own_series = &self.numbers.own_series;
         if own_series.load(SeqCst) != series {
             own_series.store(series, SeqCst);
@@ -435,7 +453,7 @@ impl Slots<'_> {
     }
 
     /// Whether whoever claims a slot finds that the manager has to be woken.
-    pub fn watch_claims(&self, are_watched: bool) {
+    fn watch_claims(&self, are_watched: bool) {
         if self.claims_are_watched() != are_watched {
             let claims_wake = &self.numbers.claims_wake;
             claims_wake.store(u8::from(are_watched), SeqCst);
