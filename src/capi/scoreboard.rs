@@ -120,7 +120,7 @@ pub unsafe extern "C" fn pf_scoreboard_len(scoreboard: *mut pf_scoreboard_t) -> 
 /// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
 /// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
 ///
-/// Called by: worker. Once, before it sets a status.
+/// Called by: worker. Once, after pf_forked, before it sets a status.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.

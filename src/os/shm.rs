@@ -114,13 +114,20 @@ fn owner_of(worker: &Worker) -> Owner {
 /// The workers of a table, by what the scoreboard knows them by.
 struct Owners<'a> {
     workers: &'a Workers,
+    /// How many were searched for.
+    searches: Cell<u32>,
+    /// Made when there are many to search for.
     by_owner: OnceCell<BTreeMap<Owner, &'a Worker>>,
 }
+
+/// So many are found sooner by a look at each worker than by a map.
+const FEW_SEARCHES: u32 = 8;
 
 impl<'a> Owners<'a> {
     fn of(workers: &'a Workers) -> Owners<'a> {
         Owners {
             workers,
+            searches: Cell::new(0),
             by_owner: OnceCell::new(),
         }
     }
@@ -128,16 +135,24 @@ impl<'a> Owners<'a> {
     /// Who the owner of this slot is. Most often the slot is that of the worker's index.
     fn role(&self, slot: u32, owner: Owner) -> Role {
         let is_its = |worker: &&Worker| owner_of(worker) == owner;
-        let worker = self.workers.with_index(slot).filter(is_its).or_else(|| {
-            let by_owner = || self.workers.iter().map(|worker| (owner_of(worker), worker));
-            let all = self.by_owner.get_or_init(|| by_owner().collect());
-            all.get(&owner).copied()
-        });
+        let worker = self.workers.with_index(slot).filter(is_its);
+        let worker = worker.or_else(|| self.search(owner));
         match worker {
             Some(worker) if worker.stopping && !worker.exited => Role::Leaving,
             Some(_) => Role::Worker,
             None => Role::Stranger,
         }
+    }
+
+    fn search(&self, owner: Owner) -> Option<&'a Worker> {
+        let searches = self.searches.get();
+        if searches < FEW_SEARCHES {
+            self.searches.set(searches + 1);
+            return self.workers.iter().find(|worker| owner_of(worker) == owner);
+        }
+        let by_owner = || self.workers.iter().map(|worker| (owner_of(worker), worker));
+        let all = self.by_owner.get_or_init(|| by_owner().collect());
+        all.get(&owner).copied()
     }
 }
 
@@ -1034,6 +1049,23 @@ mod tests {
         assert!(board.awaits_claims());
         workers.remove(4711);
         board.watch(&workers, false);
+        assert!(!board.awaits_claims());
+    }
+
+    #[test]
+    fn each_worker_is_found_wherever_its_slot_is() {
+        let n: Pid = 3 * FEW_SEARCHES as Pid;
+        let mut board = Scoreboard::new(None, 2 * n as u32).unwrap();
+        let leaving: Vec<Pid> = (1..=n).collect();
+        let mut workers = table(&leaving, &leaving);
+        workers.set_series(board.new_series());
+        for pid in leaving.iter().rev() {
+            claim_for_another(&mut board, 0, *pid);
+            claim_for_another(&mut board, 0, 100 + pid);
+            board.set_status(b'X');
+        }
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(board.watch(&workers, true), n);
         assert!(!board.awaits_claims());
     }
 
