@@ -831,11 +831,12 @@ mod tests {
         assert_eq!(claim_as(&mut board, &dead, 1), 0);
         board.forget_worker(&forgotten);
         board.forget_worker(&back);
+        assert_eq!(claim_as(&mut board, &forgotten, 1), 1);
         // Others have their indexes.
         for index in 0..2 {
             board.note_worker(&known_worker(&board, 20, index));
         }
-        assert_eq!(claim_as(&mut board, &forgotten, 1), 1);
+        assert_eq!(board.former.len(), 3);
         assert!(board.clear(10) && !board.clear(10));
         assert!(board.clear(11) && !board.clear(11));
         assert_eq!(board.take_forgotten(12), Some(back.serial));
