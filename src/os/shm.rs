@@ -798,6 +798,11 @@ mod tests {
         let (one, other) = (known_worker(&board, 4711, 0), known_worker(&board, 4712, 1));
         board.note_worker(&one);
         board.note_worker(&other);
+        claim_as(&mut board, &one, 1);
+        board.note_worker(&one);
+        assert!(board.former.is_empty(), "it is still there");
+        assert!(board.clear_worker(one.serial.ticket().unwrap()));
+        board.note_worker(&one);
         assert_eq!(claim_as(&mut board, &one, 1), 0);
         board.set_status(b'A');
         assert_eq!(claim_as(&mut board, &other, 1), 1);
@@ -836,6 +841,8 @@ mod tests {
         for index in 0..2 {
             board.note_worker(&known_worker(&board, 20, index));
         }
+        assert_eq!(board.former.len(), 3);
+        assert_eq!(board.take_forgotten(10), None, "it has ended");
         assert_eq!(board.former.len(), 3);
         assert!(board.clear(10) && !board.clear(10));
         assert!(board.clear(11) && !board.clear(11));

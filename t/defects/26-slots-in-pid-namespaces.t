@@ -38,14 +38,14 @@ my $pm = Parallel::Prefork::SpareWorkers->new({
     },
     @options,
 });
-$pm->start(sub {
+if (!$pm->start) {
     if ($$ != 1) {
         $pm->set_status('B');
         exit 0;
     }
     $pm->set_status(STATUS_IDLE);
     sleep 1 while 1;
-});
+}
 print "failed $failed\n";
 $pm->signal_all_children('KILL');
 $pm->wait_all_children;
@@ -55,7 +55,7 @@ PERL
 for my $kind ('in memory', 'in a file') {
     my $dir = File::Temp->newdir;
     my @file = $kind eq 'in a file' ? (scoreboard_file => "$dir/board") : ();
-    my $p = run($program, under => \@under, args => [$unshare, 12, @file], deadline => 30);
+    my $p = run($program, under => \@under, args => [$unshare, 12, @file], deadline => 15);
     is $p->line, 'failed 0', "a scoreboard $kind: each worker finds a place" or diag substr $p->err, 0, 500;
     is $p->line, 'statuses ...', '... and at the end none is taken';
 }
