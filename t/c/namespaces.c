@@ -370,6 +370,12 @@ static void slots_are_freed_by_the_host(void *data)
     ends(pf, pids[1], pids);
     MUST(pf_scoreboard_clear(board, pids[1]));
     MUST(board_is("E..D"));
+    /* After it was forgotten, and became a worker again. */
+    MUST(pf_forget_worker(pf, pids[3]));
+    MUST(pf_adopt_worker(pf, pids[3], 1) == PF_OK);
+    ends(pf, pids[3], pids);
+    MUST(pf_scoreboard_clear(board, pids[3]));
+    MUST(board_is("E..."));
     /* What a worker has for its own number is nobody's here. */
     MUST(!pf_scoreboard_clear(board, 1));
     end_board(pf);

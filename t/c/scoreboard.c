@@ -905,13 +905,15 @@ static void beside_a_forgotten_one(void)
 
 /* ---- who is who: managers one after the other, processes that workers have forked, other managers' workers */
 
+static int32_t low, high;
+
 static void looks_at_bounds(void *data)
 {
     pf_own_slot slot;
     *(pid_t *)data = getpid();
     CHECK(pf_scoreboard_claim(board, 4) == PF_OK);
     CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
-    CHECK(*slot.low == INT32_MIN && *slot.high == INT32_MAX && *slot.mark == 0);
+    CHECK(*slot.low == low && *slot.high == high && *slot.mark == 0);
 }
 
 static void ends_as(pf_t *pf, pid_t pid, int reason)
@@ -937,6 +939,8 @@ static void one_manager_after_the_other(void)
     pf_next(pf, &event);
     is_int(event.type, PF_EVENT_WAIT, "a manager that looks at its scoreboard");
     pf_free(pf);
+    low = INT32_MIN;
+    high = INT32_MAX;
     is_int(in_child(looks_at_bounds, pid), 0, "... leaves no bounds when it is freed");
     pf_scoreboard_clear(board, *pid);
     pf_set_scoreboard(other, board);
@@ -951,7 +955,10 @@ static void one_manager_after_the_other(void)
     ok(strncmp(statuses(board, all), "..", 2) == 0, "... and so are those of the first one's workers: %s", all);
     pf = pf_new();
     pf_set_scoreboard(pf, board);
+    pf_scoreboard_watch(board, low = -1, high = 7);
     pf_free(other);
+    is_int(in_child(looks_at_bounds, pid), 0, "... one that is freed takes none from the manager that has it now");
+    pf_scoreboard_clear(board, *pid);
     pf_set_spare_workers(pf, 1, 1, SIGKILL);
     ends_as(pf, second[1], PF_REASON_FOREIGN);
     is_str(statuses(board, all), ".....", "... and of the second one's");
