@@ -32,6 +32,30 @@ show(pTHX_ SV *object, SV *value)
     sv_setsv_nomg(seen, value);
 }
 
+/* What the program has hung on that member, a tie say, hears of it when signals can arrive again. */
+static void
+tell(pTHX_ SV *object)
+{
+    SvSETMAGIC(member(aTHX_ object, "signal_received"));
+}
+
+static SV *
+calling_package(pTHX)
+{
+    return sv_2mortal(newSVhek(HvNAME_HEK(CopSTASH(PL_curcop))));
+}
+
+/* The value of the last pair with this key, as a hash would have it. */
+static SV *
+value_in_list(pTHX_ const char *key, SV **list, I32 length)
+{
+    I32 i;
+    for (i = length - length % 2 - 2; i >= 0; i -= 2)
+        if (strEQ(SvPV_nolen(list[i]), key))
+            return list[i + 1];
+    return &PL_sv_undef;
+}
+
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
 
 PROTOTYPES: DISABLE
@@ -85,6 +109,12 @@ is_finite_number(SV *value)
         SvGETMAGIC(value);
         RETVAL = (SvNIOK(value) || (SvROK(value) ? SvAMAGIC(value) : looks_like_number(value)))
             && Perl_isfinite(SvNV_nomg(value));
+    OUTPUT: RETVAL
+
+bool
+is_same(SV *reference, SV *other)
+    CODE:
+        RETVAL = SvROK(reference) && SvROK(other) && SvRV(reference) == SvRV(other);
     OUTPUT: RETVAL
 
 void
@@ -189,6 +219,12 @@ tie_worker_pids(host_t *host)
     CODE:
         RETVAL = tie_worker_pids(aTHX_ host, ST(0));
     OUTPUT: RETVAL
+
+# The hash that shows the workers from now on.
+void
+set_table(host_t *host, SV *table)
+    CODE:
+        host->table = SvROK(table) ? SvRV(table) : NULL;
 
 # Gives a sub one name more, in the package of a program, say.
 void
@@ -444,6 +480,8 @@ show_signal(host_t *host, SV *value)
             if (!is_signal || pf_peek_signal(host->pf) == number)
                 show(aTHX_ object, value);
         );
+        tell(aTHX_ object);
+        tell(aTHX_ object);
 
 # A subclass does not let this signal through.
 void
@@ -460,6 +498,7 @@ signal_read(host_t *host)
     INIT:
         SV *object = ST(0);
     CODE:
+        SvGETMAGIC(member(aTHX_ object, "signal_received"));
         RETVAL = newSV(0);
         CALL(
             pf_signal_received(host->pf);
@@ -480,6 +519,7 @@ signal_stored(host_t *host, SV *value)
             pf_set_signal_received(host->pf, number);
             show(aTHX_ object, value);
         );
+        tell(aTHX_ object);
 
 # The host acts on what signal_received holds.
 void
@@ -506,6 +546,7 @@ show_next_signal(host_t *host)
             if (shown > 0 && shown != before)
                 show(aTHX_ object, sv_2mortal(newSVpv(PL_sig_name[shown], 0)));
         );
+        tell(aTHX_ object);
 
 void
 set_scoreboard(host_t *host, SV *scoreboard)
@@ -576,17 +617,46 @@ _update_spawn_delay(host_t *host, SV *seconds)
             rest = SvNV_nomg(seconds);
         update_spawn_delay(aTHX_ host, ST(0), rest > 0 ? rest : 0);
 
-# Accessors in the package that calls, by Class::Accessor::Lite.
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Accessors
+
+# What Class::Accessor::Lite offers: methods in the package that calls.
 void
-mk_accessors(SV *class, ...)
+mk_accessors(...)
+    ALIAS:
+        mk_ro_accessors = 1
+        mk_wo_accessors = 2
+        mk_new_and_accessors = 3
+        mk_new = 4
     INIT:
-        SV *package = sv_2mortal(newSVhek(HvNAME_HEK(CopSTASH(PL_curcop))));
-        SV *kind = sv_2mortal(newSVpvs("any"));
+        static const char *const kinds[] = { "any", "ro", "wo", "any" };
+        SV *package = calling_package(aTHX);
         I32 i;
     CODE:
-        PERL_UNUSED_VAR(class);
-        for (i = 1; i < items; i++)
-            make_accessor(aTHX_ package, kind, ST(i));
+        if (ix >= 3)
+            make_constructor(aTHX_ package);
+        for (i = 1; ix < 4 && i < items; i++)
+            make_accessor(aTHX_ package, sv_2mortal(newSVpv(kinds[ix], 0)), ST(i));
+
+# As in use Class::Accessor::Lite (rw => [...], ro => [...], wo => [...], new => 1).
+void
+import(...)
+    INIT:
+        static const char *const kinds[][2] = { { "ro", "ro" }, { "rw", "any" }, { "wo", "wo" } };
+        SV *package = calling_package(aTHX);
+        I32 i;
+        size_t k;
+    CODE:
+        for (k = 0; k < C_ARRAY_LENGTH(kinds); k++) {
+            SV *names = value_in_list(aTHX_ kinds[k][0], &ST(0) + 1, items - 1);
+            if (!SvOK(names))
+                continue;
+            if (!SvROK(names) || SvTYPE(SvRV(names)) != SVt_PVAV || SvOBJECT(SvRV(names)))
+                croak("value of the '%s' parameter should be an arrayref", kinds[k][0]);
+            for (i = 0; i <= av_len((AV *)SvRV(names)); i++)
+                make_accessor(aTHX_ package, sv_2mortal(newSVpv(kinds[k][1], 0)), *av_fetch((AV *)SvRV(names), i, 1));
+        }
+        if (SvTRUE(value_in_list(aTHX_ "new", &ST(0) + 1, items - 1)))
+            make_constructor(aTHX_ package);
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scoreboard
 
