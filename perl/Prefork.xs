@@ -72,6 +72,12 @@ now()
         RETVAL = monotonic();
     OUTPUT: RETVAL
 
+UV
+process_number()
+    CODE:
+        RETVAL = (UV)pf_process_number();
+    OUTPUT: RETVAL
+
 # On the clock of now. No time-out, or one of 0, is for ever; to have perl work that out would map pages of libm.
 double
 deadline(SV *timeout)

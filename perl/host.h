@@ -41,7 +41,7 @@ typedef struct {
     unsigned handlers_kept;  /* handlers that a worker has not freed, each of which had a count of the object */
     bool is_worker;          /* this process is one... */
     bool is_fast;            /* ... with fast_exit... */
-    pid_t process;           /* ... and this, then, is its pid */
+    uint64_t process;        /* ... and this, then, is its pf_process_number */
     const SV *table;         /* the hash that shows the workers: they are others if {worker_pids} is another one */
     const void *interpreter; /* the one that start was called in */
 } host_t;

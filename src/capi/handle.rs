@@ -497,6 +497,18 @@ pub unsafe extern "C" fn pf_host_room(pf: *mut pf_t, size: usize) -> *mut c_void
     }
 }
 
+/// A number of the process that calls it: the same as long as that lives, and another one than that of each process
+/// from which it descends. A pid may be the same, in a PID namespace of its own. It is never 0. Where the
+/// kernel tells nothing better (before Linux 4.14), it is the pid.
+///
+/// The first call in a process writes to a page of memory that the process has for this.
+///
+/// Called by: manager, worker, hook, other thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn pf_process_number() -> u64 {
+    guard(|| Process::this().life())
+}
+
 /// The version of the library that runs, as in "1.0.0"; never null, not to be freed.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.

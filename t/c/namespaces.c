@@ -56,6 +56,33 @@ static void manages(void)
     finish(own);
 }
 
+/* pf_process_number tells each of them from the others. */
+static void numbers(void *data)
+{
+    const uint64_t first = pf_process_number();
+    uint64_t next;
+    pid_t child;
+    int status;
+    (void)data;
+    CHECK(getpid() == 1 && first != 0 && pf_process_number() == first);
+    CHECK(unshare(CLONE_NEWPID) == 0);
+    child = fork();
+    if (child == 0) {
+        next = pf_process_number();
+        CHECK(getpid() == 1 && next != 0 && next != first && pf_process_number() == next);
+        child = fork();
+        if (child == 0) {
+            CHECK(pf_process_number() != first && pf_process_number() != next);
+            _exit(checks());
+        }
+        waitpid(child, &status, 0);
+        CHECK(status == 0);
+        _exit(checks());
+    }
+    waitpid(child, &status, 0);
+    CHECK(status == 0 && pf_process_number() == first);
+}
+
 static int32_t is_first_too(pf_t *pf, void *data)
 {
     pf_event event;
@@ -164,6 +191,7 @@ int main(void)
         skip("processes with the same number", "there are no PID namespaces here");
         return done();
     }
+    is_int(as_first_process(numbers, NULL), 0, "a process has a number of its own");
     is_int(as_first_process(worker_of_first, NULL), 0, "a worker that is PID 1, of a manager that is PID 1");
     is_int(as_first_process(helper_of_first, &by_clone), 0, "a helper that is PID 1, of a manager that is PID 1");
     by_clone = 1;

@@ -54,7 +54,7 @@ sub _fork {
     }
     Parallel::Prefork::Core::fork_begin($self) or return undef;
     my $guard   = bless [$self], 'Parallel::Prefork::Loop::ForkGuard';
-    my $manager = $$;
+    my $manager = Parallel::Prefork::Core::process_number();
     my ($pid, $died);
     local $@;
     $died = $@ if !eval { $pid = fork; 1 };
@@ -65,7 +65,7 @@ sub _fork {
         delete $self->{_stored}{$pid};
         return $pid;
     }
-    if (defined $died && $$ != $manager) {
+    if (defined $died && Parallel::Prefork::Core::process_number() != $manager) {
         Parallel::Prefork::Core::leave_evals();
         die $died;
     }
