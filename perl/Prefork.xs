@@ -39,6 +39,34 @@ tell(pTHX_ SV *object)
     SvSETMAGIC(member(aTHX_ object, "signal_received"));
 }
 
+/* The package of a module's file. */
+static HV *
+package_of(pTHX_ const char *file)
+{
+    SV *name = sv_2mortal(newSVpvs(""));
+    for (; *file && strNE(file, ".pm"); file++)
+        sv_catpvf(name, *file == '/' ? "::" : "%c", *file);
+    return gv_stashsv(name, 0);
+}
+
+/* Whether code that was compiled names a function of a package that is not there. */
+static bool
+lacks_function(pTHX_ HV *package)
+{
+    HE *entry;
+    hv_iterinit(package);
+    while ((entry = hv_iternext(package))) {
+        const GV *gv = (const GV *)HeVAL(entry);
+        I32 length;
+        const char *name = hv_iterkey(entry, &length);
+        if (SvTYPE(gv) == SVt_PVGV && isGV_with_GP(gv) && (length < 2 || name[length - 1] != ':')
+                && !(GvCV(gv) && (CvROOT(GvCV(gv)) || CvXSUB(GvCV(gv))))
+                && !GvAV(gv) && !GvHV(gv) && !GvIO(gv) && !(GvSV(gv) && SvOK(GvSV(gv))))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 static SV *
 calling_package(pTHX)
 {
@@ -225,6 +253,31 @@ tie_worker_pids(host_t *host)
     CODE:
         RETVAL = tie_worker_pids(aTHX_ host, ST(0));
     OUTPUT: RETVAL
+
+# Which of these files of modules are not loaded, although the program calls functions of theirs.
+void
+called_but_not_loaded(...)
+    INIT:
+        I32 i, found = 0;
+    PPCODE:
+        for (i = 0; i < items; i++) {
+            HV *package = hv_exists_ent(GvHVn(PL_incgv), ST(i), 0) ? NULL : package_of(aTHX_ SvPV_nolen(ST(i)));
+            if (package && lacks_function(aTHX_ package)) {
+                ST(found) = ST(i);
+                found++;
+            }
+        }
+        XSRETURN(found);
+
+# As INIT does, but silent where it is too late for that.
+void
+before_run(SV *code)
+    CODE:
+        if (PL_phase == PERL_PHASE_START) {
+            if (!PL_initav)
+                PL_initav = newAV();
+            av_push(PL_initav, SvREFCNT_inc(SvRV(code)));
+        }
 
 # The hash that shows the workers from now on.
 void

@@ -76,8 +76,22 @@ my %OPTIONS = (
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_pid fast_exit huge_pages));
 
+# 0.18 loads these, and a program may call their functions by their full names without having loaded them by itself.
+# Perl knows the names of functions that compiled code calls.
+sub _load_what_is_called {
+    for my $file (Parallel::Prefork::Core::called_but_not_loaded(@_)) {
+        local ($@, $SIG{__DIE__});
+        eval { require $file };
+    }
+    return;
+}
+
+my @LOADED_BEFORE = qw(Time/HiRes.pm List/Util.pm Exporter.pm Proc/Wait3.pm);
+Parallel::Prefork::Core::before_run(sub { _load_what_is_called(@LOADED_BEFORE) });
+
 sub new {
     my $class = shift;
+    _load_what_is_called(@LOADED_BEFORE);
     my $options = @_ == 1 ? $_[0] : {@_};
     ref($options) eq 'HASH' or _options()->check_list($options);
     my $self = bless {
@@ -126,6 +140,7 @@ sub _begin_generation {
     die 'cannot start another process while you are in child process'
         if $self->{in_child};
     !$code || ref($code) eq 'CODE' or _check_value('code', 'the argument of start', $code);
+    _load_what_is_called(@LOADED_BEFORE);
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
@@ -1383,8 +1398,11 @@ C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
 =item *
 
 The modules that 0.18 loads (Class::Accessor::Lite, Proc::Wait3, for SpareWorkers also
-List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and
-strict, for example) are not loaded. A program that uses one of them has to load it by itself. What
+List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and, for SpareWorkers, POSIX,
+Fcntl and File::Temp, for example) are not loaded. A program that uses one of them should load it by itself. Where the program's
+code calls a function of one by its full name, with parentheses, as in C<Time::HiRes::sleep(0.1)> or C<POSIX::_exit(0)>, the module is loaded
+all the same if it is there: before the program runs, or by C<new> and C<start>. Not noticed are names without parentheses, methods (C<<
+Scope::Guard->new >>), and code that is compiled in a worker. What
 Class::Accessor::Lite offers is there all the same, and C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
 
