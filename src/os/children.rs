@@ -36,6 +36,8 @@ pub enum Which<'a> {
 struct Family {
     parents: BTreeMap<u64, Member>,
     children: Children,
+    /// Children that another parent has taken in while they are somebody's: both are told of their end.
+    shared: Vec<(Pid, u64)>,
     /// How many of them fork.
     forking: usize,
     /// Reaped while somebody else forked: perhaps that one's, who does not know its pid yet.
@@ -138,6 +140,45 @@ impl Family {
         self.unclaimed.push((reaper, *child));
     }
 
+    /// A child is taken in by a parent that has not forked it.
+    fn adopt(&mut self, pid: Pid, parent: u64) {
+        match self.children.parent_of(pid) {
+            Some(owner) if owner != parent && self.parents.contains_key(&owner) => {
+                if !self.shared.contains(&(pid, parent)) {
+                    self.shared.push((pid, parent));
+                }
+            }
+            _ => self.children.insert(pid, parent),
+        }
+    }
+
+    /// A child has lost its parent: it belongs to the next one that has it.
+    #[inline(never)] // As insert_other.
+    fn pass_on(&mut self, pid: Pid) {
+        if let Some(at) = self.shared.iter().position(|&(other, _)| other == pid) {
+            let (_, parent) = self.shared.remove(at);
+            self.children.insert(pid, parent);
+        }
+    }
+
+    /// A child has been reaped: tells those who share it, but for the reaper. Returns whether that is one of them.
+    #[inline(never)] // As deliver.
+    fn tell_others(&mut self, reaper: u64, child: &Child) -> bool {
+        let (told, left) = std::mem::take(&mut self.shared)
+            .into_iter()
+            .partition::<Vec<_>, _>(|&(pid, _)| pid == child.pid);
+        self.shared = left;
+        let mut is_reapers = false;
+        for (_, parent) in told {
+            if parent == reaper {
+                is_reapers = true;
+            } else {
+                self.deliver(parent, child);
+            }
+        }
+        is_reapers
+    }
+
     /// The outcome of a fork is known: `pid`, or none. What nobody can claim any more is foreign.
     fn forked(&mut self, parent: &mut Parent, pid: Option<Pid>) {
         let number = parent.number;
@@ -210,7 +251,7 @@ impl Parent {
 
     /// A child that was forked some other way.
     pub fn adopt(&self, pid: Pid) {
-        family().children.insert(pid, self.number);
+        family().adopt(pid, self.number);
     }
 
     /// Nothing is to be kept for this parent about the child any more.
@@ -218,6 +259,11 @@ impl Parent {
         let mut family = family();
         if family.children.parent_of(pid) == Some(self.number) {
             family.children.remove(pid);
+            if !family.shared.is_empty() {
+                family.pass_on(pid);
+            }
+        } else if !family.shared.is_empty() {
+            family.shared.retain(|&other| other != (pid, self.number));
         }
     }
 
@@ -248,9 +294,14 @@ impl Parent {
             let Reaped::Child(child) = &reaped else {
                 return reaped;
             };
-            match family.children.remove(child.pid) {
+            let owner = family.children.remove(child.pid);
+            let is_shared = !family.shared.is_empty() && family.tell_others(self.number, child);
+            match owner {
                 Some(owner) if owner != self.number && family.parents.contains_key(&owner) => {
                     family.deliver(owner, child);
+                    if is_shared {
+                        return reaped;
+                    }
                 }
                 None if family.forking > usize::from(self.is_forking) => {
                     family.keep(self.number, child);
@@ -281,6 +332,10 @@ impl Drop for Parent {
             family.forked(self, None);
             family.parents.remove(&self.number);
             family.children.remove_of(self.number);
+            family.shared.retain(|&(_, parent)| parent != self.number);
+            for (pid, parent) in std::mem::take(&mut family.shared) {
+                family.adopt(pid, parent);
+            }
         }
     }
 }

@@ -451,6 +451,10 @@ sub Parallel::Prefork::WorkerPids::AUTOLOAD {
     goto &$method;
 }
 
+# Storable looks for these without AUTOLOAD.
+sub Parallel::Prefork::WorkerPids::STORABLE_freeze;
+sub Parallel::Prefork::WorkerPids::STORABLE_thaw;
+
 # Perl calls these of every tie that has an AUTOLOAD.
 sub Parallel::Prefork::WorkerPids::DESTROY { return }
 sub Parallel::Prefork::WorkerPids::UNTIE   { return }

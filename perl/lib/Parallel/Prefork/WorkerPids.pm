@@ -24,7 +24,8 @@ sub tie_to {
         return;
     }
     my $before = $self->{_table};
-    if ($before && !$before->{kept}) {
+    # In a copy of a manager it may be the other one's.
+    if ($before && !$before->{kept} && Parallel::Prefork::Core::is_same($before->{manager}, $self)) {
         my %shown = map { $_ => $before->FETCH($_) } $before->pids;
         $before->{kept} = \%shown;
     }
@@ -144,6 +145,19 @@ sub NEXTKEY {
     return undef if !defined $manager;
     do { $pid = Parallel::Prefork::Core::next_worker($manager, $pid) } while $pid && $pid == $Parallel::Prefork::newborn;
     return $pid || undef;
+}
+
+# A copy by Storable, of the hash or of a manager that it belongs to, has what was shown at that moment, and is nobody's table yet.
+sub STORABLE_freeze {
+    my $self = shift;
+    my %shown = map { $_ => $self->FETCH($_) } $self->pids;
+    return ('', \%shown);
+}
+
+sub STORABLE_thaw {
+    my ($self, $is_cloning, $serialized, $shown) = @_;
+    $self->{kept} = $shown;
+    return;
 }
 
 sub SCALAR { return scalar(my @pids = $_[0]->pids) }
