@@ -1097,7 +1097,8 @@ size_t pf_num_stopping(const pf_t *pf);
 pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
 
 // Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
-// worker that is there already only changes its generation.
+// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
+// told of its end.
 //
 // Called by: manager, hook.
 //
@@ -1106,7 +1107,9 @@ pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
+pf_result pf_adopt_worker(pf_t *pf,
+                          int32_t pid,
+                          uint64_t generation);
 
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 // wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the

@@ -197,7 +197,8 @@ pub unsafe extern "C" fn pf_stop_workers(
 }
 
 /// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
-/// worker that is there already only changes its generation.
+/// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
+/// told of its end.
 ///
 /// Called by: manager, hook.
 ///

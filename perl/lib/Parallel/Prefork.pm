@@ -1412,6 +1412,10 @@ Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
 
 =item *
 
+A copy of a manager that another module makes (Storable, Data::Dumper) has the workers of that moment, as it had; one that Clone makes has none.
+
+=item *
+
 A hook that a signal handler sets while C<start> runs cannot leave C<start> by C<last>; it can by C<die>. One that was set before can
 do both.
 
