@@ -39,14 +39,22 @@ tell(pTHX_ SV *object)
     SvSETMAGIC(member(aTHX_ object, "signal_received"));
 }
 
-/* The package of a module's file. */
-static HV *
-package_of(pTHX_ const char *file)
+/* The modules that 0.18 loads; a program may call their functions by their full names without having loaded them by itself. */
+static const char *const loaded_before[] = { "Time::HiRes", "List::Util", "Exporter", "Proc::Wait3" };
+static const char *const loaded_with_scoreboard[] = { "POSIX", "Fcntl", "File::Temp", "File::Basename", "File::Path", "Cwd", "Carp",
+    "Errno", "Scalar::Util", "List::MoreUtils", "Scope::Guard", "Signal::Mask", "IPC::Signal" };
+
+static bool
+is_loaded(pTHX_ const char *module)
 {
-    SV *name = sv_2mortal(newSVpvs(""));
-    for (; *file && strNE(file, ".pm"); file++)
-        sv_catpvf(name, *file == '/' ? "::" : "%c", *file);
-    return gv_stashsv(name, 0);
+    char file[32];
+    size_t length = 0;
+    for (; *module; module++) {
+        file[length++] = *module == ':' ? '/' : *module;
+        module += *module == ':';
+    }
+    Copy(".pm", file + length, 3, char);
+    return hv_exists(GvHVn(PL_incgv), file, (I32)length + 3);
 }
 
 /* Whether code that was compiled names a function of a package that is not there. */
@@ -65,6 +73,33 @@ lacks_function(pTHX_ HV *package)
             return TRUE;
     }
     return FALSE;
+}
+
+static void
+load_what_is_called(pTHX_ const char *const *modules, size_t length)
+{
+    size_t i;
+    for (i = 0; i < length; i++) {
+        HV *package = gv_stashpv(modules[i], 0);
+        if (package && !is_loaded(aTHX_ modules[i]) && lacks_function(aTHX_ package)) {
+            dSP;
+            PUSHMARK(SP);
+            mXPUSHs(newSVpv(modules[i], 0));
+            PUTBACK;
+            call_pv("Parallel::Prefork::_load_module", G_VOID | G_DISCARD);
+        }
+    }
+}
+
+/* Before the program runs, as INIT does; perl would say that it is too late for that where it is. */
+static void
+load_before_run(pTHX)
+{
+    if (PL_phase == PERL_PHASE_START) {
+        if (!PL_initav)
+            PL_initav = newAV();
+        av_push(PL_initav, SvREFCNT_inc((SV *)get_cv("Parallel::Prefork::Core::load_what_is_called", 0)));
+    }
 }
 
 static SV *
@@ -87,6 +122,9 @@ value_in_list(pTHX_ const char *key, SV **list, I32 length)
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
 
 PROTOTYPES: DISABLE
+
+BOOT:
+    load_before_run(aTHX);
 
 const char *
 library_version()
@@ -254,30 +292,13 @@ tie_worker_pids(host_t *host)
         RETVAL = tie_worker_pids(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 
-# Which of these files of modules are not loaded, although the program calls functions of theirs.
+# Also for what 0.18 loads when it makes a scoreboard.
 void
-called_but_not_loaded(...)
-    INIT:
-        I32 i, found = 0;
-    PPCODE:
-        for (i = 0; i < items; i++) {
-            HV *package = hv_exists_ent(GvHVn(PL_incgv), ST(i), 0) ? NULL : package_of(aTHX_ SvPV_nolen(ST(i)));
-            if (package && lacks_function(aTHX_ package)) {
-                ST(found) = ST(i);
-                found++;
-            }
-        }
-        XSRETURN(found);
-
-# As INIT does, but silent where it is too late for that.
-void
-before_run(SV *code)
+load_what_is_called(bool spare_workers = FALSE)
     CODE:
-        if (PL_phase == PERL_PHASE_START) {
-            if (!PL_initav)
-                PL_initav = newAV();
-            av_push(PL_initav, SvREFCNT_inc(SvRV(code)));
-        }
+        load_what_is_called(aTHX_ loaded_before, C_ARRAY_LENGTH(loaded_before));
+        if (spare_workers)
+            load_what_is_called(aTHX_ loaded_with_scoreboard, C_ARRAY_LENGTH(loaded_with_scoreboard));
 
 # The hash that shows the workers from now on.
 void

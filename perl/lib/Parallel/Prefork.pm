@@ -76,22 +76,17 @@ my %OPTIONS = (
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_pid fast_exit huge_pages));
 
-# 0.18 loads these, and a program may call their functions by their full names without having loaded them by itself.
-# Perl knows the names of functions that compiled code calls.
-sub _load_what_is_called {
-    for my $file (Parallel::Prefork::Core::called_but_not_loaded(@_)) {
-        local ($@, $SIG{__DIE__});
-        eval { require $file };
-    }
+# Perl knows the names of functions that the program calls, and one is not there: see load_what_is_called.
+sub _load_module {
+    my $file = "$_[0].pm" =~ s{::}{/}gr;
+    local ($@, $SIG{__DIE__});
+    eval { require $file };
     return;
 }
 
-my @LOADED_BEFORE = qw(Time/HiRes.pm List/Util.pm Exporter.pm Proc/Wait3.pm);
-Parallel::Prefork::Core::before_run(sub { _load_what_is_called(@LOADED_BEFORE) });
-
 sub new {
     my $class = shift;
-    _load_what_is_called(@LOADED_BEFORE);
+    Parallel::Prefork::Core::load_what_is_called();
     my $options = @_ == 1 ? $_[0] : {@_};
     ref($options) eq 'HASH' or _options()->check_list($options);
     my $self = bless {
@@ -140,7 +135,7 @@ sub _begin_generation {
     die 'cannot start another process while you are in child process'
         if $self->{in_child};
     !$code || ref($code) eq 'CODE' or _check_value('code', 'the argument of start', $code);
-    _load_what_is_called(@LOADED_BEFORE);
+    Parallel::Prefork::Core::load_what_is_called();
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
@@ -202,9 +197,11 @@ sub _after_fork {
     if (my $after_fork = $self->after_fork) {
         local $newborn = $pid;
         $after_fork->($self, $pid);
-        # A hash that was there for the time of the hook has not got the worker.
-        $newborn = $pid;
-        _tie_worker_pids($self);
+        if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
+            # A hash that was there for the time of the hook has not got the worker.
+            $newborn = $pid;
+            _tie_worker_pids($self);
+        }
     }
     $self->_update_spawn_delay($self->spawn_interval);
     return;

@@ -34,13 +34,9 @@ my %OPTIONS = (
 Parallel::Prefork::Core::make_accessors(__PACKAGE__, $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
 _methods_are(\&scoreboard, \&Parallel::Prefork::SpareWorkers::Scoreboard::set_status);
 
-# By 0.18 when it makes a scoreboard.
-my @LOADED_BEFORE = map { "$_.pm" } qw(POSIX Fcntl File/Temp File/Basename File/Path Cwd Carp Errno Scalar/Util List/MoreUtils
-    Scope/Guard Signal/Mask IPC/Signal);
-
 sub _prepare {
     my $self = shift;
-    Parallel::Prefork::_load_what_is_called(@LOADED_BEFORE);
+    Parallel::Prefork::Core::load_what_is_called(1);
     die 'mandatory option min_spare_workers not set' if !$self->{min_spare_workers};
     Parallel::Prefork::Core::check_options($self, $_, @{ $OPTIONS{$_} }) for sort keys %OPTIONS;
     my ($min, $max) = @$self{qw(min_spare_workers max_spare_workers)};
@@ -58,7 +54,7 @@ sub _prepare {
 sub start {
     my ($self, $code) = @_;
     !$code || ref($code) eq 'CODE' or Parallel::Prefork::_check_value('code', 'the argument of start', $code);
-    Parallel::Prefork::_load_what_is_called(@LOADED_BEFORE);
+    Parallel::Prefork::Core::load_what_is_called(1);
     my $board = _own_scoreboard($self);
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
     # What an object says may be another number any time.
