@@ -15,9 +15,12 @@ signal_to_send(pTHX_ SV *signal)
     /* So does it take what an object says that it is. */
     if (SvROK(signal) && SvAMAGIC(signal))
         signal = sv_2mortal(newSVpvf("%" SVf, SVfARG(signal)));
+    /* As what signal_received says when none has come: kill takes it for signal 0. */
+    SvGETMAGIC(signal);
+    if (!SvOK(signal) || (SvPOK(signal) && SvCUR(signal) == 0))
+        return 0;
     if (!signal_number(aTHX_ signal, &number))
-        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
-            SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
+        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"", SVfARG(signal)));
     return number;
 }
 

@@ -714,7 +714,7 @@ the manager process>.
 
 Sends a signal to all workers of all generations, at once, in the order in which their pids
 sort as strings. SIGNAL is a name (C<'TERM'>, C<'SIGTERM'>), a number, or either with a
-minus sign: then it goes to the process group of each worker that leads one. 0 sends
+minus sign: then it goes to the process group of each worker that leads one. 0, C<''> and C<undef> send
 nothing. Returns nothing.
 
 Only children that have not been reaped are signalled, so that a pid which the system has
