@@ -309,6 +309,12 @@ set_table(host_t *host, SV *table)
     CODE:
         host->table = SvROK(table) ? SvRV(table) : NULL;
 
+bool
+has_array(SV *package, SV *name)
+    CODE:
+        RETVAL = get_av(form("%" SVf "::%" SVf, SVfARG(package), SVfARG(name)), 0) != NULL;
+    OUTPUT: RETVAL
+
 # Gives a sub one name more, in the package of a program, say.
 void
 export(SV *full_name, SV *code)

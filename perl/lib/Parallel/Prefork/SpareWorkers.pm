@@ -14,15 +14,19 @@ our @ISA     = ('Parallel::Prefork');
 our @EXPORT_OK   = qw(STATUS_IDLE STATUS_NEXIST);
 our %EXPORT_TAGS = (status => [@EXPORT_OK], all => \@EXPORT_OK);
 
-# Two constants are not worth Exporter, whose pages every worker would carry along.
+# Two constants are not worth Exporter, whose pages every worker would carry along. It is called for all else that it takes: patterns,
+# negations, and subclasses that export something.
 sub import {
     my ($class, @wanted) = @_;
     my $into = caller;
-    for my $name (map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted) {
-        grep { $_ eq $name } @EXPORT_OK
-            or Parallel::Prefork::_croak(qq{"$name" is not exported by the $class module});
-        Parallel::Prefork::Core::export("${into}::$name", __PACKAGE__->can($name));
+    my @names = map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted;
+    my @others = grep { my $name = $_; !grep { $_ eq $name } @EXPORT_OK } @names;
+    if ($class ne __PACKAGE__ ? @wanted || Parallel::Prefork::Core::has_array($class, 'EXPORT') : grep { /\W/ } @others) {
+        require Exporter;
+        goto &Exporter::import;
     }
+    Parallel::Prefork::_croak(qq{"$others[0]" is not exported by the $class module}) if @others;
+    Parallel::Prefork::Core::export("${into}::$_", __PACKAGE__->can($_)) for @names;
     return;
 }
 
