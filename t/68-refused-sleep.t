@@ -20,7 +20,7 @@ my ($ppoll, $pselect, $prctl) = @$numbers;
 sub rests {
     my $p = shift;
     my $before = ticks($p->{pid});
-    select undef, undef, undef, 1;
+    sleep 1;
     return ticks($p->{pid}) - $before < 5;
 }
 
