@@ -274,6 +274,15 @@ pf_result pf_next(pf_t *pf,
 // process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
 // the signal mask that they had before the event. In the worker it is async-signal-safe.
 //
+// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
+// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
+// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
+// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
+// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
+// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
+// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
+// taken for one that somebody else has reaped.
+//
 // Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 //
 // # Errors
@@ -282,7 +291,8 @@ pf_result pf_next(pf_t *pf,
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-pf_result pf_forked(pf_t *pf, int32_t pid);
+pf_result pf_forked(pf_t *pf,
+                    int32_t pid);
 
 // Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
 // at least. `report` (null is allowed) is set to the number of failures that should be

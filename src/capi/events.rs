@@ -398,7 +398,11 @@ impl Inner {
 
     fn reap(&self) -> Reaped {
         if self.reaps_foreign {
-            return self.parent.reap(Which::Any);
+            let reaped = self.parent.reap(Which::Any);
+            // Workers that a look for any child leaves out may be all that there are.
+            if !matches!(reaped, Reaped::NoChildren) || self.machine.workers().is_empty() {
+                return reaped;
+            }
         }
         let workers: Vec<Pid> = self.workers_not_reaped().collect();
         self.parent.reap(Which::Of(&workers))
@@ -416,8 +420,12 @@ impl Inner {
 
     #[cold]
     fn audit(&mut self, now: Time) {
-        let missing = self.parent.missing(self.workers_not_reaped());
-        self.machine.audited(&missing, Some(now));
+        let audited = self.parent.audit(self.workers_not_reaped());
+        self.machine.audited(&audited.missing, Some(now));
+        for pid in audited.ended {
+            self.machine.child_ended(pid, now);
+        }
+        self.must_look_again |= audited.are_silent;
     }
 
     fn workers_not_reaped(&self) -> impl Iterator<Item = Pid> {
@@ -724,6 +732,15 @@ pub(super) unsafe fn next_to_wait_for(pf: *mut pf_t, event: &mut pf_event) -> pf
 /// the worker. The worker gets the default action of every signal that a manager of this
 /// process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
 /// the signal mask that they had before the event. In the worker it is async-signal-safe.
+///
+/// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
+/// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
+/// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
+/// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
+/// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
+/// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
+/// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
+/// taken for one that somebody else has reaped.
 ///
 /// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 ///

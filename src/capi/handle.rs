@@ -65,7 +65,7 @@ pub(super) struct Inner {
     pub(super) may_have_missed_children: bool,
     /// Code of the program has run since children were looked for last: it may have taken SIGCHLD away for a while.
     pub(super) code_has_run: bool,
-    /// The last look was not to its end.
+    /// The last look was not to its end, or has left out workers whose end no SIGCHLD tells of.
     pub(super) must_look_again: bool,
     /// The wait is pf_wait's, which lets SIGCHLD in.
     pub(super) waits_here: bool,

@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::process::Process;
 use super::room::Room;
 use super::signals::Waker;
-use super::wait::{self, Child, Reaped};
+use super::wait::{self, Child, Reaped, Standing};
 use crate::machine::{Few, Pid};
 
 /// A manager, as a parent among others.
@@ -28,6 +28,17 @@ pub enum Which<'a> {
     Of(&'a [Pid]),
     /// This one, without a look at the others.
     One(Pid),
+}
+
+/// What a look at each child has found.
+#[derive(Debug, Default)]
+pub struct Audited {
+    /// They are no children of this process any more, and nobody has their status.
+    pub missing: Vec<Pid>,
+    /// They have ended, and a look for any child does not find them.
+    pub ended: Vec<Pid>,
+    /// Whether there are others whose end no SIGCHLD will tell of.
+    pub are_silent: bool,
 }
 
 /// The parents of one process. The lock is held while wait4(2) is called, which does not block
@@ -260,16 +271,23 @@ impl Parent {
         }
     }
 
-    /// Those of the pids that are no children of this process any more, and whose status
-    /// nobody keeps for this parent.
-    pub fn missing(&self, pids: impl Iterator<Item = Pid>) -> Vec<Pid> {
+    /// What has become of the pids without a notice. A child whose status is kept for this parent is left out.
+    pub fn audit(&self, pids: impl Iterator<Item = Pid>) -> Audited {
         let family = family();
+        let mut audited = Audited::default();
         let Some(member) = family.parents.get(&self.number) else {
-            return Vec::new();
+            return audited;
         };
         let is_kept = |pid| member.reaped_by_others.iter().any(|child| child.pid == pid);
-        pids.filter(|&pid| !is_kept(pid) && !wait::is_child(pid))
-            .collect()
+        for pid in pids.filter(|&pid| !is_kept(pid)) {
+            match wait::standing(pid) {
+                Standing::Stranger => audited.missing.push(pid),
+                Standing::Silent { has_ended: true } => audited.ended.push(pid),
+                Standing::Silent { has_ended: false } => audited.are_silent = true,
+                Standing::Child => {}
+            }
+        }
+        audited
     }
 }
 
