@@ -12,8 +12,8 @@ fn main() {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libprefork.so.1");
     } else {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libprefork.so.1");
-        // Handlers stay in the process: signal-hook's, and those of the program that call it. So dlclose(3) must not
-        // take their code away.
+        // Handlers stay in the process: ours, where the program has saved it, and those of the program that call it. So
+        // dlclose(3) must not take their code away.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
     if os == "linux" {

@@ -31,6 +31,9 @@
 // What is added to the number of pf_scoreboard_own_changes at the end of a change.
 #define PF_CHANGE_END 63
 
+// The bits of a `Serial` that are the series of its ticket, the last ones.
+#define SERIES ((1 << SERIES_BITS) - 1)
+
 // What a call has come to. Numbers are never reused.
 typedef enum {
   // It worked.
@@ -202,8 +205,8 @@ pf_result pf_begin(pf_t *pf);
 
 // After a fork of the host's own, makes this process the manager of an empty pool, with the
 // same settings and trapped signals; the workers, the scoreboard and the descriptors stay
-// with the process that has them. pf_begin does it too. In the manager itself it does
-// nothing.
+// with the process that has them. Until then a trapped signal does in this process what it did
+// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 //
 // Called by: manager. Also by a process that the host has forked by itself, which has to
 // call it before all others.
@@ -274,6 +277,15 @@ pf_result pf_next(pf_t *pf,
 // process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
 // the signal mask that they had before the event. In the worker it is async-signal-safe.
 //
+// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
+// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
+// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
+// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
+// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
+// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
+// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
+// taken for one that somebody else has reaped.
+//
 // Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 //
 // # Errors
@@ -282,7 +294,8 @@ pf_result pf_next(pf_t *pf,
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-pf_result pf_forked(pf_t *pf, int32_t pid);
+pf_result pf_forked(pf_t *pf,
+                    int32_t pid);
 
 // Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
 // at least. `report` (null is allowed) is set to the number of failures that should be
@@ -442,7 +455,8 @@ pf_t *pf_new(void);
 // trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 // manager handles them and the program has not installed others since. In a worker, handlers
 // stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-// the signal mask that it had before the event.
+// the signal mask that it had before the event. Nobody wakes this manager any more by the scoreboard that it has, which
+// may be freed after this, or given to another one.
 //
 // Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 // it.
@@ -464,6 +478,15 @@ void pf_free(pf_t *pf);
 // `pf` is null or a live handle.
 void *pf_host_room(pf_t *pf,
                    size_t size);
+
+// A number of the process that calls it: the same as long as that lives, and another one than that of each process
+// from which it descends. A pid may be the same, in a PID namespace of its own. It is never 0. Where the
+// kernel tells nothing better (before Linux 4.14), it is the pid.
+//
+// The first call in a process writes to a page of memory that the process has for this.
+//
+// Called by: manager, worker, hook, other thread.
+uint64_t pf_process_number(void);
 
 // The version of the library that runs, as in "1.0.0"; never null, not to be freed.
 //
@@ -520,8 +543,8 @@ pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
 
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 // all; those that are one too many are sent `stop_signal`. Needs a scoreboard
-// (pf_set_scoreboard), without which every worker counts as idle. With a `min` of 0 it is a
-// fixed number again.
+// (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is
+// no worker counts as neither. With a `min` of 0 it is a fixed number again.
 //
 // Called by: manager, hook.
 //
@@ -531,14 +554,19 @@ pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_spare_workers(pf_t *pf, uint32_t min, uint32_t max, int32_t stop_signal);
+pf_result pf_set_spare_workers(pf_t *pf,
+                               uint32_t min,
+                               uint32_t max,
+                               int32_t stop_signal);
 
 // Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
 // the process group that the worker leads, nobody if it leads none), all at once or, with an
 // `interval` above 0, one worker every so many seconds during later calls. Works from the
 // moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-// get the signal's default action. A second call for the same signal replaces what is sent, and
-// takes the place of a handler that the program has installed since.
+// get the signal's default action. A handler that the program has is called after the
+// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
+// library. A second call for the same signal replaces what is sent, and takes the place of a
+// handler that the program has installed since.
 //
 // A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 //
@@ -690,16 +718,22 @@ uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
 
 // This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
 // that is free, of the first free one otherwise. A worker of a manager passes its
-// pf_worker_index: the manager looks there first, and then for the pid.
+// pf_worker_index: the manager looks there first, and then at all slots.
 //
-// Called by: worker. Once, before it sets a status.
+// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given
+// at its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
+// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
+// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
+//
+// Called by: worker. Once, after pf_forked, before it sets a status.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
 //
 // # Safety
 // `scoreboard` is null or a live scoreboard that no other thread uses now.
-pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard, uint32_t hint);
+pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard,
+                              uint32_t hint);
 
 // Sets the `status` of this process, a character: '_' is idle, '.' means no worker and is
 // not for workers to set, any other is busy.
@@ -772,7 +806,9 @@ pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
                                    uint32_t before,
                                    bool is_whole);
 
-// Frees the slots of a process that is gone, by its `pid`. Returns whether it had one. A manager
+// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this scoreboard, that
+// is what fork(2) returned, and of any other process the pid that it had for itself (pf_scoreboard_claim).
+// Returns whether it had one. A manager
 // does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
 // not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
 //
@@ -796,7 +832,8 @@ size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, si
 // From now on a worker whose change of status makes the number of busy workers less than
 // `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
 // pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
-// decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
+// decide by themselves (pf_demand); pf_set_spare_workers needs it not. A busy process counts here that
+// is no worker and has a slot, as pf_scoreboard_statuses shows it. Call it, then look at
 // the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
 // killed in the middle of a change, and others are in the middle of one; a worker has closed the descriptor
 // to wake the manager by; or one that was told to stop has claimed no slot yet), call again within a second or so.
@@ -810,9 +847,11 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
                          int32_t high);
 
 // Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time.
+// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two
+// that are given it, only the last one is woken by its changes. Workers of the one before keep their slots.
 //
-// Called by: manager, hook. Before the workers are forked that are to use it.
+// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they have for
+// themselves (pf_scoreboard_claim).
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is
@@ -1088,7 +1127,8 @@ size_t pf_num_stopping(const pf_t *pf);
 pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
 
 // Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
-// worker that is there already only changes its generation.
+// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
+// told of its end.
 //
 // Called by: manager, hook.
 //
@@ -1097,7 +1137,9 @@ pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told
 //
 // # Safety
 // `pf` is null or a live handle that no other thread uses now.
-pf_result pf_adopt_worker(pf_t *pf, int32_t pid, uint64_t generation);
+pf_result pf_adopt_worker(pf_t *pf,
+                          int32_t pid,
+                          uint64_t generation);
 
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 // wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the

@@ -15,9 +15,12 @@ signal_to_send(pTHX_ SV *signal)
     /* So does it take what an object says that it is. */
     if (SvROK(signal) && SvAMAGIC(signal))
         signal = sv_2mortal(newSVpvf("%" SVf, SVfARG(signal)));
+    /* As what signal_received says when none has come: kill takes it for signal 0. */
+    SvGETMAGIC(signal);
+    if (!SvOK(signal) || (SvPOK(signal) && SvCUR(signal) == 0))
+        return 0;
     if (!signal_number(aTHX_ signal, &number))
-        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"",
-            SVfARG(SvOK(signal) ? signal : sv_2mortal(newSVpvs("undef")))));
+        croak_for_caller(aTHX_ newSVpvf("Unrecognized signal name \"%" SVf "\"", SVfARG(signal)));
     return number;
 }
 
@@ -32,9 +35,99 @@ show(pTHX_ SV *object, SV *value)
     sv_setsv_nomg(seen, value);
 }
 
+/* What the program has hung on that member, a tie say, hears of it when signals can arrive again. */
+static void
+tell(pTHX_ SV *object)
+{
+    SvSETMAGIC(member(aTHX_ object, "signal_received"));
+}
+
+/* The modules that 0.18 loads; a program may call their functions by their full names without having loaded them by itself. */
+static const char *const loaded_before[] = { "Time::HiRes", "List::Util", "Exporter", "Proc::Wait3" };
+static const char *const loaded_with_scoreboard[] = { "POSIX", "Fcntl", "File::Temp", "File::Basename", "File::Path", "Cwd", "Carp",
+    "Errno", "Scalar::Util", "List::MoreUtils", "Scope::Guard", "Signal::Mask", "IPC::Signal" };
+
+static bool
+is_loaded(pTHX_ const char *module)
+{
+    char file[32];
+    size_t length = 0;
+    for (; *module; module++) {
+        file[length++] = *module == ':' ? '/' : *module;
+        module += *module == ':';
+    }
+    Copy(".pm", file + length, 3, char);
+    return hv_exists(GvHVn(PL_incgv), file, (I32)length + 3);
+}
+
+/* Whether code that was compiled names a function of a package that is not there. */
+static bool
+lacks_function(pTHX_ HV *package)
+{
+    HE *entry;
+    hv_iterinit(package);
+    while ((entry = hv_iternext(package))) {
+        const GV *gv = (const GV *)HeVAL(entry);
+        I32 length;
+        const char *name = hv_iterkey(entry, &length);
+        if (SvTYPE(gv) == SVt_PVGV && isGV_with_GP(gv) && (length < 2 || name[length - 1] != ':')
+                && !(GvCV(gv) && (CvROOT(GvCV(gv)) || CvXSUB(GvCV(gv))))
+                && !GvAV(gv) && !GvHV(gv) && !GvIO(gv) && !(GvSV(gv) && SvOK(GvSV(gv))))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void
+load_what_is_called(pTHX_ const char *const *modules, size_t length)
+{
+    size_t i;
+    for (i = 0; i < length; i++) {
+        HV *package = gv_stashpv(modules[i], 0);
+        if (package && !is_loaded(aTHX_ modules[i]) && lacks_function(aTHX_ package)) {
+            dSP;
+            PUSHMARK(SP);
+            mXPUSHs(newSVpv(modules[i], 0));
+            PUTBACK;
+            call_pv("Parallel::Prefork::_load_module", G_VOID | G_DISCARD);
+        }
+    }
+}
+
+/* Before the program runs, as INIT does; perl would say that it is too late for that where it is. */
+static void
+load_before_run(pTHX)
+{
+    if (PL_phase == PERL_PHASE_START) {
+        if (!PL_initav)
+            PL_initav = newAV();
+        av_push(PL_initav, SvREFCNT_inc((SV *)get_cv("Parallel::Prefork::Core::load_what_is_called", 0)));
+    }
+}
+
+static SV *
+calling_package(pTHX)
+{
+    return sv_2mortal(newSVhek(HvNAME_HEK(CopSTASH(PL_curcop))));
+}
+
+/* The value of the last pair with this key, as a hash would have it. */
+static SV *
+value_in_list(pTHX_ const char *key, SV **list, I32 length)
+{
+    I32 i;
+    for (i = length - length % 2 - 2; i >= 0; i -= 2)
+        if (strEQ(SvPV_nolen(list[i]), key))
+            return list[i + 1];
+    return &PL_sv_undef;
+}
+
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
 
 PROTOTYPES: DISABLE
+
+BOOT:
+    load_before_run(aTHX);
 
 const char *
 library_version()
@@ -46,6 +139,12 @@ double
 now()
     CODE:
         RETVAL = monotonic();
+    OUTPUT: RETVAL
+
+UV
+process_number()
+    CODE:
+        RETVAL = (UV)pf_process_number();
     OUTPUT: RETVAL
 
 # On the clock of now. No time-out, or one of 0, is for ever; to have perl work that out would map pages of libm.
@@ -85,6 +184,12 @@ is_finite_number(SV *value)
         SvGETMAGIC(value);
         RETVAL = (SvNIOK(value) || (SvROK(value) ? SvAMAGIC(value) : looks_like_number(value)))
             && Perl_isfinite(SvNV_nomg(value));
+    OUTPUT: RETVAL
+
+bool
+is_same(SV *reference, SV *other)
+    CODE:
+        RETVAL = SvROK(reference) && SvROK(other) && SvRV(reference) == SvRV(other);
     OUTPUT: RETVAL
 
 void
@@ -188,6 +293,26 @@ bool
 tie_worker_pids(host_t *host)
     CODE:
         RETVAL = tie_worker_pids(aTHX_ host, ST(0));
+    OUTPUT: RETVAL
+
+# Also for what 0.18 loads when it makes a scoreboard.
+void
+load_what_is_called(bool spare_workers = FALSE)
+    CODE:
+        load_what_is_called(aTHX_ loaded_before, C_ARRAY_LENGTH(loaded_before));
+        if (spare_workers)
+            load_what_is_called(aTHX_ loaded_with_scoreboard, C_ARRAY_LENGTH(loaded_with_scoreboard));
+
+# The hash that shows the workers from now on.
+void
+set_table(host_t *host, SV *table)
+    CODE:
+        host->table = SvROK(table) ? SvRV(table) : NULL;
+
+bool
+has_array(SV *package, SV *name)
+    CODE:
+        RETVAL = get_av(form("%" SVf "::%" SVf, SVfARG(package), SVfARG(name)), 0) != NULL;
     OUTPUT: RETVAL
 
 # Gives a sub one name more, in the package of a program, say.
@@ -444,6 +569,8 @@ show_signal(host_t *host, SV *value)
             if (!is_signal || pf_peek_signal(host->pf) == number)
                 show(aTHX_ object, value);
         );
+        tell(aTHX_ object);
+        tell(aTHX_ object);
 
 # A subclass does not let this signal through.
 void
@@ -460,6 +587,7 @@ signal_read(host_t *host)
     INIT:
         SV *object = ST(0);
     CODE:
+        SvGETMAGIC(member(aTHX_ object, "signal_received"));
         RETVAL = newSV(0);
         CALL(
             pf_signal_received(host->pf);
@@ -480,6 +608,7 @@ signal_stored(host_t *host, SV *value)
             pf_set_signal_received(host->pf, number);
             show(aTHX_ object, value);
         );
+        tell(aTHX_ object);
 
 # The host acts on what signal_received holds.
 void
@@ -506,6 +635,7 @@ show_next_signal(host_t *host)
             if (shown > 0 && shown != before)
                 show(aTHX_ object, sv_2mortal(newSVpv(PL_sig_name[shown], 0)));
         );
+        tell(aTHX_ object);
 
 void
 set_scoreboard(host_t *host, SV *scoreboard)
@@ -576,17 +706,46 @@ _update_spawn_delay(host_t *host, SV *seconds)
             rest = SvNV_nomg(seconds);
         update_spawn_delay(aTHX_ host, ST(0), rest > 0 ? rest : 0);
 
-# Accessors in the package that calls, by Class::Accessor::Lite.
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Accessors
+
+# What Class::Accessor::Lite offers: methods in the package that calls.
 void
-mk_accessors(SV *class, ...)
+mk_accessors(...)
+    ALIAS:
+        mk_ro_accessors = 1
+        mk_wo_accessors = 2
+        mk_new_and_accessors = 3
+        mk_new = 4
     INIT:
-        SV *package = sv_2mortal(newSVhek(HvNAME_HEK(CopSTASH(PL_curcop))));
-        SV *kind = sv_2mortal(newSVpvs("any"));
+        static const char *const kinds[] = { "any", "ro", "wo", "any" };
+        SV *package = calling_package(aTHX);
         I32 i;
     CODE:
-        PERL_UNUSED_VAR(class);
-        for (i = 1; i < items; i++)
-            make_accessor(aTHX_ package, kind, ST(i));
+        if (ix >= 3)
+            make_constructor(aTHX_ package);
+        for (i = 1; ix < 4 && i < items; i++)
+            make_accessor(aTHX_ package, sv_2mortal(newSVpv(kinds[ix], 0)), ST(i));
+
+# As in use Class::Accessor::Lite (rw => [...], ro => [...], wo => [...], new => 1).
+void
+import(...)
+    INIT:
+        static const char *const kinds[][2] = { { "ro", "ro" }, { "rw", "any" }, { "wo", "wo" } };
+        SV *package = calling_package(aTHX);
+        I32 i;
+        size_t k;
+    CODE:
+        for (k = 0; k < C_ARRAY_LENGTH(kinds); k++) {
+            SV *names = value_in_list(aTHX_ kinds[k][0], &ST(0) + 1, items - 1);
+            if (!SvOK(names))
+                continue;
+            if (!SvROK(names) || SvTYPE(SvRV(names)) != SVt_PVAV || SvOBJECT(SvRV(names)))
+                croak("value of the '%s' parameter should be an arrayref", kinds[k][0]);
+            for (i = 0; i <= av_len((AV *)SvRV(names)); i++)
+                make_accessor(aTHX_ package, sv_2mortal(newSVpv(kinds[k][1], 0)), *av_fetch((AV *)SvRV(names), i, 1));
+        }
+        if (SvTRUE(value_in_list(aTHX_ "new", &ST(0) + 1, items - 1)))
+            make_constructor(aTHX_ package);
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scoreboard
 

@@ -158,8 +158,8 @@ leave(pTHX)
     /* The threads of a worker have interpreters of their own. */
     if (!leaving || !leaving->is_worker || leaving->interpreter != THIS_INTERPRETER)
         return is_vetoed;
-    /* What a worker forks by itself is none. */
-    if (leaving->is_fast && leaving->process == getpid()) {
+    /* What a worker forks by itself is none, whatever pid it has in a namespace of its own. */
+    if (leaving->is_fast && leaving->process == pf_process_number()) {
         finish_handles(aTHX);
         fflush(NULL);
         _exit(STATUS_EXIT);
@@ -278,7 +278,7 @@ leave_worker(pTHX_ host_t *host, bool fast)
     if (leaving != host)
         leaving = host;
     if (fast) {
-        host->process = getpid();
+        host->process = pf_process_number();
         keep_lexicals(aTHX);
     }
 }

@@ -54,13 +54,29 @@ fork_failed(pTHX_ host_t *host)
     return failures;
 }
 
+/* A handler may have had another hash in {worker_pids} for a while: a worker belongs to the one that is there. */
+static void
+look_at_table(pTHX_ const host_t *host, SV *object)
+{
+    if (!is_tied(aTHX_ host, object)) {
+        dSP;
+        PUSHMARK(SP);
+        XPUSHs(object);
+        PUTBACK;
+        call_pv("Parallel::Prefork::_tie_worker_pids", G_VOID | G_DISCARD);
+    }
+}
+
 pid_t
 fork_worker(pTHX_ host_t *host, SV *object)
 {
     pid_t pid;
     /* As perl's own fork, for which perlapi has no function. From the flush on no handler runs: what it
      * printed would be printed by the worker too. */
-    run_handlers(aTHX_ host);
+    if (signal_is_noted(aTHX)) {
+        run_handlers(aTHX_ host);
+        look_at_table(aTHX_ host, object);
+    }
     PERL_FLUSHALL_FOR_CHILD;
     if (!fork_begin(aTHX_ host, object))
         return -1;

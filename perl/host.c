@@ -437,18 +437,18 @@ bool
 tie_worker_pids(pTHX_ host_t *host, SV *object)
 {
     HV *table;
-    SV *tie, *manager;
+    SV *tie, *manager, *shown;
     SV *pids = member(aTHX_ object, "worker_pids");
     MAGIC *mg = SvROK(pids) && SvTYPE(SvRV(pids)) == SVt_PVHV && SvRMAGICAL(SvRV(pids))
         ? mg_find(SvRV(pids), PERL_MAGIC_tied) : NULL;
     HV *class = gv_stashpvs("Parallel::Prefork::WorkerPids", GV_ADD);
     size_t workers;
-    if (mg && mg->mg_obj && SvROK(mg->mg_obj) && SvSTASH(SvRV(mg->mg_obj)) == class) {
+    if (mg && mg->mg_obj && SvROK(mg->mg_obj) && SvSTASH(SvRV(mg->mg_obj)) == class && SvRV(pids) == host->table) {
         manager = member(aTHX_ mg->mg_obj, "manager");
         return SvROK(manager) && SvRV(manager) == SvRV(object);
     }
     CALL(workers = pf_num_workers(host->pf));
-    if (workers || !plain_hash(aTHX_ pids) || HvUSEDKEYS(SvRV(pids)))
+    if (workers || !plain_hash(aTHX_ pids) || HvUSEDKEYS(SvRV(pids)) || SvROK(member(aTHX_ object, "_table")))
         return FALSE;
     tie = newRV_noinc((SV *)newHV());
     manager = newRV_inc(SvRV(object));
@@ -456,8 +456,12 @@ tie_worker_pids(pTHX_ host_t *host, SV *object)
     sv_rvweaken(manager);
     table = newHV();
     hv_magic(table, (GV *)sv_bless(tie, class), PERL_MAGIC_tied);
+    shown = newRV_inc(SvRV(tie));
     SvREFCNT_dec(tie);
+    sv_rvweaken(shown);
+    (void)hv_stores((HV *)SvRV(object), "_table", shown);
     (void)hv_stores((HV *)SvRV(object), "worker_pids", newRV_noinc((SV *)table));
+    host->table = (SV *)table;
     return TRUE;
 }
 

@@ -41,7 +41,8 @@ typedef struct {
     unsigned handlers_kept;  /* handlers that a worker has not freed, each of which had a count of the object */
     bool is_worker;          /* this process is one... */
     bool is_fast;            /* ... with fast_exit... */
-    pid_t process;           /* ... and this, then, is its pid */
+    uint64_t process;        /* ... and this, then, is its pf_process_number */
+    const SV *table;         /* the hash that shows the workers: they are others if {worker_pids} is another one */
     const void *interpreter; /* the one that start was called in */
 } host_t;
 
@@ -182,8 +183,8 @@ void set_goal(pTHX_ host_t *host, SV *object);
 bool next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
     double max_wait, unsigned untold);
 
-/* What an option is to be. */
-typedef enum { KIND_ANY, KIND_NUMBER, KIND_CODE, KIND_SIGNALS, KIND_OBJECT } kind_t;
+/* What an option is to be, and what an accessor is for that has no option behind it. */
+typedef enum { KIND_ANY, KIND_READ_ONLY, KIND_WRITE_ONLY, KIND_NUMBER, KIND_CODE, KIND_SIGNALS, KIND_OBJECT } kind_t;
 kind_t kind_of(pTHX_ const char *name);
 
 /* Whether a value is so obviously one of its kind that nobody else needs to look. */
@@ -203,6 +204,9 @@ void check_option(pTHX_ const char *kind, const char *name, SV *value);
 
 /* The method `name` of `package`, for a member of a kind. */
 void make_accessor(pTHX_ SV *package, SV *kind, SV *name);
+
+/* The method new of `package`, as Class::Accessor::Lite makes it. */
+void make_constructor(pTHX_ SV *package);
 
 /* The handlers in %SIG: of a trapped signal, which calls _trapped, and of SIGCHLD. */
 void trap(pTHX_ SV *self, SV *name);
@@ -236,8 +240,8 @@ void free_defaults(pTHX_ host_t *host);
 void for_each_trapped(pTHX_ host_t *host, SV *object,
     void (*call)(pTHX_ host_t *host, SV *object, const char *name, I32 length));
 
-/* Whether {worker_pids} is a tied hash. */
-bool is_tied(pTHX_ SV *object);
+/* Whether {worker_pids} is the hash that shows the workers. */
+bool is_tied(pTHX_ const host_t *host, SV *object);
 
 /* start looks around: something has changed. */
 void wake(pTHX_ SV *object);
@@ -280,7 +284,7 @@ bool drain(pTHX_ host_t *host, SV *object, double until);
 /* Whether workers of whose exit next_exit has told stay in the table until they are taken out. */
 void keep_reaped(pTHX_ host_t *host, bool keep);
 
-/* Ties {worker_pids} to the table of the core; false if it holds something, or is a tie of the
+/* Ties {worker_pids} to the table of the core; false if it holds something, or has taken the place of another one, or is a tie of the
  * program's, which only Perl code can look at. */
 bool tie_worker_pids(pTHX_ host_t *host, SV *object);
 

@@ -71,6 +71,10 @@ kind_of(pTHX_ const char *name)
 {
     if (strEQ(name, "any"))
         return KIND_ANY;
+    if (strEQ(name, "ro"))
+        return KIND_READ_ONLY;
+    if (strEQ(name, "wo"))
+        return KIND_WRITE_ONLY;
     if (strEQ(name, "number"))
         return KIND_NUMBER;
     if (strEQ(name, "code"))
@@ -86,6 +90,8 @@ is_plain_value(pTHX_ kind_t kind, SV *value)
     double number;
     switch (kind) {
         case KIND_ANY:
+        case KIND_READ_ONLY:
+        case KIND_WRITE_ONLY:
             return TRUE;
         case KIND_NUMBER:
             return plain_number(aTHX_ value, &number) && number >= 0 && Perl_isfinite(number);
@@ -103,9 +109,18 @@ is_plain_value(pTHX_ kind_t kind, SV *value)
 typedef struct {
     kind_t kind;
     const char *kind_name;
+    SV *package;             /* in which it was made, for what there may be to say of it */
     I32 length;
     char name[1];
 } accessor_t;
+
+/* The words are Class::Accessor::Lite's, which takes the one for the other. */
+static void
+refuse_access(pTHX_ const accessor_t *accessor, const char *what)
+{
+    croak("'%" HEKf "' cannot %s the value of '%s' on objects of class '%" SVf "'",
+        HEKfARG(HvNAME_HEK(CopSTASH(PL_curcop))), what, accessor->name, SVfARG(accessor->package));
+}
 
 /* Gets a member, or sets it: to the one value, or to an array of several. The loops look at
  * most members, and are told when they change. */
@@ -114,11 +129,15 @@ XS_INTERNAL(XS_accessor)
     dXSARGS;
     const accessor_t *accessor = (const accessor_t *)CvXSUBANY(cv).any_ptr;
     SV *self = items ? ST(0) : &PL_sv_undef;
-    SV *value;
+    SV *value, **member;
+    if (accessor->kind == KIND_READ_ONLY && items != 1)
+        refuse_access(aTHX_ accessor, "access");
+    if (accessor->kind == KIND_WRITE_ONLY && items == 1)
+        refuse_access(aTHX_ accessor, "alter");
     if (!SvROK(self) || SvTYPE(SvRV(self)) != SVt_PVHV)
         croak("%s is a method of an object, and %" SVf " is none", accessor->name, SVfARG(self));
     if (items == 1) {
-        SV **member = hv_fetch((HV *)SvRV(self), accessor->name, accessor->length, 0);
+        member = hv_fetch((HV *)SvRV(self), accessor->name, accessor->length, 0);
         ST(0) = member ? sv_mortalcopy(*member) : &PL_sv_undef;
         XSRETURN(1);
     }
@@ -127,12 +146,24 @@ XS_INTERNAL(XS_accessor)
         value = sv_2mortal(newRV_noinc((SV *)av_make(items - 1, &ST(1))));
     else if (!is_plain_value(aTHX_ accessor->kind, value))
         check_option(aTHX_ accessor->kind_name, accessor->name, value);
-    if (!hv_store((HV *)SvRV(self), accessor->name, accessor->length, SvREFCNT_inc(value), 0))
-        SvREFCNT_dec(value);
-    if (accessor->kind != KIND_ANY)
+    member = hv_fetch((HV *)SvRV(self), accessor->name, accessor->length, 1);
+    if (member) {
+        /* The variable stays, with what the program has for it: a reference, an alias, a tie. */
+        sv_setsv_mg(*member, value);
+        value = sv_mortalcopy(*member);
+    }
+    if (accessor->kind >= KIND_NUMBER)
         wake(aTHX_ self);
-    ST(0) = sv_mortalcopy(value);
+    ST(0) = value;
     XSRETURN(1);
+}
+
+/* By name newXS knows no UTF-8. */
+static void
+install(pTHX_ SV *package, SV *name, CV *code)
+{
+    SV *full_name = sv_2mortal(newSVpvf("%" SVf "::%" SVf, SVfARG(package), SVfARG(name)));
+    sv_setsv_mg((SV *)gv_fetchsv(full_name, GV_ADD, SVt_PVCV), sv_2mortal(newRV_noinc((SV *)code)));
 }
 
 void
@@ -140,17 +171,39 @@ make_accessor(pTHX_ SV *package, SV *kind, SV *name)
 {
     STRLEN length;
     const char *text = SvPV(name, length);
-    SV *full_name = sv_2mortal(newSVpvf("%" SVf "::%" SVf, SVfARG(package), SVfARG(name)));
     accessor_t *accessor = (accessor_t *)safemalloc(sizeof(accessor_t) + length);
     CV *code;
     accessor->kind_name = savepv(SvPV_nolen(kind));
     accessor->kind = kind_of(aTHX_ accessor->kind_name);
+    accessor->package = accessor->kind == KIND_READ_ONLY || accessor->kind == KIND_WRITE_ONLY ? newSVsv(package) : NULL;
     accessor->length = SvUTF8(name) ? -(I32)length : (I32)length;
     Copy(text, accessor->name, length + 1, char);
     code = newXS(NULL, XS_accessor, __FILE__);
     CvXSUBANY(code).any_ptr = accessor;
-    /* By name newXS knows no UTF-8. */
-    sv_setsv_mg((SV *)gv_fetchsv(full_name, GV_ADD, SVt_PVCV), sv_2mortal(newRV_noinc((SV *)code)));
+    install(aTHX_ package, name, code);
+}
+
+/* A class of objects that are hashes of what the constructor is given, a list or a hash. */
+XS_INTERNAL(XS_constructor)
+{
+    dXSARGS;
+    const bool is_hash = items == 2 && SvROK(ST(1)) && SvTYPE(SvRV(ST(1))) == SVt_PVHV && !SvOBJECT(SvRV(ST(1)));
+    HV *members = is_hash ? newHVhv((HV *)SvRV(ST(1))) : newHV();
+    SV *object = sv_2mortal(newRV_noinc((SV *)members));
+    I32 i;
+    PERL_UNUSED_VAR(cv);
+    if (items < 1 || SvROK(ST(0)))
+        croak("new is a method of a class");
+    for (i = 1; !is_hash && i < items; i += 2)
+        (void)hv_store_ent(members, ST(i), i + 1 < items ? newSVsv(ST(i + 1)) : newSV(0), 0);
+    ST(0) = sv_bless(object, gv_stashsv(ST(0), GV_ADD));
+    XSRETURN(1);
+}
+
+void
+make_constructor(pTHX_ SV *package)
+{
+    install(aTHX_ package, sv_2mortal(newSVpvs("new")), newXS(NULL, XS_constructor, __FILE__));
 }
 
 void

@@ -76,10 +76,11 @@ class_is_plain(pTHX_ host_t *host, SV *object)
 }
 
 bool
-is_tied(pTHX_ SV *object)
+is_tied(pTHX_ const host_t *host, SV *object)
 {
     SV *pids = member(aTHX_ object, "worker_pids");
-    return SvROK(pids) && SvTYPE(SvRV(pids)) == SVt_PVHV && SvRMAGICAL(SvRV(pids))
+    /* What is no hash of ours any more may have got the place of one that was. */
+    return SvROK(pids) && SvRV(pids) == host->table && SvTYPE(SvRV(pids)) == SVt_PVHV && SvRMAGICAL(SvRV(pids))
         && mg_find(SvRV(pids), PERL_MAGIC_tied);
 }
 
@@ -96,7 +97,7 @@ is_plain(pTHX_ host_t *host, SV *object)
 {
     SV *actions = member(aTHX_ object, "trap_signals");
     return class_is_plain(aTHX_ host, object)
-        && is_tied(aTHX_ object)
+        && is_tied(aTHX_ host, object)
         && (!SvOK(actions) || plain_hash(aTHX_ actions))
         && !is_set(aTHX_ member(aTHX_ object, "before_fork"))
         && !is_set(aTHX_ member(aTHX_ object, "__dbg_callback"))
@@ -363,7 +364,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
         HV *stored;
         run_handlers(aTHX_ host);
         if (!class_is_plain(aTHX_ host, object) || has_hook(aTHX_ object, "on_child_reap")
-                || !is_tied(aTHX_ object) || has_newborn(aTHX_ host))
+                || !is_tied(aTHX_ host, object) || has_newborn(aTHX_ host))
             return FALSE;
         stored = stored_in(aTHX_ object);
         keep_reaped(aTHX_ host, FALSE);

@@ -3,6 +3,8 @@
 #include "host.h"
 
 #include <poll.h>
+#include <sys/select.h>
+#include <time.h>
 
 SV *
 member(pTHX_ SV *object, const char *name)
@@ -169,17 +171,50 @@ restore_sigchld(pTHX_ void *saved)
     }
 }
 
+/* The longest sleep in which the descriptor is not looked at, and one by a call that knows neither descriptors nor masks. */
+#define AT_MOST_UNSEEN { 1, 0 }
+#define AT_MOST_BLIND { 0, 100000000 }
+
+static const struct timespec *
+shorter(const struct timespec *span, const struct timespec *most)
+{
+    const bool is_longer = !span || span->tv_sec > most->tv_sec
+        || (span->tv_sec == most->tv_sec && span->tv_nsec > most->tv_nsec);
+    return is_longer ? most : span;
+}
+
+/* As sleep_with_mask, by an older call, and by one older still where that is refused, too. No time-out is NULL. */
+static int
+sleep_by_select(const sigset_t *mask, const struct timespec *span, int fd)
+{
+    static const struct timespec unseen = AT_MOST_UNSEEN, blind = AT_MOST_BLIND;
+    const bool is_seen = fd >= 0 && fd < FD_SETSIZE;
+    fd_set readable;
+    int woken;
+    FD_ZERO(&readable);
+    if (is_seen)
+        FD_SET(fd, &readable);
+    else if (fd >= 0)
+        span = shorter(span, &unseen);
+    woken = pselect(is_seen ? fd + 1 : 0, &readable, NULL, NULL, span, mask);
+    if (woken < 0 && errno != EINTR) {
+        /* A signal that comes just before this sleep is acted on after it. */
+        sigset_t all;
+        unblock_signals(mask);
+        woken = nanosleep(shorter(span, &blind), NULL);
+        block_signals(&all);
+    }
+    return woken;
+}
+
 /* Sleeps until a signal, the descriptor or the time-out, with the program's own mask in
  * force; every signal is blocked before and after. Returns whether only time has passed. An
  * immediate handler of the program may longjmp out of here. */
 static bool
 sleep_with_mask(const sigset_t *mask, double timeout, int fd)
 {
-    struct pollfd watched;
     struct timespec span;
     int woken;
-    watched.fd = fd;
-    watched.events = POLLIN;
     if (timeout > 1e9)
         timeout = 1e9;
     if (timeout >= 0) {
@@ -187,23 +222,17 @@ sleep_with_mask(const sigset_t *mask, double timeout, int fd)
         span.tv_nsec = (long)((timeout - (double)span.tv_sec) * 1e9);
     }
 #if defined(__APPLE__)
-    {
-        fd_set readable;
-        FD_ZERO(&readable);
-        if (fd >= 0)
-            FD_SET(fd, &readable);
-        woken = pselect(fd + 1, &readable, NULL, NULL, timeout < 0 ? NULL : &span, mask);
-    }
+    woken = sleep_by_select(mask, timeout < 0 ? NULL : &span, fd);
 #else
-    woken = ppoll(&watched, fd >= 0, timeout < 0 ? NULL : &span, mask);
-    if (woken < 0 && errno != EINTR) {
-        /* Refused, as for a descriptor where none is allowed (RLIMIT_NOFILE of 0): without it, and not for long. */
-        if (timeout < 0 || timeout > 1) {
-            span.tv_sec = 1;
-            span.tv_nsec = 0;
-        }
-        woken = ppoll(NULL, 0, &span, mask);
+    {
+        struct pollfd watched;
+        watched.fd = fd;
+        watched.events = POLLIN;
+        woken = ppoll(&watched, fd >= 0, timeout < 0 ? NULL : &span, mask);
     }
+    /* Refused, as it is for a descriptor where none is allowed (RLIMIT_NOFILE of 0), or by a filter of system calls. */
+    if (woken < 0 && errno != EINTR)
+        woken = sleep_by_select(mask, timeout < 0 ? NULL : &span, fd);
 #endif
     return woken == 0;
 }

@@ -32,8 +32,8 @@ my $pm = Parallel::Prefork::SpareWorkers->new({
     trap_signals         => { TERM => 'TERM' },
     on_child_reap        => sub { print "ended by $_[2]\n" },
 });
-# The shared memory: the numbers, which are smaller, and the slots.
-my ($numbers, $slots) = sort { $a->[1] <=> $b->[1] } do {
+# The shared memory: the slots, which are smaller, and the numbers.
+my ($slots, $numbers) = sort { $a->[1] <=> $b->[1] } do {
     no warnings 'portable';
     open my $maps, '<', '/proc/self/maps' or die "maps: $!";
     map { /\A([0-9a-f]+)-([0-9a-f]+) rw-s .*zero/ ? [hex $1, hex($2) - hex $1] : () } <$maps>;

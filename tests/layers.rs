@@ -50,7 +50,6 @@ fn the_machine_touches_nothing() {
         &[
             "libc",
             "nix::",
-            "signal_hook",
             "std::time",
             "std::env",
             "std::fs",

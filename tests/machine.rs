@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use prefork::machine::{
-    Action, Exit, FORK_RETRY_MIN, Goal, Machine, Misuse, NoStatuses, Pid, Policy, Reason, Signal,
-    Step, Time,
+    Action, Exit, FORK_RETRY_MIN, Goal, Machine, Misuse, NoStatuses, Pid, Policy, Reason, Serial,
+    Signal, Step, Time,
 };
 
 const TERM: Signal = 15;
@@ -269,12 +269,61 @@ fn a_worker_is_no_manager() {
     let mut driver = Driver::new(1);
     driver.machine.begin();
     assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
-    assert_eq!(driver.machine.forked_here(), Ok(()));
+    assert!(driver.machine.forked_here().is_ok());
     assert_eq!(driver.machine.in_worker(), Some((0, 1)));
     assert_eq!(
         driver.machine.next(driver.now, &NoStatuses),
         Err(Misuse::InWorker)
     );
+}
+
+/// The numbers that a worker is known by in its manager and in itself, where the host does this between the
+/// FORK event and the fork, and then that before its answer.
+fn serials(before: impl Fn(&mut Machine), after: impl Fn(&mut Machine)) -> [Serial; 2] {
+    let ask = || {
+        let mut driver = Driver::new(1);
+        driver.machine.set_series(5);
+        driver.machine.begin();
+        assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
+        before(&mut driver.machine);
+        driver
+    };
+    let (mut manager, mut worker) = (ask(), ask());
+    after(&mut manager.machine);
+    manager.machine.forked(100, manager.now).expect("asked");
+    let entered = manager.machine.workers().get(100).expect("entered").serial;
+    [entered, worker.machine.forked_here().expect("asked")]
+}
+
+#[test]
+fn manager_and_worker_know_the_same_ticket() {
+    let nothing = |_: &mut Machine| {};
+    let enter = |machine: &mut Machine| machine.adopt(900, None, 1, Time(0));
+    let [entered, own] = serials(nothing, nothing);
+    assert!(entered == own && own.ticket().is_some());
+    let [entered, own] = serials(enter, enter);
+    assert!(entered == own && own.ticket().is_some());
+    let [entered, own] = serials(|machine| machine.set_series(0), nothing);
+    assert!(entered == own && own.ticket().is_none());
+}
+
+#[test]
+fn a_process_of_the_hosts_has_no_ticket_unless_it_was_a_worker() {
+    let mut driver = Driver::new(1);
+    driver.machine.set_series(5);
+    driver.machine.begin();
+    driver.run();
+    let serial = |driver: &Driver, pid| driver.machine.workers().get(pid).expect("there").serial;
+    let before = serial(&driver, 100);
+    driver.machine.adopt(900, None, 1, driver.now);
+    assert_eq!(serial(&driver, 900).ticket(), None);
+    assert!(serial(&driver, 900) > before);
+    driver.machine.forget(100);
+    driver.machine.adopt(100, Some(before), 1, driver.now);
+    assert_eq!(serial(&driver, 100), before);
+    driver.machine.disown();
+    driver.run();
+    assert_eq!(serial(&driver, 101).ticket(), None);
 }
 
 #[test]
@@ -756,7 +805,7 @@ fn an_index_that_a_fork_was_told_is_no_others() {
     let mut driver = Driver::new(3);
     driver.machine.begin();
     assert_eq!(asked_to_fork(&mut driver), 0);
-    driver.machine.adopt(900, 1, driver.now);
+    driver.machine.adopt(900, None, 1, driver.now);
     assert_eq!(driver.machine.forked(100, driver.now), Ok(0));
     assert_eq!(driver.machine.workers().get(900).unwrap().index, 1);
 
@@ -782,7 +831,7 @@ fn an_index_is_free_again_when_its_fork_has_failed_or_was_withdrawn() {
 fn adopting_a_worker_that_is_there_changes_its_generation_and_nothing_else() {
     let mut driver = started(2);
     driver.machine.stop_workers(1, &NoStatuses);
-    driver.machine.adopt(101, 7, driver.now);
+    driver.machine.adopt(101, None, 7, driver.now);
     let worker = driver
         .machine
         .workers()

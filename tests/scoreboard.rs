@@ -75,6 +75,7 @@ mod atomics {
     stepwise!(AtomicU8, u8, AtomicU8);
     stepwise!(AtomicI32, i32, AtomicI32);
     stepwise!(AtomicU32, u32, AtomicU32);
+    stepwise!(AtomicU64, u64, AtomicU64);
 }
 
 #[path = "../src/os/slots.rs"]
@@ -82,9 +83,22 @@ mod atomics {
 mod slots;
 
 use atomics::Ordering::SeqCst;
-use slots::{Beside, CHANGE_END, EMPTY_SLOT, Numbers, STATUS_IDLE, STATUS_NEXIST, Slots, Text};
+use slots::{
+    Beside, CHANGE_END, EMPTY_SLOT, Numbers, Owner, Role, STATUS_IDLE, STATUS_NEXIST, Slots, Text,
+    Watched,
+};
 
 const BUSY: u8 = b'B';
+
+/// The series of the tickets of all workers here.
+const SERIES: u32 = 1;
+
+/// All workers have the same pid for themselves, as each in a PID namespace of its own has: their tickets tell them apart.
+const FIRST: i32 = 1;
+
+fn ticket(number: i32) -> Owner {
+    Owner::ticket((number as u64) << 20 | u64::from(SERIES))
+}
 
 shuttle::thread_local! {
     /// How many steps this process still makes.
@@ -145,7 +159,7 @@ struct World {
 #[derive(Default)]
 struct Kernel {
     bell: bool,
-    dead: Vec<i32>,
+    dead: Vec<Owner>,
     /// How many workers have come to their end, or are stopped.
     at_rest: i32,
     /// Those that are stopped go on.
@@ -154,7 +168,7 @@ struct Kernel {
     is_over: bool,
     /// The manager sleeps...
     sleeps: bool,
-    /// ... and is content with numbers between these.
+    /// ... and is content with so many busy workers.
     bounds: (i32, i32),
 }
 
@@ -244,8 +258,25 @@ impl World {
         self.count(slots::is_busy)
     }
 
+    fn count_busy_of(&self, workers: i32) -> i32 {
+        let is_busy = |&number: &i32| self.slots().is_owner_busy(self.len(), 0, ticket(number));
+        (1..=workers).filter(is_busy).count() as i32
+    }
+
+    /// What the manager of so many workers does.
+    fn watch(&self, workers: i32) -> Watched {
+        self.slots()
+            .watch(self.len(), SERIES, 0, false, |_, owner| {
+                if (1..=workers).any(|number| ticket(number) == owner) {
+                    Role::Worker
+                } else {
+                    Role::Stranger
+                }
+            })
+    }
+
     /// The manager sleeps until something has happened. Those that are dead; None if nothing will happen.
-    fn sleep(&self) -> Option<Vec<i32>> {
+    fn sleep(&self) -> Option<Vec<Owner>> {
         let mut kernel = self.kernel.lock().unwrap();
         while !kernel.bell && kernel.dead.is_empty() {
             if kernel.is_over {
@@ -273,11 +304,11 @@ impl World {
     }
 
     /// Nothing happens any more for now, and the manager has come to rest as well, rightly but for so many.
-    fn manager_is_content(&self, but_for: i32) {
+    fn manager_is_content(&self, workers: i32, but_for: i32) {
         let sleeps = |kernel: &Kernel| kernel.sleeps && !kernel.bell && kernel.dead.is_empty();
         self.wait_until(sleeps);
         let (low, high) = self.kernel.lock().unwrap().bounds;
-        let busy = self.count_busy();
+        let busy = self.count_busy_of(workers);
         assert!(
             low - but_for <= busy && busy <= high + but_for,
             "{busy} are busy, and it sleeps between {low} and {high}"
@@ -291,8 +322,8 @@ impl World {
         self.tell(|kernel| kernel.at_rest -= 1);
     }
 
-    fn clear(&self, pid: i32) -> bool {
-        self.slots().clear(self.len(), pid, |_| {}).had_slot
+    fn clear(&self, owner: Owner) -> bool {
+        self.slots().clear(self.len(), owner, |_| {}).had_slot
     }
 }
 
@@ -300,6 +331,8 @@ impl World {
 #[derive(Clone, Copy, Default)]
 struct Trial {
     workers: i32,
+    /// The last so many of the processes are no workers.
+    strangers: i32,
     /// They may die after any step.
     they_die: bool,
     /// One is stopped after any step, until all others are at rest.
@@ -308,10 +341,26 @@ struct Trial {
     they_leave: bool,
 }
 
+impl Trial {
+    fn processes(self) -> i32 {
+        self.workers + self.strangers
+    }
+
+    /// The owner of the slots of a process.
+    fn owner(self, number: i32) -> Owner {
+        if number > self.workers {
+            Owner::process(number)
+        } else {
+            ticket(number)
+        }
+    }
+}
+
 /// Whether it comes to its end.
-fn work(world: &Arc<World>, trial: Trial, pid: i32) -> bool {
+fn work(world: &Arc<World>, trial: Trial, number: i32, stops: bool) -> bool {
     let mut random = shuttle::rand::thread_rng();
-    if trial.one_stops && pid == 1 {
+    let owner = trial.owner(number);
+    if stops {
         STOPPED_BY.with(|by| *by.borrow_mut() = Some(Arc::clone(world)));
         STOPS_AFTER.with(|left| left.set(random.gen_range(16..50)));
     }
@@ -321,7 +370,7 @@ fn work(world: &Arc<World>, trial: Trial, pid: i32) -> bool {
         u32::MAX
     };
     let lives = for_steps(steps, || {
-        let claimed = world.slots().claim(world.len(), 0, pid);
+        let claimed = world.slots().claim(world.len(), 0, owner, FIRST);
         let (slot, _) = claimed.expect("there is a slot for each");
         for turn in 0..random.gen_range(1..4) {
             let status = if turn % 2 == 0 { BUSY } else { STATUS_IDLE };
@@ -339,18 +388,24 @@ fn work(world: &Arc<World>, trial: Trial, pid: i32) -> bool {
 }
 
 /// The manager has said within which bounds it need not know of changes, and sleeps. Once the
-/// workers are at rest it sleeps on only if they are within the bounds.
+/// others are at rest it sleeps on only if its workers are within the bounds.
 fn keeps_up(trial: Trial) {
-    let world = World::new(trial.workers as u32);
-    let workers: Vec<_> = (1..=trial.workers)
-        .map(|pid| {
+    let world = World::new(trial.processes() as u32);
+    assert_eq!(world.slots().new_series(), SERIES);
+    let stops = if trial.one_stops {
+        shuttle::rand::thread_rng().gen_range(1..=trial.processes())
+    } else {
+        0
+    };
+    let workers: Vec<_> = (1..=trial.processes())
+        .map(|number| {
             let world = Arc::clone(&world);
             shuttle::thread::spawn(move || {
-                let lives = work(&world, trial, pid);
+                let lives = work(&world, trial, number, number == stops);
                 world.tell(|kernel| {
                     kernel.at_rest += 1;
                     if !lives {
-                        kernel.dead.push(pid);
+                        kernel.dead.push(trial.owner(number));
                     }
                 });
             })
@@ -359,48 +414,64 @@ fn keeps_up(trial: Trial) {
     let manager = {
         let world = Arc::clone(&world);
         shuttle::thread::spawn(move || {
-            let mut random = shuttle::rand::thread_rng();
-            let mut bounds = (0, 0);
-            loop {
-                let seen = world.count_busy();
-                bounds.0 = seen - random.gen_range(0..3);
-                bounds.1 = seen + random.gen_range(0..3);
-                world.slots().arm(world.len(), bounds.0, bounds.1);
-                if !(bounds.0..=bounds.1).contains(&world.count_busy()) {
-                    continue;
-                }
-                world.kernel.lock().unwrap().bounds = bounds;
-                let Some(dead) = world.sleep() else {
-                    return;
-                };
-                for pid in dead {
-                    world.clear(pid);
+            while let Some(dead) = manage(&world, trial) {
+                for owner in dead {
+                    world.clear(owner);
                 }
             }
         })
     };
-    let all_at_rest = |kernel: &Kernel| kernel.at_rest == trial.workers;
+    let all_at_rest = |kernel: &Kernel| kernel.at_rest == trial.processes();
     world.wait_until(all_at_rest);
     if trial.one_stops {
         // What that one has changed last may not have been told yet.
-        world.manager_is_content(1);
+        world.manager_is_content(trial.workers, 1);
         world.tell(|kernel| kernel.goes_on = true);
         for worker in workers {
             worker.join().unwrap();
         }
     }
-    world.manager_is_content(0);
+    world.manager_is_content(trial.workers, 0);
     world.tell(|kernel| kernel.is_over = true);
     manager.join().unwrap();
     // Nobody is in the middle of anything.
     assert!(world.slots().arm(world.len(), 0, 0), "nothing is in doubt");
     assert_eq!(world.numbers.busy.load(SeqCst), world.count_busy());
-    for pid in 1..=trial.workers {
-        world.clear(pid);
+    for number in 1..=trial.processes() {
+        world.clear(trial.owner(number));
     }
-    assert_eq!(world.count(|status| status == STATUS_NEXIST), trial.workers);
+    let slots = trial.processes();
+    assert_eq!(world.count(|status| status == STATUS_NEXIST), slots);
     assert!(world.slots().arm(world.len(), 0, 0));
     assert_eq!(world.numbers.busy.load(SeqCst), 0);
+}
+
+/// What `Inner::next_event` does with the scoreboard until it is woken.
+fn manage(world: &World, trial: Trial) -> Option<Vec<Owner>> {
+    let mut random = shuttle::rand::thread_rng();
+    // What it has counted the last time, or anything.
+    let mut strangers = random.gen_range(0..=trial.strangers);
+    loop {
+        let seen = world.count_busy_of(trial.workers);
+        let low = seen - random.gen_range(0..3);
+        let high = seen + random.gen_range(0..3);
+        let mut armed = None;
+        let mut is_content = true;
+        for _ in 0..2 {
+            if armed == Some(strangers) {
+                break;
+            }
+            armed = Some(strangers);
+            let (low_of_all, high_of_all) = (low + strangers, high + strangers);
+            world.slots().arm(world.len(), low_of_all, high_of_all);
+            strangers = world.watch(trial.workers).busy_strangers;
+            is_content &= (low..=high).contains(&world.count_busy_of(trial.workers));
+        }
+        if is_content {
+            world.kernel.lock().unwrap().bounds = (low, high);
+            return world.sleep();
+        }
+    }
 }
 
 /// How many schedules: PREFORK_SCHEDULES times as many as are enough for every day.
@@ -410,7 +481,8 @@ fn schedules(number: usize) -> usize {
 }
 
 fn check(trial: Trial) {
-    for workers in 2..=3 {
+    let most = if trial.strangers > 0 { 2 } else { 3 };
+    for workers in most - 1..=most {
         let trial = Trial { workers, ..trial };
         shuttle::check_random(move || keeps_up(trial), schedules(400));
         shuttle::check_pct(move || keeps_up(trial), schedules(400), 4);
@@ -420,6 +492,23 @@ fn check(trial: Trial) {
 #[test]
 fn no_change_is_slept_through() {
     check(Trial::default());
+}
+
+#[test]
+fn those_that_are_no_workers_hide_nothing() {
+    for strangers in 1..=2 {
+        let strange = Trial {
+            strangers,
+            ..Trial::default()
+        };
+        check(strange);
+        check(Trial {
+            they_die: true,
+            one_stops: true,
+            they_leave: true,
+            ..strange
+        });
+    }
 }
 
 #[test]
@@ -464,7 +553,8 @@ fn slots_are_had_again(they_die: bool) {
             let world = Arc::clone(&world);
             shuttle::thread::spawn(move || {
                 for turn in 1..=3 {
-                    let pid = pool * 10 + turn;
+                    let number = pool * 10 + turn;
+                    let owner = ticket(number);
                     let mut random = shuttle::rand::thread_rng();
                     let steps = if they_die {
                         random.gen_range(0..40)
@@ -472,7 +562,7 @@ fn slots_are_had_again(they_die: bool) {
                         u32::MAX
                     };
                     let slot = for_steps(steps, || {
-                        let slot = world.slots().claim(world.len(), 0, pid);
+                        let slot = world.slots().claim(world.len(), 0, owner, number);
                         let (slot, _) =
                             slot.expect("there are as many slots as workers at one time");
                         world.set_status(slot, BUSY);
@@ -480,7 +570,7 @@ fn slots_are_had_again(they_die: bool) {
                     });
                     if let Some(slot) = slot {
                         let text = &world.texts[slot as usize][..];
-                        let digits = slots::pid_text(pid);
+                        let digits = slots::pid_text(number);
                         assert_eq!(text[0].load(SeqCst), BUSY);
                         assert!(
                             text[1..]
@@ -491,7 +581,7 @@ fn slots_are_had_again(they_die: bool) {
                         );
                     }
                     // The pool's manager has reaped it.
-                    let had_slot = world.clear(pid);
+                    let had_slot = world.clear(owner);
                     assert!(had_slot || slot.is_none());
                 }
             })
@@ -520,14 +610,16 @@ fn a_slot_is_one_workers_and_is_had_again() {
 /// A worker that is to leave turns busy or idle: that is seen, or wakes.
 fn a_mark_wakes() {
     let world = World::new(2);
-    world.slots().claim(2, 1, 7).unwrap();
-    world.slots().disarm();
+    let owner = ticket(7);
+    world.slots().claim(2, 1, owner, FIRST).unwrap();
+    world.slots().disarm(2);
     let worker = {
         let world = Arc::clone(&world);
         shuttle::thread::spawn(move || world.set_status(1, BUSY))
     };
-    world.slots().watch_slot(1, true);
     world.slots().arm(2, i32::MIN, i32::MAX);
+    let watched = world.slots().watch(2, 0, 1, false, |_, _| Role::Leaving);
+    assert_eq!((watched.leaving, watched.busy_strangers), (1, 0));
     if !slots::is_busy(world.slots().status(1)) {
         assert!(world.sleep().is_some());
         assert!(slots::is_busy(world.slots().status(1)));
@@ -535,16 +627,35 @@ fn a_mark_wakes() {
     worker.join().unwrap();
 }
 
-/// A worker that was told to stop claims a slot, not the one of its index, and turns busy: it is found, and marked,
-/// and then that is seen; or it wakes.
-fn a_claim_wakes() {
+/// A process that is no worker claims a slot and turns busy: that is counted, or wakes.
+fn a_stranger_is_counted() {
     let world = World::new(2);
-    world.slots().claim(2, 0, 6).unwrap();
-    world.slots().disarm();
-    let worker = {
+    world.slots().disarm(2);
+    let other = {
         let world = Arc::clone(&world);
         shuttle::thread::spawn(move || {
-            let (slot, is_wanted) = world.slots().claim(2, 0, 7).unwrap();
+            let stranger = Owner::process(FIRST);
+            let (slot, is_wanted) = world.slots().claim(2, 0, stranger, FIRST).unwrap();
+            assert!(!is_wanted);
+            world.set_status(slot, BUSY);
+        })
+    };
+    world.slots().arm(2, i32::MIN, i32::MAX);
+    if world.watch(0).busy_strangers == 0 {
+        assert!(world.sleep().is_some());
+        assert_eq!(world.watch(0).busy_strangers, 1);
+    }
+    other.join().unwrap();
+}
+
+/// The same of one that was a worker until it was forgotten, and does not know that it is none any more.
+fn one_that_is_forgotten_is_counted() {
+    let world = World::new(2);
+    world.slots().disarm(2);
+    let other = {
+        let world = Arc::clone(&world);
+        shuttle::thread::spawn(move || {
+            let (slot, is_wanted) = world.slots().claim(2, 0, ticket(7), FIRST).unwrap();
             if is_wanted {
                 world.slots().wake(|| world.ring());
             }
@@ -553,8 +664,53 @@ fn a_claim_wakes() {
     };
     loop {
         world.slots().arm(2, i32::MIN, i32::MAX);
-        world.slots().watch_owner(2, 0, 7, true);
-        if world.slots().is_owner_busy(2, 0, 7) {
+        let stranger = |_, _| Role::Stranger;
+        let is_awaited = world.slots().slot_of(2, 0, ticket(7)).is_none();
+        let watched = world.slots().watch(2, SERIES, 0, is_awaited, stranger);
+        if watched.busy_strangers > 0 {
+            break;
+        }
+        assert!(world.sleep().is_some());
+    }
+    other.join().unwrap();
+}
+
+#[test]
+fn a_stranger_is_counted_in_time() {
+    for stranger in [a_stranger_is_counted, one_that_is_forgotten_is_counted] {
+        shuttle::check_random(stranger, schedules(500));
+        shuttle::check_pct(stranger, schedules(500), 3);
+    }
+}
+
+/// A worker that was told to stop claims a slot, not the one of its index, and turns busy: it is found, and marked,
+/// and then that is seen; or it wakes.
+fn a_claim_wakes() {
+    let world = World::new(2);
+    let (owner, other) = (ticket(7), ticket(6));
+    world.slots().claim(2, 0, other, FIRST).unwrap();
+    world.slots().disarm(2);
+    let worker = {
+        let world = Arc::clone(&world);
+        shuttle::thread::spawn(move || {
+            let (slot, is_wanted) = world.slots().claim(2, 0, owner, FIRST).unwrap();
+            if is_wanted {
+                world.slots().wake(|| world.ring());
+            }
+            world.set_status(slot, BUSY);
+        })
+    };
+    let role = |_, seen| {
+        if seen == owner {
+            Role::Leaving
+        } else {
+            Role::Worker
+        }
+    };
+    loop {
+        world.slots().arm(2, i32::MIN, i32::MAX);
+        world.slots().watch(2, SERIES, 1, false, role);
+        if world.slots().is_owner_busy(2, 0, owner) {
             break;
         }
         assert!(world.sleep().is_some());

@@ -818,7 +818,7 @@ impl World {
     fn adopt(&mut self, asked: u32) {
         let pid = self.new_pid(true);
         let generation = self.machine.generation();
-        self.machine.adopt(pid, generation, self.now);
+        self.machine.adopt(pid, None, generation, self.now);
         let index = self.machine.workers().get(pid).expect("entered").index;
         note!(self, "{pid} is entered, index {index}");
         assert!(

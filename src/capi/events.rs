@@ -6,12 +6,11 @@ use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{
-    Exit, Goal, Misuse, Pid, Policy, Reason, Signal, Statuses, Step, Time, Worker,
+    Exit, Goal, Misuse, Pid, Policy, Reason, Serial, Signal, Statuses, Step, Time, Worker,
 };
 use crate::os::children::Which;
-use crate::os::signals;
 use crate::os::wait::Reaped;
-use crate::os::{clock, huge_pages, kill, stdio, wait};
+use crate::os::{clock, huge_pages, kill, mask, signals, stdio, traps, wait};
 
 /// What a host is asked to do. New types may be added; treat one that you do not know as
 /// nothing to do, and call pf_next again.
@@ -149,6 +148,21 @@ impl Statuses for Board<'_> {
     }
 }
 
+/// A process that is gone, as the scoreboard knows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// A worker that was forked with a ticket.
+    Ticket(u64),
+    /// Any other process.
+    Pid(Pid),
+}
+
+impl Gone {
+    fn new(pid: Pid, serial: Serial) -> Gone {
+        serial.ticket().map_or(Gone::Pid(pid), Gone::Ticket)
+    }
+}
+
 impl Inner {
     pub(super) fn board(&self) -> Board<'static> {
         // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
@@ -190,7 +204,8 @@ impl Inner {
         {
             self.machine.children_changed(clock::now());
         }
-        let mut armed = None;
+        let mut armed: Option<((i32, i32), bool)> = None;
+        let mut times_armed = 0;
         let mut unsent = None;
         let mut gets_sigchld = None;
         let waits_on = std::mem::take(&mut self.told_wait);
@@ -228,13 +243,23 @@ impl Inner {
                     break;
                 }
                 Step::Wait { until, busy } => {
-                    // A change of status after the bounds were set wakes, one before is seen now.
-                    if let (Some(bounds), None) = (busy, armed) {
-                        armed = Some(self.arm_scoreboard(bounds));
-                        continue;
+                    // A change of status after the bounds were set wakes, one before is seen now. It may give other bounds,
+                    // once: those whose changes do that are watched from then on.
+                    if let Some((low, high)) = busy {
+                        let strangers = board.0.map_or(0, |board| board.0.busy_strangers());
+                        let bounds = (
+                            low.saturating_add(strangers),
+                            high.saturating_add(strangers),
+                        );
+                        let is_armed = armed.is_some_and(|(with, _)| with == bounds);
+                        if !is_armed && times_armed < 2 {
+                            armed = Some((bounds, self.arm_scoreboard(bounds)));
+                            times_armed += 1;
+                            continue;
+                        }
                     }
                     if armed.is_none() && board.0.is_some_and(|board| board.0.awaits_claims()) {
-                        self.watch_stopping();
+                        self.watch_scoreboard();
                     }
                     let gets_sigchld =
                         *gets_sigchld.get_or_insert_with(|| self.gets_sigchld(waits_on));
@@ -244,7 +269,8 @@ impl Inner {
                     {
                         continue;
                     }
-                    let recheck = armed == Some(false) || self.has_deaf_workers();
+                    let is_uncertain = armed.is_some_and(|(_, is_certain)| !is_certain);
+                    let recheck = is_uncertain || self.has_deaf_workers();
                     self.tell_wait(shared, now, until, recheck, event);
                     self.told_wait = true;
                     break;
@@ -270,7 +296,7 @@ impl Inner {
     #[inline(never)] // As look_for.
     fn send(&mut self, mut pid: Pid, mut signal: Signal) -> Result<Step, Misuse> {
         // The first ones end while the last ones wait for their turn.
-        let _held = signals::hold_sigchld();
+        let _held = mask::hold_sigchld();
         loop {
             // A worker that may not be signalled cannot be helped, and the others can.
             let _ = kill::signal_child(pid, signal);
@@ -289,7 +315,7 @@ impl Inner {
     /// From the FORK event to its answer.
     #[inline(never)] // As look_for.
     fn block_trapped(&mut self) {
-        self.mask = signals::block(signals::trapped_here());
+        self.mask = mask::block(traps::trapped_here());
     }
 
     /// What is left of `next_event` when the machine has panicked, and may again: workers are
@@ -305,17 +331,18 @@ impl Inner {
         match (reaped, self.machine.goal()) {
             (Reaped::Child(child), _) => {
                 let worker = self.machine.forget(child.pid).unwrap_or_default();
-                self.reported = Some(child.pid);
-                event.become_reaped(&Exit {
+                let exit = Exit {
                     pid: child.pid,
                     status: child.status,
                     generation: worker.generation,
                     index: worker.index,
+                    serial: worker.serial,
                     reason: match worker.pid {
                         0 => Reason::Foreign,
                         _ => Reason::Ended,
                     },
-                });
+                };
+                self.tell_reaped(&exit, event);
                 event.rusage = child.rusage;
             }
             (_, Goal::Drain(_)) if self.machine.workers().is_empty() => {
@@ -371,34 +398,74 @@ impl Inner {
 
     /// The next call frees the slots of the child: its host may want to see what it was doing.
     fn tell_reaped(&mut self, exit: &Exit, event: &mut pf_event) {
-        self.reported = Some(exit.pid);
+        self.reported = Some(Gone::new(exit.pid, exit.serial));
         event.become_reaped(exit);
     }
 
     /// The host is through with what was reported last.
     pub(super) fn free_reported_slots(&mut self) {
-        if let Some(pid) = self.reported.take() {
-            self.free_slots_of(pid);
+        if let Some(gone) = self.reported.take() {
+            self.free_slots_of(gone);
         }
+    }
+
+    /// The process that the host speaks of by this pid, as the scoreboard knows it.
+    pub(super) fn gone(&self, pid: Pid) -> Gone {
+        let worker = self.machine.workers().get(pid);
+        let serial = worker.map_or_else(Default::default, |worker| worker.serial);
+        Gone::new(pid, serial)
     }
 
     /// Frees the slots of a process that is gone: a worker, or one that was a worker until the host
     /// forgot it. A new worker that has the number keeps its own. A host that decides by itself does this too, and when
     /// it likes.
-    pub(super) fn free_slots_of(&self, pid: Pid) {
-        let Some(board) = self.board().0 else {
+    pub(super) fn free_slots_of(&mut self, gone: Gone) {
+        // SAFETY: as in `board`; the shared borrow of that is not in use here.
+        let Some(board) = (unsafe { self.scoreboard.as_mut() }) else {
             return;
         };
-        let worker = self.machine.workers().get(pid);
-        let is_alive = worker.is_some_and(|worker| !worker.exited);
-        if !is_alive && !matches!(self.machine.policy, Policy::Host) {
-            board.0.clear(pid);
+        if matches!(self.machine.policy, Policy::Host) {
+            return;
+        }
+        match gone {
+            Gone::Ticket(ticket) => {
+                board.0.clear_worker(ticket);
+            }
+            Gone::Pid(pid) => {
+                let namesake = self.machine.workers().get(pid);
+                match namesake.filter(|worker| !worker.exited) {
+                    // It may have been a worker of a manager that had the scoreboard before.
+                    None => board.0.clear(pid),
+                    Some(worker) => worker.serial.ticket().is_some() && board.0.clear_other(pid),
+                };
+            }
+        }
+    }
+
+    /// In a worker: the scoreboard is to know it by its ticket.
+    fn tell_ticket(&mut self, serial: Serial) {
+        // SAFETY: as in `arm_scoreboard`; a worker has a copy of what its manager has.
+        if let Some(board) = unsafe { self.scoreboard.as_mut() } {
+            board.0.is_worker(serial, nix::unistd::getpid().as_raw());
+        }
+    }
+
+    /// Notes for the scoreboard by which pid its host speaks of a worker.
+    pub(super) fn note_worker(&mut self, pid: Pid) {
+        // SAFETY: as in `arm_scoreboard`.
+        let board = unsafe { self.scoreboard.as_mut() };
+        if let (Some(board), Some(worker)) = (board, self.machine.workers().get(pid)) {
+            board.0.note_worker(worker);
         }
     }
 
     fn reap(&self) -> Reaped {
         if self.reaps_foreign {
-            return self.parent.reap(Which::Any);
+            let reaped = self.parent.reap(Which::Any);
+            // Workers that a look for any child leaves out may be all that there are.
+            if !matches!(reaped, Reaped::NoChildren) || self.machine.workers().is_empty() {
+                return reaped;
+            }
         }
         let workers: Vec<Pid> = self.workers_not_reaped().collect();
         self.parent.reap(Which::Of(&workers))
@@ -408,7 +475,7 @@ impl Inner {
     #[inline(never)] // It is long, and would make the frame of pf_next half as large again.
     fn use_huge_pages(&mut self) {
         huge_pages::collapse(|| {
-            self.arrivals.has_more(self.arrivals_seen) || signals::manager_is_signalled()
+            self.arrivals.has_more(self.arrivals_seen) || mask::manager_is_signalled()
         });
         // What ended it, or came meanwhile, is looked at before the fork.
         self.take_arrivals();
@@ -416,8 +483,12 @@ impl Inner {
 
     #[cold]
     fn audit(&mut self, now: Time) {
-        let missing = self.parent.missing(self.workers_not_reaped());
-        self.machine.audited(&missing, Some(now));
+        let audited = self.parent.audit(self.workers_not_reaped());
+        self.machine.audited(&audited.missing, Some(now));
+        for pid in audited.ended {
+            self.machine.child_ended(pid, now);
+        }
+        self.must_look_again |= audited.are_silent;
     }
 
     fn workers_not_reaped(&self) -> impl Iterator<Item = Pid> {
@@ -428,10 +499,13 @@ impl Inner {
     }
 
     /// Workers that were told to stop are no spare ones, busy or idle: the bounds of the number of
-    /// busy workers do not tell what a change of theirs means.
-    pub(super) fn watch_stopping(&self) {
-        if let Some(board) = self.board().0 {
-            board.0.watch_stopping(self.machine.workers().iter());
+    /// busy workers do not tell what a change of theirs means. Nor do they tell what a change of a process means that is no
+    /// worker.
+    pub(super) fn watch_scoreboard(&mut self) {
+        let is_bounded = matches!(self.machine.policy, Policy::Spare(_));
+        // SAFETY: as in `board`; the shared borrow of that is not in use here.
+        if let Some(board) = unsafe { self.scoreboard.as_mut() } {
+            board.0.watch(self.machine.workers(), is_bounded);
         }
     }
 
@@ -440,7 +514,7 @@ impl Inner {
         // SAFETY: as in `board`; the shared borrow of that is not in use here.
         let board = unsafe { self.scoreboard.as_mut() };
         let is_certain = board.is_none_or(|board| board.0.arm(low, high));
-        self.watch_stopping();
+        self.watch_scoreboard();
         is_certain
     }
 
@@ -451,7 +525,7 @@ impl Inner {
         if self.traps.is_watching_children() {
             self.may_have_missed_children = self.traps.children_unwatched();
             !self.may_have_missed_children
-                && (self.waits_here || !signals::is_blocked(libc::SIGCHLD))
+                && (self.waits_here || !mask::is_blocked(libc::SIGCHLD))
                 && has_one_thread(waits_on)
         } else {
             match self.host_handles_sigchld {
@@ -573,8 +647,8 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
 
 /// After a fork of the host's own, makes this process the manager of an empty pool, with the
 /// same settings and trapped signals; the workers, the scoreboard and the descriptors stay
-/// with the process that has them. pf_begin does it too. In the manager itself it does
-/// nothing.
+/// with the process that has them. Until then a trapped signal does in this process what it did
+/// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 ///
 /// Called by: manager. Also by a process that the host has forked by itself, which has to
 /// call it before all others.
@@ -725,6 +799,15 @@ pub(super) unsafe fn next_to_wait_for(pf: *mut pf_t, event: &mut pf_event) -> pf
 /// process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
 /// the signal mask that they had before the event. In the worker it is async-signal-safe.
 ///
+/// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
+/// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
+/// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
+/// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
+/// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
+/// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
+/// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
+/// taken for one that somebody else has reaped.
+///
 /// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 ///
 /// # Errors
@@ -748,10 +831,11 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
                 )));
             }
             if pid == 0 {
-                inner.machine.forked_here()?;
+                let serial = inner.machine.forked_here()?;
                 shared.is_worker.store(true, Ordering::SeqCst);
+                inner.tell_ticket(serial);
                 inner.drop_pipe();
-                for signal in signals::trapped_here() {
+                for signal in traps::trapped_here() {
                     signals::reset_to_default(signal);
                 }
                 if let Some(held) = inner.held.take() {
@@ -760,6 +844,9 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
             } else {
                 inner.machine.forked(pid, clock::now())?;
                 inner.parent.forked(Some(pid));
+                // So may what pthread_atfork(3) has run.
+                inner.pipe_is_unchecked = true;
+                inner.note_worker(pid);
             }
             inner.restore_mask();
             Ok(pf_result::PF_OK)

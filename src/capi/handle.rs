@@ -7,17 +7,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::error::{AfterPanic, Failure, guard, pf_result, with};
-use super::events::pf_event;
+use super::events::{Gone, pf_event};
 use super::scoreboard::pf_scoreboard_t;
-use crate::machine::{Action, Machine, Pid, Policy, Signal, Spare, Time};
+use crate::machine::{Action, Machine, Policy, Signal, Spare, Time};
 use crate::os::arrivals::Arrivals;
 use crate::os::children::{self, Parent};
 use crate::os::held::{self, Held, Taken};
+use crate::os::mask::{SavedMask, restore};
 use crate::os::process::Process;
 use crate::os::room::Room;
-use crate::os::signals::{
-    SavedMask, Traps, WakePipe, Waker, is_signal, leave_to_ancestors, restore,
-};
+use crate::os::signals::{can_be_trapped, is_signal};
+use crate::os::traps::{Traps, leave_to_ancestors};
+use crate::os::wake::{WakePipe, Waker};
 use crate::os::{clock, stdio};
 
 /// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -65,7 +66,7 @@ pub(super) struct Inner {
     pub(super) may_have_missed_children: bool,
     /// Code of the program has run since children were looked for last: it may have taken SIGCHLD away for a while.
     pub(super) code_has_run: bool,
-    /// The last look was not to its end.
+    /// The last look was not to its end, or has left out workers whose end no SIGCHLD tells of.
     pub(super) must_look_again: bool,
     /// The wait is pf_wait's, which lets SIGCHLD in.
     pub(super) waits_here: bool,
@@ -86,7 +87,7 @@ pub(super) struct Inner {
     pub(super) reaps_foreign: bool,
     pub(super) is_starting: bool,
     /// The worker whose end the host is dealing with.
-    pub(super) reported: Option<Pid>,
+    pub(super) reported: Option<Gone>,
     pub(super) scoreboard: *mut pf_scoreboard_t,
     pub(super) hooks: Hooks,
     pub(super) poisoned: bool,
@@ -281,7 +282,7 @@ impl Inner {
     /// A worker has no use for the manager's pipe, and could harm it.
     pub(super) fn drop_pipe(&mut self) {
         if let Some(pipe) = &mut self.pipe {
-            pipe.leave_to_worker(!self.pipe_is_unchecked);
+            pipe.leave_to_worker();
         }
     }
 
@@ -292,8 +293,8 @@ impl Inner {
         self.pipe_is_unchecked = true;
     }
 
-    fn use_pipe(&mut self, shared: &Shared, pipe: WakePipe) {
-        shared.waker.set(&pipe);
+    fn use_pipe(&mut self, shared: &Shared, mut pipe: WakePipe) {
+        shared.waker.set(&mut pipe);
         self.parent.set_wake(&shared.waker, &shared.arrivals);
         self.pipe = Some(pipe);
     }
@@ -342,7 +343,7 @@ impl Inner {
             let end = pipe.open_for_workers().map_err(failure)?;
             board.0.set_wake_fd(Some(end));
         }
-        shared.waker.set(&pipe);
+        shared.waker.set(&mut pipe);
         self.pipe = Some(pipe);
         self.pipe_lost_at = clock::now();
         Ok(())
@@ -439,7 +440,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
 /// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 /// manager handles them and the program has not installed others since. In a worker, handlers
 /// stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-/// the signal mask that it had before the event.
+/// the signal mask that it had before the event. Nobody wakes this manager any more by the scoreboard that it has, which
+/// may be freed after this, or given to another one.
 ///
 /// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 /// it.
@@ -465,7 +467,7 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
         };
         let mut inner = inner.into_inner();
         if inner.manager_only().is_ok() {
-            inner.free_reported_slots();
+            inner.let_go_of_scoreboard(pf);
         }
         // What writes to the pipe goes first: its number may be somebody else's in a moment.
         inner.traps.remove();
@@ -495,6 +497,18 @@ pub unsafe extern "C" fn pf_host_room(pf: *mut pf_t, size: usize) -> *mut c_void
         Some(pf) if size <= PF_HOST_ROOM => pf.for_host.get().cast(),
         _ => std::ptr::null_mut(),
     }
+}
+
+/// A number of the process that calls it: the same as long as that lives, and another one than that of each process
+/// from which it descends. A pid may be the same, in a PID namespace of its own. It is never 0. Where the
+/// kernel tells nothing better (before Linux 4.14), it is the pid.
+///
+/// The first call in a process writes to a page of memory that the process has for this.
+///
+/// Called by: manager, worker, hook, other thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn pf_process_number() -> u64 {
+    guard(|| Process::this().life())
 }
 
 /// The version of the library that runs, as in "1.0.0"; never null, not to be freed.
@@ -592,8 +606,8 @@ pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f6
 
 /// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 /// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
-/// (pf_set_scoreboard), without which every worker counts as idle. With a `min` of 0 it is a
-/// fixed number again.
+/// (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is
+/// no worker counts as neither. With a `min` of 0 it is a fixed number again.
 ///
 /// Called by: manager, hook.
 ///
@@ -638,8 +652,10 @@ pub unsafe extern "C" fn pf_set_spare_workers(
 /// the process group that the worker leads, nobody if it leads none), all at once or, with an
 /// `interval` above 0, one worker every so many seconds during later calls. Works from the
 /// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-/// get the signal's default action. A second call for the same signal replaces what is sent, and
-/// takes the place of a handler that the program has installed since.
+/// get the signal's default action. A handler that the program has is called after the
+/// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
+/// library. A second call for the same signal replaces what is sent, and takes the place of a
+/// handler that the program has installed since.
 ///
 /// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
 ///
@@ -667,10 +683,7 @@ pub unsafe extern "C" fn pf_trap_signal(
     unsafe {
         with(pf, AfterPanic::Refuse, |inner| {
             inner.manager_only()?;
-            if !is_signal(signal)
-                || signal == libc::SIGCHLD
-                || signal_hook::consts::FORBIDDEN.contains(&signal)
-            {
+            if !can_be_trapped(signal) || signal == libc::SIGCHLD {
                 return Err(Failure::invalid(format!(
                     "signal {signal} cannot be trapped"
                 )));

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::error::{AfterPanic, Failure, Fallback, guard, pf_result, with};
-use super::handle::pf_t;
+use super::handle::{Inner, pf_t};
 use crate::os::shm::{CHANGE_END, ClaimError, Scoreboard};
 
 /// A scoreboard. Opaque.
@@ -113,9 +113,14 @@ pub unsafe extern "C" fn pf_scoreboard_len(scoreboard: *mut pf_scoreboard_t) -> 
 
 /// This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
 /// that is free, of the first free one otherwise. A worker of a manager passes its
-/// pf_worker_index: the manager looks there first, and then for the pid.
+/// pf_worker_index: the manager looks there first, and then at all slots.
 ///
-/// Called by: worker. Once, before it sets a status.
+/// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given
+/// at its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
+/// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
+/// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
+///
+/// Called by: worker. Once, after pf_forked, before it sets a status.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
@@ -281,7 +286,9 @@ pub unsafe extern "C" fn pf_scoreboard_end_change(
     })
 }
 
-/// Frees the slots of a process that is gone, by its `pid`. Returns whether it had one. A manager
+/// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this scoreboard, that
+/// is what fork(2) returned, and of any other process the pid that it had for itself (pf_scoreboard_claim).
+/// Returns whether it had one. A manager
 /// does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
 /// not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
 ///
@@ -323,7 +330,8 @@ pub unsafe extern "C" fn pf_scoreboard_statuses(
 /// From now on a worker whose change of status makes the number of busy workers less than
 /// `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
 /// pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
-/// decide by themselves (pf_demand); pf_set_spare_workers needs it not. Call it, then look at
+/// decide by themselves (pf_demand); pf_set_spare_workers needs it not. A busy process counts here that
+/// is no worker and has a slot, as pf_scoreboard_statuses shows it. Call it, then look at
 /// the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
 /// killed in the middle of a change, and others are in the middle of one; a worker has closed the descriptor
 /// to wake the manager by; or one that was told to stop has claimed no slot yet), call again within a second or so.
@@ -344,9 +352,11 @@ pub unsafe extern "C" fn pf_scoreboard_watch(
 }
 
 /// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-/// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time.
+/// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two
+/// that are given it, only the last one is woken by its changes. Workers of the one before keep their slots.
 ///
-/// Called by: manager, hook. Before the workers are forked that are to use it.
+/// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they have for
+/// themselves (pf_scoreboard_claim).
 ///
 /// # Errors
 /// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is
@@ -378,12 +388,14 @@ pub unsafe extern "C" fn pf_set_scoreboard(
                 };
                 board.0.set_wake_fd(Some(end));
             }
-            if let Some(old) = inner.scoreboard.as_mut() {
-                if inner.scoreboard != scoreboard {
-                    inner.free_reported_slots();
-                    old.0.disarm();
-                    old.0.set_wake_fd(None);
-                }
+            if inner.scoreboard != scoreboard {
+                inner.let_go_of_scoreboard(pf);
+                let board = scoreboard.as_ref();
+                let series = board.map_or(0, |board| board.0.new_series());
+                inner.machine.set_series(series);
+            }
+            if let Some(board) = scoreboard.as_mut() {
+                board.0.set_user(pf.addr());
             }
             if let (true, Some(pipe)) = (scoreboard.is_null(), &mut inner.pipe) {
                 pipe.close_for_workers();
@@ -391,5 +403,23 @@ pub unsafe extern "C" fn pf_set_scoreboard(
             inner.scoreboard = scoreboard;
             Ok(pf_result::PF_OK)
         })
+    }
+}
+
+impl Inner {
+    /// The scoreboard is not this manager's any more. If it is another one's meanwhile, it is not touched.
+    pub(super) fn let_go_of_scoreboard(&mut self, pf: *mut pf_t) {
+        if self.scoreboard.is_null() {
+            return;
+        }
+        self.free_reported_slots();
+        // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out, or pf_free.
+        let board = unsafe { self.scoreboard.as_mut() };
+        if let Some(board) = board.filter(|board| board.0.is_users(pf.addr())) {
+            board.0.disarm();
+            board.0.set_wake_fd(None);
+            board.0.set_user(0);
+        }
+        self.scoreboard = std::ptr::null_mut();
     }
 }

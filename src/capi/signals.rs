@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{pf_t, seconds};
 use crate::machine::{Action, Signal};
-use crate::os::signals::{self, is_signal};
-use crate::os::{clock, kill};
+use crate::os::signals::is_signal;
+use crate::os::{clock, kill, mask};
 
 /// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
 /// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn pf_signal_all_children(pf: *mut pf_t, signal: i32) -> p
             inner.manager_only()?;
             let mut failure = None;
             // Those that are signalled first end while the last ones wait for their turn.
-            let _held = signals::hold_sigchld();
+            let _held = mask::hold_sigchld();
             for worker in inner.machine.workers().signalled_in_order() {
                 if let Err(errno) = kill::signal_child(worker.pid, signal) {
                     let what = format!("kill {signal}, {}", worker.pid);

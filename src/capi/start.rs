@@ -16,7 +16,7 @@ use super::handle::{Hooks, Inner, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
 use crate::machine::{Goal, Policy};
 use crate::os::held::Taken;
-use crate::os::{clock, kill, signals, sleep, stdio};
+use crate::os::{clock, kill, mask, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
 
 /// Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
@@ -408,7 +408,7 @@ unsafe fn sleep(pf: *mut pf_t, event: &pf_event, most: Option<Duration>) {
 fn poll(inner: &Inner, fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> bool {
     let trapped = inner.traps.signals();
     if inner.rests_from_looking {
-        let _held = signals::hold_sigchld();
+        let _held = mask::hold_sigchld();
         sleep::sleep(
             fd,
             timeout,

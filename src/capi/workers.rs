@@ -3,7 +3,7 @@
 use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::pf_t;
 use super::signals::check_signal_to_send;
-use crate::machine::Statuses;
+use crate::machine::{Statuses, Worker};
 use crate::os::{clock, kill, wait};
 
 /// The number of workers: those alive, and the one whose end is being reported. In a worker,
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn pf_stop_workers(
             inner.manager_only()?;
             let board = inner.board();
             let pids = inner.machine.stop_workers(surplus, &board);
-            inner.watch_stopping();
+            inner.watch_scoreboard();
             for &pid in &pids {
                 // One that may not be signalled does not keep the others.
                 let _ = kill::signal_child(pid, signal);
@@ -197,7 +197,8 @@ pub unsafe extern "C" fn pf_stop_workers(
 }
 
 /// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
-/// worker that is there already only changes its generation.
+/// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
+/// told of its end.
 ///
 /// Called by: manager, hook.
 ///
@@ -215,7 +216,14 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
                 return Err(Failure::invalid(format!("{pid} is no process id")));
             }
             inner.manager_only()?;
-            inner.machine.adopt(pid, generation, clock::now());
+            // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
+            let board = inner.scoreboard.as_mut();
+            let is_new = inner.machine.workers().get(pid).is_none();
+            let had = board
+                .filter(|_| is_new)
+                .and_then(|board| board.0.take_forgotten(pid));
+            inner.machine.adopt(pid, had, generation, clock::now());
+            inner.note_worker(pid);
             inner.parent.adopt(pid);
             Ok(pf_result::PF_OK)
         })
@@ -244,9 +252,12 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
             if !wait::is_of_living(status) {
                 inner.machine.reaped_by_host(pid, status);
                 inner.let_go_of(pid);
-                // One whose REAPED event the host is dealing with keeps it until that is over.
-                if inner.reported != Some(pid) {
-                    inner.free_slots_of(pid);
+                // One whose REAPED event the host is dealing with keeps it until that is over, and one that is alive as long as
+                // it is.
+                let gone = inner.gone(pid);
+                let worker = inner.machine.workers().get(pid);
+                if inner.reported != Some(gone) && worker.is_none_or(|worker| worker.exited) {
+                    inner.free_slots_of(gone);
                 }
             }
             Ok(pf_result::PF_OK)
@@ -267,7 +278,15 @@ pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
     // SAFETY: promised by our caller.
     unsafe {
         with(pf, AfterPanic::Serve, |inner| {
+            let worker = inner.machine.workers().get(pid).copied();
             let had = inner.machine.forgotten_by_host(pid);
+            let is_alive = |worker: &Worker| !worker.exited;
+            let is_out = inner.machine.workers().get(pid).is_none();
+            // SAFETY: pf_set_scoreboard asks that the scoreboard lives until it is taken out.
+            let board = inner.scoreboard.as_mut();
+            if let (Some(board), Some(worker), true) = (board, worker.filter(is_alive), is_out) {
+                board.0.forget_worker(&worker);
+            }
             inner.let_go_of(pid);
             Ok(had)
         })

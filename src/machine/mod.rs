@@ -17,4 +17,4 @@ pub use signals::{Action, Signal};
 pub use spare::{NoStatuses, Spare, Statuses};
 pub use state::{Exit, Goal, Machine, Misuse, Policy, Reason, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
-pub use workers::{Pid, Worker};
+pub use workers::{Pid, SERIES, Serial, Worker, Workers};

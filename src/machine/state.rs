@@ -7,7 +7,7 @@ use super::compact::ShortQueue;
 use super::signals::{Action, Signal, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
 use super::timers::{Pacing, Time};
-use super::workers::{Key, Pid, Worker, Workers};
+use super::workers::{Key, Pid, Serial, Worker, Workers};
 
 /// Looking for workers that somebody else reaped costs a system call for each; it is done at
 /// most this often.
@@ -70,6 +70,8 @@ pub struct Exit {
     pub generation: u64,
     /// Its index; 0 for a child that is not a worker.
     pub index: u32,
+    /// Its number; that of a worker that never was for a child that is not a worker.
+    pub serial: Serial,
     /// Why it is reported.
     pub reason: Reason,
 }
@@ -117,6 +119,17 @@ pub enum Step {
     TimedOut,
 }
 
+/// What this process is in the machine's life.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    /// The manager.
+    Manager,
+    /// The manager, or the worker, after a fork was asked for and before its outcome is reported.
+    Asked { index: u32, serial: Serial },
+    /// A worker.
+    Worker { index: u32, generation: u64 },
+}
+
 /// A call that does not fit what went before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misuse {
@@ -151,9 +164,8 @@ pub struct Machine {
     has_huge_pages: bool,
     goal: Goal,
     workers: Workers,
-    asked: Option<u32>,
+    role: Role,
     demand: i64,
-    worker: Option<(u32, u64)>,
     staggered: Option<Staggered>,
     outbox: VecDeque<(Pid, Signal)>,
     stopped_by: Option<Signal>,
@@ -187,9 +199,8 @@ impl Default for Machine {
             has_huge_pages: false,
             goal: Goal::Rest,
             workers: Workers::default(),
-            asked: None,
+            role: Role::Manager,
             demand: 0,
-            worker: None,
             staggered: None,
             outbox: VecDeque::new(),
             stopped_by: None,
@@ -331,7 +342,18 @@ impl Machine {
 
     /// In a worker: its index and generation.
     pub fn in_worker(&self) -> Option<(u32, u64)> {
-        self.worker
+        match self.role {
+            Role::Worker { index, generation } => Some((index, generation)),
+            Role::Manager | Role::Asked { .. } => None,
+        }
+    }
+
+    /// The scoreboard that workers are to be known to has given this series of tickets; 0: there is none.
+    pub fn set_series(&mut self, new: u32) {
+        self.workers.set_series(new);
+        if let Role::Asked { serial, .. } = &mut self.role {
+            *serial = serial.of(new);
+        }
     }
 
     /// This process has forked by itself, and is no worker: the workers are its parent's.
@@ -340,21 +362,24 @@ impl Machine {
         self.lost.clear();
         self.outbox.clear();
         self.staggered = None;
-        self.asked = None;
+        self.take_asked();
+        self.workers.set_series(0);
         self.reported.clear();
         self.namesake = None;
         self.named.clear();
         self.stopped_by = None;
     }
 
-    /// Enters a process that the host has forked by itself as a worker; one that is there
-    /// already only changes its generation.
-    pub fn adopt(&mut self, pid: Pid, generation: u64, now: Time) {
+    /// Enters a process that the host has forked by itself as a worker, or one that was a worker until the host forgot it,
+    /// which had this number; one that is there already only changes its generation.
+    pub fn adopt(&mut self, pid: Pid, had: Option<Serial>, generation: u64, now: Time) {
         match self.workers.get_mut(pid) {
             Some(worker) => worker.generation = generation,
             None => {
                 let index = self.workers.reserve_index();
-                self.workers.insert(pid, index, generation, now);
+                // Nobody has told it a ticket.
+                let serial = had.unwrap_or_else(|| self.workers.take_serial().of(0));
+                self.workers.insert(pid, index, serial, generation, now);
             }
         }
         self.woken = true;
@@ -412,42 +437,56 @@ impl Machine {
 
     /// Whether a fork was asked for, and its outcome has not been reported.
     pub fn is_asked(&self) -> bool {
-        self.asked.is_some()
+        matches!(self.role, Role::Asked { .. })
+    }
+
+    fn take_asked(&mut self) -> Option<(u32, Serial)> {
+        match self.role {
+            Role::Asked { index, serial } => {
+                self.role = Role::Manager;
+                Some((index, serial))
+            }
+            Role::Manager | Role::Worker { .. } => None,
+        }
     }
 
     /// The fork that was asked for has made a worker, and this is its parent.
     pub fn forked(&mut self, pid: Pid, now: Time) -> Result<u32, Misuse> {
-        let index = self.asked.take().ok_or(Misuse::NotAsked)?;
+        let (index, serial) = self.take_asked().ok_or(Misuse::NotAsked)?;
         if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
             // The system has given the number out again, so somebody has reaped that one.
             let exit = self.mark_exited(pid, -1, true);
             self.lost.push_back(exit);
         }
-        self.workers.insert(pid, index, self.generation, now);
+        self.workers
+            .insert(pid, index, serial, self.generation, now);
         if !matches!(self.policy, Policy::Host) {
             self.pacing.defer(now, self.pacing.spawn_interval);
         }
         Ok(index)
     }
 
-    /// The fork that was asked for has made a worker, and this is it. Nothing is freed: a
+    /// The fork that was asked for has made a worker, and this is it. Returns its number. Nothing is freed: a
     /// page that is not touched need not be copied.
-    pub fn forked_here(&mut self) -> Result<(), Misuse> {
-        let index = self.asked.take().ok_or(Misuse::NotAsked)?;
-        self.worker = Some((index, self.generation));
-        Ok(())
+    pub fn forked_here(&mut self) -> Result<Serial, Misuse> {
+        let (index, serial) = self.take_asked().ok_or(Misuse::NotAsked)?;
+        let generation = self.generation;
+        self.role = Role::Worker { index, generation };
+        Ok(serial)
     }
 
     /// The fork that was asked for has failed. Returns how many failures to report now.
     pub fn fork_failed(&mut self, now: Time) -> Result<u32, Misuse> {
-        self.asked.ok_or(Misuse::NotAsked)?;
+        if !self.is_asked() {
+            return Err(Misuse::NotAsked);
+        }
         self.withdraw();
         Ok(self.pacing.fork_failed(now))
     }
 
     /// There is no answer any more to a fork that was asked for.
     fn withdraw(&mut self) {
-        if let Some(index) = self.asked.take() {
+        if let Some((index, _)) = self.take_asked() {
             self.workers.give_index_back(index);
         }
     }
@@ -500,6 +539,7 @@ impl Machine {
                 status,
                 generation: 0,
                 index: 0,
+                serial: Serial::default(),
                 reason: Reason::Foreign,
             };
         };
@@ -518,6 +558,7 @@ impl Machine {
             status,
             generation: worker.generation,
             index: worker.index,
+            serial: worker.serial,
             reason,
         };
         if !stolen {
@@ -560,11 +601,10 @@ impl Machine {
 
     /// The next thing to do. Deterministic: the same history gives the same step.
     pub fn next(&mut self, now: Time, pool: &dyn Statuses) -> Result<Step, Misuse> {
-        if self.worker.is_some() {
-            return Err(Misuse::InWorker);
-        }
-        if self.asked.is_some() {
-            return Err(Misuse::Unanswered);
+        match self.role {
+            Role::Worker { .. } => return Err(Misuse::InWorker),
+            Role::Asked { .. } => return Err(Misuse::Unanswered),
+            Role::Manager => {}
         }
         self.settle();
 
@@ -736,7 +776,10 @@ impl Machine {
         }
         // From now on it is that worker's: a hook before the fork may enter another one.
         let index = self.workers.reserve_index();
-        self.asked = Some(index);
+        self.role = Role::Asked {
+            index,
+            serial: self.workers.take_serial(),
+        };
         Step::Fork {
             index,
             generation: self.generation,

@@ -14,6 +14,37 @@ use super::timers::Time;
 /// A process id, as the kernel numbers them.
 pub type Pid = i32;
 
+/// The number of a worker, which no other has that this manager enters. Later ones are higher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(u64);
+
+/// The bits of a `Serial` that are the series of its ticket, the last ones.
+pub const SERIES: u64 = (1 << SERIES_BITS) - 1;
+const SERIES_BITS: u32 = 20;
+
+impl Serial {
+    /// The ticket by which the worker is known to the scoreboard that its manager had at the fork. None if there was no
+    /// scoreboard, or if the host has forked it by itself: it is known by its pid then.
+    pub fn ticket(self) -> Option<u64> {
+        (self.0 & SERIES != 0).then_some(self.0)
+    }
+
+    /// The next one of the same series.
+    fn next(self) -> Serial {
+        Serial(self.0.wrapping_add(1 << SERIES_BITS))
+    }
+
+    /// The same of this series. 0 is none.
+    pub(super) fn of(self, series: u32) -> Serial {
+        Serial(self.0 & !SERIES | u64::from(series) & SERIES)
+    }
+
+    /// The series.
+    pub fn series(self) -> u32 {
+        (self.0 & SERIES) as u32
+    }
+}
+
 /// What the manager knows of one worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worker {
@@ -23,8 +54,8 @@ pub struct Worker {
     pub generation: u64,
     /// The lowest number from 0 that no other worker had when it was forked.
     pub index: u32,
-    /// Counts those that are entered; tells two workers with the same pid, or the same index, apart.
-    pub serial: u64,
+    /// Tells two workers with the same pid, or the same index, apart.
+    pub serial: Serial,
     /// When it was forked.
     pub spawned_at: Time,
     /// It was told to stop because the pool has too many.
@@ -42,7 +73,7 @@ const NOBODY: Pid = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     index: u32,
-    serial: u64,
+    serial: Serial,
 }
 
 impl Worker {
@@ -69,7 +100,7 @@ pub struct Workers {
     many: BTreeMap<Pid, u32>,
     freed: FreeNumbers,
     next_index: u32,
-    next_serial: u64,
+    next_serial: Serial,
 }
 
 /// More than most pools have, and as many as fit into a page with the rest of a handle and with what
@@ -138,12 +169,27 @@ impl Workers {
         self.freed.add(index);
     }
 
+    /// The number of a worker that is to be forked, or was by the host itself.
+    pub fn take_serial(&mut self) -> Serial {
+        let serial = self.next_serial;
+        self.next_serial = serial.next();
+        serial
+    }
+
+    /// The tickets of workers are of this series from now on; 0: they have none.
+    pub fn set_series(&mut self, series: u32) {
+        self.next_serial = self.next_serial.of(series);
+    }
+
+    /// The series that was set last.
+    pub fn series(&self) -> u32 {
+        self.next_serial.series()
+    }
+
     /// Enters a worker under an index that was reserved. One with the same pid goes: the kernel gives a
     /// number out again only after its former owner was reaped.
-    pub fn insert(&mut self, pid: Pid, index: u32, generation: u64, now: Time) {
+    pub fn insert(&mut self, pid: Pid, index: u32, serial: Serial, generation: u64, now: Time) {
         self.remove(pid);
-        let serial = self.next_serial;
-        self.next_serial += 1;
         self.slots.put(Worker {
             pid,
             generation,
@@ -200,6 +246,11 @@ impl Workers {
         self.many.clear();
         self.freed.clear();
         self.next_index = 0;
+    }
+
+    /// The worker with this index.
+    pub fn with_index(&self, index: u32) -> Option<&Worker> {
+        self.slots.get(index).filter(|worker| worker.pid != NOBODY)
     }
 
     /// The worker with this pid.
@@ -281,7 +332,8 @@ impl Workers {
     /// Enters a worker under the lowest free index, and returns that.
     pub fn enter(&mut self, pid: Pid, generation: u64, now: Time) -> u32 {
         let index = self.reserve_index();
-        self.insert(pid, index, generation, now);
+        let serial = self.take_serial();
+        self.insert(pid, index, serial, generation, now);
         index
     }
 }
@@ -356,6 +408,22 @@ mod tests {
     }
 
     #[test]
+    fn a_series_changes_no_order_and_no_number_comes_twice() {
+        let mut workers = Workers::default();
+        let mut serials = Vec::new();
+        for series in [0, 7, 7, 3, 0, SERIES as u32, 1] {
+            workers.set_series(series);
+            assert_eq!(workers.series(), series);
+            let serial = workers.take_serial();
+            assert_eq!(serial.ticket().is_some(), series != 0);
+            assert_eq!(serial.series(), series);
+            serials.push(serial);
+        }
+        assert!(serials.is_sorted() && serials.windows(2).all(|two| two[0] != two[1]));
+        assert_eq!(serials[1].of(0).ticket(), None);
+    }
+
+    #[test]
     fn a_few_need_no_memory_of_their_own_for_their_order() {
         let mut workers = Workers::default();
         for pid in 1..=FEW as Pid {
@@ -386,7 +454,8 @@ mod tests {
                 if random.u8(0..8) == 0 {
                     workers.give_index_back(index);
                 } else {
-                    workers.insert(pid, index, step, Time(0));
+                    let serial = workers.take_serial();
+                    workers.insert(pid, index, serial, step, Time(0));
                     plain.insert(pid, (step, index));
                 }
             } else {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::arrivals::Arrivals;
 use super::process::Process;
 use super::room::Room;
-use super::signals::Waker;
-use super::wait::{self, Child, Reaped};
+use super::wait::{self, Child, Reaped, Standing};
+use super::wake::Waker;
 use crate::machine::{Few, Pid};
 
 /// A manager, as a parent among others.
@@ -30,12 +30,25 @@ pub enum Which<'a> {
     One(Pid),
 }
 
+/// What a look at each child has found.
+#[derive(Debug, Default)]
+pub struct Audited {
+    /// They are no children of this process any more, and nobody has their status.
+    pub missing: Vec<Pid>,
+    /// They have ended, and a look for any child does not find them.
+    pub ended: Vec<Pid>,
+    /// Whether there are others whose end no SIGCHLD will tell of.
+    pub are_silent: bool,
+}
+
 /// The parents of one process. The lock is held while wait4(2) is called, which does not block
 /// here: between the kernel's reap and our note of it nobody may look for the child.
 #[derive(Debug, Default)]
 struct Family {
     parents: BTreeMap<u64, Member>,
     children: Children,
+    /// Children that another parent has taken in while they are somebody's: both are told of their end.
+    shared: Vec<(Pid, u64)>,
     /// How many of them fork.
     forking: usize,
     /// Reaped while somebody else forked: perhaps that one's, who does not know its pid yet.
@@ -138,6 +151,45 @@ impl Family {
         self.unclaimed.push((reaper, *child));
     }
 
+    /// A child is taken in by a parent that has not forked it.
+    fn adopt(&mut self, pid: Pid, parent: u64) {
+        match self.children.parent_of(pid) {
+            Some(owner) if owner != parent && self.parents.contains_key(&owner) => {
+                if !self.shared.contains(&(pid, parent)) {
+                    self.shared.push((pid, parent));
+                }
+            }
+            _ => self.children.insert(pid, parent),
+        }
+    }
+
+    /// A child has lost its parent: it belongs to the next one that has it.
+    #[inline(never)] // As insert_other.
+    fn pass_on(&mut self, pid: Pid) {
+        if let Some(at) = self.shared.iter().position(|&(other, _)| other == pid) {
+            let (_, parent) = self.shared.remove(at);
+            self.children.insert(pid, parent);
+        }
+    }
+
+    /// A child has been reaped: tells those who share it, but for the reaper. Returns whether that is one of them.
+    #[inline(never)] // As deliver.
+    fn tell_others(&mut self, reaper: u64, child: &Child) -> bool {
+        let (told, left) = std::mem::take(&mut self.shared)
+            .into_iter()
+            .partition::<Vec<_>, _>(|&(pid, _)| pid == child.pid);
+        self.shared = left;
+        let mut is_reapers = false;
+        for (_, parent) in told {
+            if parent == reaper {
+                is_reapers = true;
+            } else {
+                self.deliver(parent, child);
+            }
+        }
+        is_reapers
+    }
+
     /// The outcome of a fork is known: `pid`, or none. What nobody can claim any more is foreign.
     fn forked(&mut self, parent: &mut Parent, pid: Option<Pid>) {
         let number = parent.number;
@@ -210,7 +262,7 @@ impl Parent {
 
     /// A child that was forked some other way.
     pub fn adopt(&self, pid: Pid) {
-        family().children.insert(pid, self.number);
+        family().adopt(pid, self.number);
     }
 
     /// Nothing is to be kept for this parent about the child any more.
@@ -218,6 +270,11 @@ impl Parent {
         let mut family = family();
         if family.children.parent_of(pid) == Some(self.number) {
             family.children.remove(pid);
+            if !family.shared.is_empty() {
+                family.pass_on(pid);
+            }
+        } else if !family.shared.is_empty() {
+            family.shared.retain(|&other| other != (pid, self.number));
         }
     }
 
@@ -248,9 +305,14 @@ impl Parent {
             let Reaped::Child(child) = &reaped else {
                 return reaped;
             };
-            match family.children.remove(child.pid) {
+            let owner = family.children.remove(child.pid);
+            let is_shared = !family.shared.is_empty() && family.tell_others(self.number, child);
+            match owner {
                 Some(owner) if owner != self.number && family.parents.contains_key(&owner) => {
                     family.deliver(owner, child);
+                    if is_shared {
+                        return reaped;
+                    }
                 }
                 None if family.forking > usize::from(self.is_forking) => {
                     family.keep(self.number, child);
@@ -260,16 +322,23 @@ impl Parent {
         }
     }
 
-    /// Those of the pids that are no children of this process any more, and whose status
-    /// nobody keeps for this parent.
-    pub fn missing(&self, pids: impl Iterator<Item = Pid>) -> Vec<Pid> {
+    /// What has become of the pids without a notice. A child whose status is kept for this parent is left out.
+    pub fn audit(&self, pids: impl Iterator<Item = Pid>) -> Audited {
         let family = family();
+        let mut audited = Audited::default();
         let Some(member) = family.parents.get(&self.number) else {
-            return Vec::new();
+            return audited;
         };
         let is_kept = |pid| member.reaped_by_others.iter().any(|child| child.pid == pid);
-        pids.filter(|&pid| !is_kept(pid) && !wait::is_child(pid))
-            .collect()
+        for pid in pids.filter(|&pid| !is_kept(pid)) {
+            match wait::standing(pid) {
+                Standing::Stranger => audited.missing.push(pid),
+                Standing::Silent { has_ended: true } => audited.ended.push(pid),
+                Standing::Silent { has_ended: false } => audited.are_silent = true,
+                Standing::Child => {}
+            }
+        }
+        audited
     }
 }
 
@@ -281,6 +350,10 @@ impl Drop for Parent {
             family.forked(self, None);
             family.parents.remove(&self.number);
             family.children.remove_of(self.number);
+            family.shared.retain(|&(_, parent)| parent != self.number);
+            for (pid, parent) in std::mem::take(&mut family.shared) {
+                family.adopt(pid, parent);
+            }
         }
     }
 }

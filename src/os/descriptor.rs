@@ -37,6 +37,11 @@ impl Inherited {
     /// What the descriptor is now; none if it is closed.
     #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md.
     pub fn new(fd: RawFd) -> Option<Inherited> {
+        Inherited::now(fd)
+    }
+
+    #[inline(always)]
+    fn now(fd: RawFd) -> Option<Inherited> {
         // SAFETY: all-zero bytes are a valid stat, which is plain numbers.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: the pointer is to a live stat.
@@ -46,6 +51,15 @@ impl Inherited {
             device: stat.st_dev,
             inode: stat.st_ino,
         })
+    }
+
+    /// None.
+    pub(super) fn none() -> Inherited {
+        Inherited {
+            fd: -1,
+            device: 0,
+            inode: 0,
+        }
     }
 
     /// The descriptor, unless it is closed or has become something else. Async-signal-safe.
@@ -88,10 +102,12 @@ impl Inherited {
         }
     }
 
-    /// Closes it without a look, for a caller that knows that it is still the same.
-    #[inline]
-    pub fn close_at_once(self) {
-        close(self.fd);
+    /// The same where each worker comes: code elsewhere, as `close` has it, is one more page fault.
+    #[inline(always)]
+    pub fn close_here(self) {
+        if Inherited::now(self.fd).is_some_and(|now| now.is_same_file(self)) {
+            close(self.fd);
+        }
     }
 
     /// Its number.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::signals::{SavedMask, Set, restore, trapped_here};
+use super::mask::{SavedMask, Set, restore};
+use super::traps::trapped_here;
 use crate::machine::Pid;
 
 /// SIGCHLD, blocked in this thread until `release`; and the mask of before.

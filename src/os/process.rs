@@ -19,6 +19,7 @@ impl Process {
     pub fn this() -> Process {
         let pid = nix::unistd::getpid().as_raw();
         let life = match page() {
+            Some(page) if is_stand_in(page) => stand_in::life(page, pid),
             Some(page) => life_in(page),
             None => u64::from(pid.unsigned_abs()),
         };
@@ -47,7 +48,10 @@ impl Process {
     /// Whether it is this process. Where the system can, without a system call. Async-signal-safe.
     pub fn is_this(self) -> bool {
         match known_page() {
-            Some(page) => page.load(Ordering::Relaxed) == self.life,
+            Some(page) => {
+                page.load(Ordering::Relaxed) == self.life
+                    && (!is_stand_in(page) || self.has_its_pid())
+            }
             None => self.has_its_pid(),
         }
     }
@@ -66,12 +70,14 @@ impl Process {
 /// clone(2): what a process has written there is its own. Null: it was not made yet.
 static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The system has no such page, and pids have to do.
+/// There is no such page, nor what stands in for it, and pids have to do.
 const NONE: *mut AtomicU64 = std::ptr::without_provenance_mut(usize::MAX);
 
 fn page() -> Option<&'static AtomicU64> {
     if PAGE.load(Ordering::Acquire).is_null() {
-        let page = make_page().map_or(NONE, NonNull::as_ptr);
+        let page = make_page()
+            .or_else(stand_in::get)
+            .map_or(NONE, NonNull::as_ptr);
         let stored = PAGE.compare_exchange(
             std::ptr::null_mut(),
             page,
@@ -80,12 +86,56 @@ fn page() -> Option<&'static AtomicU64> {
         );
         if let (Err(_), Some(page)) = (
             stored,
-            NonNull::new(page).filter(|page| page.as_ptr() != NONE),
+            NonNull::new(page).filter(|&page| page.as_ptr() != NONE && !is_stand_in(page.as_ptr())),
         ) {
             unmap(page);
         }
     }
     known_page()
+}
+
+fn is_stand_in(page: *const AtomicU64) -> bool {
+    std::ptr::eq(page, &raw const stand_in::NUMBER)
+}
+
+/// What stands in for the page where the system has none: a number that fork(3) clears in the child. A child of
+/// clone(2) keeps it, and is known by its pid; not if that is the same, in a PID namespace of its own.
+mod stand_in {
+    use std::ptr::NonNull;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use crate::machine::Pid;
+
+    pub static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+    /// None if the system does not let us clear it.
+    #[cold]
+    pub fn get() -> Option<NonNull<AtomicU64>> {
+        // SAFETY: it is declared as POSIX says, and takes no pointers but those to functions.
+        unsafe extern "C" {
+            safe fn pthread_atfork(
+                prepare: Option<extern "C" fn()>,
+                parent: Option<extern "C" fn()>,
+                child: Option<extern "C" fn()>,
+            ) -> i32;
+        }
+        extern "C" fn clear() {
+            NUMBER.store(0, Ordering::Relaxed);
+        }
+        // The library stays in memory when it is closed, and so does the function.
+        (pthread_atfork(None, None, Some(clear)) == 0).then(|| NonNull::from(&NUMBER))
+    }
+
+    /// The number of this process, which has that pid. The pid is half of it: so one step both finds that it is a parent's
+    /// and puts another in its place.
+    pub fn life(number: &AtomicU64, pid: Pid) -> u64 {
+        let life = number.load(Ordering::Relaxed);
+        let pid = u64::from(pid.unsigned_abs());
+        if life != 0 && life & 0xffff_ffff == pid {
+            return life;
+        }
+        super::next_life(number, life, |count| count << 32 | pid)
+    }
 }
 
 fn known_page() -> Option<&'static AtomicU64> {
@@ -97,16 +147,20 @@ fn known_page() -> Option<&'static AtomicU64> {
     unsafe { page.as_ref() }
 }
 
-/// The number of this process. A fork copies the last number, so that a child takes a higher one than any of those that
-/// it descends from.
+/// The number of this process.
 fn life_in(page: &AtomicU64) -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let life = page.load(Ordering::Relaxed);
-    if life != 0 {
-        return life;
+    match page.load(Ordering::Relaxed) {
+        0 => next_life(page, 0, |count| count),
+        life => life,
     }
-    let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    match page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+}
+
+/// Takes a number, made of a count, where `before` stands. A fork copies the last count, so that a child takes a higher one
+/// than any of those that it descends from. If another thread has taken one meanwhile, that is it.
+fn next_life(page: &AtomicU64, before: u64, make: impl FnOnce(u64) -> u64) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let next = make(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    match page.compare_exchange(before, next, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => next,
         Err(life) => life,
     }

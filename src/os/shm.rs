@@ -11,6 +11,8 @@
 //! A worker may be in the hands of somebody else. So the manager takes nothing from here as a
 //! size, an index or a pid to signal, and no number found here makes it fail.
 
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::mem::ManuallyDrop;
@@ -19,12 +21,13 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicI32, AtomicU64};
 
 use super::descriptor::{Inherited, above_stdio};
 use super::process::Process;
-use super::signals::wake;
-use super::slots::{Beside, Numbers, PID_COLUMNS, Slots, Text, pid_text};
-use crate::machine::{Pid, Statuses, Worker};
+use super::slots::{Beside, Numbers, Owner, PID_COLUMNS, Role, SERIES, Slots, Text, pid_text};
+use super::wake::wake;
+use crate::machine::{self, Pid, Serial, Statuses, Worker, Workers};
 
 pub use super::slots::{CHANGE_END, Cleared, EMPTY_SLOT, SLOT_SIZE, STATUS_IDLE, STATUS_NEXIST};
 
@@ -32,11 +35,24 @@ pub use super::slots::{CHANGE_END, Cleared, EMPTY_SLOT, SLOT_SIZE, STATUS_IDLE, 
 /// of them, memory is used only by those that there are.
 pub const MAX_SLOTS: u32 = 1 << 20;
 
+const _: () = assert!(SERIES == machine::SERIES);
+
 /// What the manager and its workers share beside the text of the slots.
 #[repr(C)]
 struct Header {
     numbers: Numbers,
     beside: [Beside; MAX_SLOTS as usize],
+    /// By the indexes of workers.
+    known: [Known; MAX_SLOTS as usize],
+}
+
+/// Which pid the manager knows the worker by that it gave a ticket. It is the manager's own, and lies here as a page that it writes to is
+/// not copied here.
+#[repr(C)]
+struct Known {
+    /// 0: none.
+    ticket: AtomicU64,
+    pid: AtomicI32,
 }
 
 /// A scoreboard, as one process sees it.
@@ -50,6 +66,17 @@ pub struct Scoreboard {
     copy: Option<Copy>,
     wake_end: Option<Inherited>,
     mine: Option<Mine>,
+    /// The ticket of the worker that this process is, or descends from.
+    ticket: Option<Ticket>,
+    /// Workers of which `Known` says nothing any more: those that were taken out of the table alive, and those whose index another
+    /// one has while they still have a slot.
+    former: Vec<Former>,
+    /// Whose this scoreboard is, as that one knows it; 0: nobody's.
+    user: usize,
+    /// How many of the `Known` have been written to.
+    known_len: u32,
+    /// How many slots of strangers were busy when the manager looked last.
+    busy_strangers: i32,
 }
 
 /// The slot of this process.
@@ -57,6 +84,76 @@ pub struct Scoreboard {
 struct Mine {
     slot: u32,
     pid: Pid,
+}
+
+/// What a worker was told at its fork.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    ticket: u64,
+    /// The pid that the worker has for itself: what it forks is not known by this.
+    pid: Pid,
+}
+
+/// A worker that the manager knows by its pid only.
+#[derive(Clone, Copy, Debug)]
+struct Former {
+    pid: Pid,
+    ticket: u64,
+    /// Its number, if it was alive when it was taken out of the table, and may become a worker again.
+    serial: Option<Serial>,
+}
+
+/// By what the scoreboard knows a worker.
+fn owner_of(worker: &Worker) -> Owner {
+    match worker.serial.ticket() {
+        Some(ticket) => Owner::ticket(ticket),
+        None => Owner::process(worker.pid),
+    }
+}
+
+/// The workers of a table, by what the scoreboard knows them by.
+struct Owners<'a> {
+    workers: &'a Workers,
+    /// How many were searched for.
+    searches: Cell<u32>,
+    /// Made when there are many to search for.
+    by_owner: OnceCell<BTreeMap<Owner, &'a Worker>>,
+}
+
+/// So many are found sooner by a look at each worker than by a map.
+const FEW_SEARCHES: u32 = 8;
+
+impl<'a> Owners<'a> {
+    fn of(workers: &'a Workers) -> Owners<'a> {
+        Owners {
+            workers,
+            searches: Cell::new(0),
+            by_owner: OnceCell::new(),
+        }
+    }
+
+    /// Who the owner of this slot is. Most often the slot is that of the worker's index.
+    fn role(&self, slot: u32, owner: Owner) -> Role {
+        let is_its = |worker: &&Worker| owner_of(worker) == owner;
+        let worker = self.workers.with_index(slot).filter(is_its);
+        let worker = worker.or_else(|| self.search(owner));
+        match worker {
+            Some(worker) if worker.stopping && !worker.exited => Role::Leaving,
+            Some(_) => Role::Worker,
+            None => Role::Stranger,
+        }
+    }
+
+    fn search(&self, owner: Owner) -> Option<&'a Worker> {
+        let searches = self.searches.get();
+        if searches < FEW_SEARCHES {
+            self.searches.set(searches + 1);
+            return self.workers.iter().find(|worker| owner_of(worker) == owner);
+        }
+        let by_owner = || self.workers.iter().map(|worker| (owner_of(worker), worker));
+        let all = self.by_owner.get_or_init(|| by_owner().collect());
+        all.get(&owner).copied()
+    }
 }
 
 /// Where a change of this process's status is written to and what it is compared with.
@@ -97,6 +194,11 @@ impl Scoreboard {
             copy: path.map(Copy::new).transpose()?,
             wake_end: None,
             mine: None,
+            ticket: None,
+            former: Vec::new(),
+            user: 0,
+            known_len: 0,
+            busy_strangers: 0,
         };
         scoreboard.disarm();
         let grown = scoreboard.grow(slots);
@@ -162,9 +264,14 @@ impl Scoreboard {
         if self.mine.is_some() {
             return Err(ClaimError::Twice);
         }
+        let owner = match self.ticket {
+            Some(Ticket { ticket, pid: its }) if its == pid => Owner::ticket(ticket),
+            // It has none, or is a child of the worker that has it.
+            Some(_) | None => Owner::process(pid),
+        };
         let (slot, is_wanted) = self
             .shared()
-            .claim(self.len(), hint, pid)
+            .claim(self.len(), hint, owner, pid)
             .ok_or(ClaimError::Full)?;
         self.mine = Some(Mine { slot, pid });
         self.show(STATUS_IDLE);
@@ -229,9 +336,107 @@ impl Scoreboard {
         Some(NonNull::from(&beside.changes).cast())
     }
 
-    /// Frees the slots of a process that is gone; false if it had none.
-    pub fn clear(&self, pid: Pid) -> bool {
-        let cleared = self.shared().clear(self.len(), pid, |slot| {
+    /// A series of tickets for a manager that this scoreboard is to be given to.
+    pub fn new_series(&self) -> u32 {
+        self.shared().new_series()
+    }
+
+    /// This process, whose number is `pid` for itself, is the worker with this number.
+    pub fn is_worker(&mut self, serial: Serial, pid: Pid) {
+        if let Some(ticket) = serial.ticket() {
+            self.ticket = Some(Ticket { ticket, pid });
+        }
+    }
+
+    /// Notes by which pid the manager knows a worker.
+    pub fn note_worker(&mut self, worker: &Worker) {
+        let (Some(ticket), true) = (worker.serial.ticket(), worker.index < MAX_SLOTS) else {
+            return;
+        };
+        let known = &self.known()[worker.index as usize];
+        let before = Former {
+            pid: known.pid.swap(worker.pid, SeqCst),
+            ticket: known.ticket.swap(ticket, SeqCst),
+            serial: None,
+        };
+        let has_slot = |former: &Former| self.slot_of(worker.index, former.ticket).is_some();
+        let is_left = before.ticket != 0 && before.ticket != ticket && has_slot(&before);
+        // Another process has the number, so that the one before is gone, and has at most left a slot.
+        let is_gone = |former: &Former| former.pid == worker.pid || former.serial.is_none();
+        if is_left || self.former.iter().any(is_gone) {
+            // No more than there are slots: what is in the shared memory may be anything.
+            let kept = self.former.iter().copied();
+            let kept = kept.filter(|former| !is_gone(former) || has_slot(former));
+            let is_kept_already =
+                |former: &Former| former.serial.is_none() && former.ticket == before.ticket;
+            let kept = kept.filter(|former| !is_kept_already(former));
+            self.former = kept.chain(is_left.then_some(before)).collect();
+        }
+        if self.known_len <= worker.index {
+            self.known_len = worker.index + 1;
+        }
+    }
+
+    /// A worker that is alive has left the table.
+    pub fn forget_worker(&mut self, worker: &Worker) {
+        if let Some(ticket) = worker.serial.ticket() {
+            self.forget_known(worker.index, ticket);
+            self.former.push(Former {
+                pid: worker.pid,
+                ticket,
+                serial: Some(worker.serial),
+            });
+        }
+    }
+
+    /// A process becomes a worker by its pid. Returns the number that it had if it was one before.
+    pub fn take_forgotten(&mut self, pid: Pid) -> Option<Serial> {
+        let is_it = |former: &Former| former.pid == pid && former.serial.is_some();
+        let at = self.former.iter().position(is_it)?;
+        self.former.swap_remove(at).serial
+    }
+
+    /// Frees the slots of a process that is gone, by the pid that the manager knows it by; false if it had none.
+    pub fn clear(&mut self, pid: Pid) -> bool {
+        if self.clear_former(pid) {
+            return true;
+        }
+        // If a new worker has the number already, this is about the one before.
+        let known = self.known()[..self.known_len as usize].iter();
+        let tickets = known
+            .filter(|known| known.pid.load(SeqCst) == pid)
+            .map(|known| known.ticket.load(SeqCst));
+        let oldest = tickets.filter(|&ticket| ticket != 0).min();
+        oldest.is_some_and(|ticket| self.clear_worker(ticket))
+            || self.free(Owner::process(pid)).is_some()
+    }
+
+    /// Frees the slots of a worker that is gone.
+    pub fn clear_worker(&mut self, ticket: u64) -> bool {
+        let slot = self.free(Owner::ticket(ticket));
+        self.forget_known(slot.unwrap_or(0), ticket);
+        slot.is_some()
+    }
+
+    /// The same, where a worker that is alive has the number now.
+    pub fn clear_other(&mut self, pid: Pid) -> bool {
+        self.clear_former(pid) || self.free(Owner::process(pid)).is_some()
+    }
+
+    fn clear_former(&mut self, pid: Pid) -> bool {
+        let mut had_slot = false;
+        while let Some(at) = self.former.iter().position(|former| former.pid == pid) {
+            let former = self.former.swap_remove(at);
+            had_slot |= self.free(Owner::ticket(former.ticket)).is_some();
+        }
+        had_slot
+    }
+
+    /// Frees the slots of an owner that is gone. Returns the last one.
+    fn free(&self, owner: Owner) -> Option<u32> {
+        let last = Cell::new(None);
+        let cleared = self.shared().clear(self.len(), owner, |slot| {
+            last.set(Some(slot));
             if let Some(copy) = &self.copy {
                 copy.write(slot, &EMPTY_SLOT);
             }
@@ -240,7 +445,22 @@ impl Scoreboard {
             // Whoever else has set bounds has to look at them again.
             self.ring();
         }
-        cleared.had_slot
+        last.get()
+    }
+
+    fn slot_of(&self, expected: u32, ticket: u64) -> Option<u32> {
+        let owner = Owner::ticket(ticket);
+        self.shared().slot_of(self.len(), expected, owner)
+    }
+
+    /// Nobody knows a worker by its pid any more. Most often its index is the expected one.
+    fn forget_known(&self, expected: u32, ticket: u64) {
+        let known = &self.known()[..self.known_len as usize];
+        let is_its = |known: &&Known| known.ticket.load(SeqCst) == ticket;
+        let expected = known.get(expected as usize).filter(is_its);
+        if let Some(known) = expected.or_else(|| known.iter().find(is_its)) {
+            known.ticket.store(0, SeqCst);
+        }
     }
 
     /// The status of a slot.
@@ -259,21 +479,44 @@ impl Scoreboard {
     }
 
     /// From now on those of the workers that were told to stop wake the manager whenever they turn busy or idle, and
-    /// the others do not. Look at the statuses after this call, as for `arm`. Of those that have no slot
-    /// yet the claim wakes the manager; so call this after `arm`, which forgets who has wanted to wake it before.
-    pub fn watch_stopping<'a>(&self, workers: impl Iterator<Item = &'a Worker>) {
+    /// the others do not. With `strangers` those do that are no workers of the table. Returns how many of these are
+    /// busy; a change of that wakes. Look at the statuses after this call, as for `arm`. Of those that have no slot
+    /// yet the claim wakes the manager. Call this after `arm`, which forgets who has wanted to wake it before.
+    pub fn watch(&mut self, workers: &Workers, strangers: bool) -> i32 {
+        let owners = Owners::of(workers);
         let shared = self.shared();
-        let mut all_have_slots = true;
-        for worker in workers {
-            let (index, pid) = (worker.index, worker.pid);
-            all_have_slots &= shared.watch_owner(self.made, index, pid, worker.stopping);
+        let series = if strangers { workers.series() } else { 0 };
+        let leaving = workers
+            .iter()
+            .filter(|worker| worker.stopping && !worker.exited);
+        let leaving = leaving.count();
+        // Those that were workers at their fork do not take themselves for strangers.
+        let is_awaited = |former: &Former| self.slot_of(0, former.ticket).is_none();
+        let strangers_are_awaited = strangers && self.former.iter().any(is_awaited);
+        let role = |slot, owner| owners.role(slot, owner);
+        let watched = shared.watch(self.made, series, leaving, strangers_are_awaited, role);
+        if strangers {
+            self.busy_strangers = watched.busy_strangers;
         }
-        if all_have_slots {
-            shared.watch_claims(false);
-        }
+        watched.busy_strangers
     }
 
-    /// Whether a worker that was told to stop had no slot when `watch_stopping` looked for it. Then it is to be
+    /// How many strangers were busy at the last call of `watch` that has looked at them.
+    pub fn busy_strangers(&self) -> i32 {
+        self.busy_strangers
+    }
+
+    /// Whose this scoreboard is: a number that the caller has for that, or 0 for nobody's.
+    pub fn set_user(&mut self, user: usize) {
+        self.user = user;
+    }
+
+    /// Whether it is this one's.
+    pub fn is_users(&self, user: usize) -> bool {
+        self.user == user
+    }
+
+    /// Whether a worker that was told to stop, or a stranger, had no slot when `watch` looked for it. Then it is to be
     /// called again before long, unless it is called after `arm` each time.
     pub fn awaits_claims(&self) -> bool {
         self.shared().claims_are_watched()
@@ -286,7 +529,7 @@ impl Scoreboard {
 
     /// Nobody wakes the manager from now on.
     pub fn disarm(&self) {
-        self.shared().disarm();
+        self.shared().disarm(self.len());
     }
 
     /// Wakes the manager, for the owner of this slot.
@@ -324,10 +567,18 @@ impl Scoreboard {
         self.shared().numbers
     }
 
-    fn shared(&self) -> Slots<'_> {
+    fn header(&self) -> &Header {
         // SAFETY: the mapping is at least as large as a Header, aligned to a page, zeroed by
         // the kernel, lives as long as self, and is only ever used through atomics.
-        let header = unsafe { self.header.start.cast::<Header>().as_ref() };
+        unsafe { self.header.start.cast::<Header>().as_ref() }
+    }
+
+    fn known(&self) -> &[Known] {
+        &self.header().known
+    }
+
+    fn shared(&self) -> Slots<'_> {
+        let header = self.header();
         // SAFETY: the mapping has room for MAX_SLOTS, lives as long as self, and is only ever used
         // through atomics, which have the layout of a byte.
         let texts = unsafe {
@@ -344,7 +595,7 @@ impl Scoreboard {
 impl Statuses for Scoreboard {
     fn is_busy(&self, worker: &Worker) -> bool {
         self.shared()
-            .is_owner_busy(self.made, worker.index, worker.pid)
+            .is_owner_busy(self.made, worker.index, owner_of(worker))
     }
 }
 
@@ -456,8 +707,10 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::signals::WakePipe;
+    use crate::machine::Time;
+    use crate::os::wake::WakePipe;
 
+    /// One that the host has forked by itself.
     fn worker(pid: Pid, index: u32) -> Worker {
         Worker {
             pid,
@@ -466,11 +719,21 @@ mod tests {
         }
     }
 
-    fn told_to_stop(pid: Pid, index: u32) -> Worker {
-        Worker {
-            stopping: true,
-            ..worker(pid, index)
+    /// A table of workers that the host has forked by itself, with indexes from 0.
+    fn table(pids: &[Pid], told_to_stop: &[Pid]) -> Workers {
+        let mut workers = Workers::default();
+        for &pid in pids {
+            enter(&mut workers, pid, Serial::default());
         }
+        for &pid in told_to_stop {
+            workers.get_mut(pid).unwrap().stopping = true;
+        }
+        workers
+    }
+
+    fn enter(workers: &mut Workers, pid: Pid, serial: Serial) {
+        let index = workers.reserve_index();
+        workers.insert(pid, index, serial, 1, Time::default());
     }
 
     #[test]
@@ -511,6 +774,174 @@ mod tests {
         poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() == 1
     }
 
+    /// A worker that was forked with a ticket of a new series.
+    fn known_worker(board: &Scoreboard, pid: Pid, index: u32) -> Worker {
+        let mut workers = Workers::default();
+        workers.set_series(board.new_series());
+        Worker {
+            serial: workers.take_serial(),
+            ..worker(pid, index)
+        }
+    }
+
+    /// As a worker that has this pid for itself: it is told its ticket, and claims a slot.
+    fn claim_as(board: &mut Scoreboard, worker: &Worker, pid: Pid) -> u32 {
+        board.is_worker(worker.serial, pid);
+        let slot = claim_for_another(board, worker.index, pid);
+        board.ticket = None;
+        slot
+    }
+
+    #[test]
+    fn a_worker_is_known_by_its_ticket_and_not_by_its_number() {
+        let mut board = Scoreboard::new(None, 5).unwrap();
+        let (one, other) = (known_worker(&board, 4711, 0), known_worker(&board, 4712, 1));
+        board.note_worker(&one);
+        board.note_worker(&other);
+        claim_as(&mut board, &one, 1);
+        board.note_worker(&one);
+        assert!(board.former.is_empty(), "it is still there");
+        assert!(board.clear_worker(one.serial.ticket().unwrap()));
+        board.note_worker(&one);
+        assert_eq!(claim_as(&mut board, &one, 1), 0);
+        board.set_status(b'A');
+        assert_eq!(claim_as(&mut board, &other, 1), 1);
+        assert!(board.is_busy(&one) && !board.is_busy(&other));
+        assert_eq!(board.status(0), b'A');
+        // What it forks is another process, and so is one that has its number outside.
+        board.is_worker(one.serial, 1);
+        assert_eq!(claim_for_another(&mut board, 2, 5), 2);
+        board.ticket = None;
+        assert_eq!(claim_for_another(&mut board, 3, 4711), 3);
+        assert!(board.clear(4711));
+        assert_eq!(board.status(0), STATUS_NEXIST);
+        assert_eq!(board.status(3), STATUS_IDLE);
+        assert!(board.clear(4711), "the other process of that number");
+        assert!(!board.clear(4711));
+        assert!(!board.clear(1) && !board.clear(0));
+        assert!(board.clear(5));
+        assert!(board.clear_worker(other.serial.ticket().unwrap()));
+        assert!(!board.clear(4712));
+    }
+
+    #[test]
+    fn who_has_left_the_table_is_known_by_its_number() {
+        let mut board = Scoreboard::new(None, 5).unwrap();
+        let dead = known_worker(&board, 10, 0);
+        let forgotten = known_worker(&board, 11, 1);
+        let back = known_worker(&board, 12, 2);
+        for worker in [&dead, &forgotten, &back] {
+            board.note_worker(worker);
+        }
+        assert_eq!(claim_as(&mut board, &dead, 1), 0);
+        board.forget_worker(&forgotten);
+        board.forget_worker(&back);
+        assert_eq!(claim_as(&mut board, &forgotten, 1), 1);
+        // Others have their indexes.
+        for index in 0..2 {
+            board.note_worker(&known_worker(&board, 20, index));
+        }
+        assert_eq!(board.former.len(), 3);
+        assert_eq!(board.take_forgotten(10), None, "it has ended");
+        assert_eq!(board.former.len(), 3);
+        assert!(board.clear(10) && !board.clear(10));
+        assert!(board.clear(11) && !board.clear(11));
+        assert_eq!(board.take_forgotten(12), Some(back.serial));
+        assert_eq!(board.take_forgotten(12), None);
+        assert!(board.former.is_empty());
+        // What is left is noted once.
+        claim_as(&mut board, &back, 1);
+        for _ in 0..3 {
+            let known = &board.known()[0];
+            known.ticket.store(back.serial.ticket().unwrap(), SeqCst);
+            board.note_worker(&known_worker(&board, 21, 0));
+            assert_eq!(board.former.len(), 1);
+        }
+        board.clear_worker(back.serial.ticket().unwrap());
+        // Without a slot there is nothing to keep.
+        board.note_worker(&known_worker(&board, 21, 0));
+        assert!(board.former.is_empty());
+        // The kernel has given a number out again: the one before is gone.
+        board.forget_worker(&known_worker(&board, 22, 3));
+        board.note_worker(&known_worker(&board, 22, 3));
+        assert!(board.former.is_empty());
+    }
+
+    #[test]
+    fn of_two_with_one_number_the_one_before_has_ended() {
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        let (before, after) = (known_worker(&board, 10, 0), known_worker(&board, 10, 1));
+        board.note_worker(&before);
+        claim_as(&mut board, &before, 1);
+        board.note_worker(&after);
+        claim_as(&mut board, &after, 1);
+        assert!(board.clear(10));
+        assert_eq!(
+            (board.status(0), board.status(1)),
+            (STATUS_NEXIST, STATUS_IDLE)
+        );
+        assert!(board.clear(10));
+        assert!(!board.clear(10));
+    }
+
+    #[test]
+    fn strangers_are_counted_and_watched() {
+        let pipe = WakePipe::new().unwrap();
+        let mut board = Scoreboard::new(None, 5).unwrap();
+        board.set_wake_fd(Some(pipe.write_fd()));
+        let mut workers = Workers::default();
+        workers.set_series(board.new_series());
+        for pid in [10, 11] {
+            let serial = workers.take_serial();
+            enter(&mut workers, pid, serial);
+        }
+        let (one, other) = (*workers.get(10).unwrap(), *workers.get(11).unwrap());
+        claim_for_another(&mut board, 0, 30);
+        board.set_status(b'X');
+        claim_as(&mut board, &one, 1);
+        board.set_status(b'A');
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(board.watch(&workers, true), 1);
+        board.set_status(STATUS_IDLE);
+        assert!(
+            !board.is_woken(),
+            "a worker, whose slot is not that of its index"
+        );
+        claim_for_another(&mut board, 0, 31);
+        assert!(!board.is_woken());
+        board.set_status(b'X');
+        assert!(board.is_woken(), "one that has come since");
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(board.watch(&workers, true), 2);
+        assert_eq!(board.busy_strangers(), 2);
+        claim_as(&mut board, &other, 1);
+        board.set_status(b'A');
+        assert!(!board.is_woken(), "the workers are known");
+        // One that has no slot when it is forgotten is a stranger with a ticket.
+        let forgotten = known_worker(&board, 12, 4);
+        board.forget_worker(&forgotten);
+        board.watch(&workers, true);
+        claim_as(&mut board, &forgotten, 1);
+        assert!(board.is_woken());
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(board.watch(&workers, true), 2);
+        board.set_status(b'X');
+        assert!(board.is_woken());
+        // The slot of a stranger that is gone is a worker's.
+        assert!(board.clear(12));
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(claim_as(&mut board, &other, 1), 4);
+        board.set_status(b'A');
+        assert!(!board.is_woken());
+        assert!(board.clear_worker(other.serial.ticket().unwrap()));
+        claim_for_another(&mut board, 4, 32);
+        // Whoever decides by itself does not want to know.
+        board.watch(&workers, false);
+        board.arm(i32::MIN, i32::MAX);
+        board.set_status(STATUS_IDLE);
+        assert!(!board.is_woken());
+    }
+
     #[test]
     fn only_a_change_that_matters_wakes() {
         let pipe = WakePipe::new().unwrap();
@@ -541,18 +972,18 @@ mod tests {
         let mut board = Scoreboard::new(None, 2).unwrap();
         board.set_wake_fd(Some(pipe.write_fd()));
         board.claim(1, 4711).unwrap();
-        board.watch_stopping([told_to_stop(4711, 1)].iter());
+        board.watch(&table(&[12, 4711], &[4711]), false);
         for (status, wakes) in [(b'A', true), (b'B', false), (b'_', true)] {
             board.arm(i32::MIN, i32::MAX);
             board.set_status(status);
             assert_eq!(board.is_woken(), wakes, "{}", status as char);
         }
-        board.watch_stopping([worker(4711, 1)].iter());
+        board.watch(&table(&[12, 4711], &[]), false);
         board.arm(i32::MIN, i32::MAX);
         board.set_status(b'A');
         assert!(!board.is_woken());
         // Outside of the scoreboard there is nobody to watch.
-        board.watch_stopping([told_to_stop(12, 2), told_to_stop(13, u32::MAX)].iter());
+        board.watch(&table(&[12, 4711, 13, 14], &[13, 14]), false);
     }
 
     /// The board as another process sees it, which claims a slot.
@@ -585,21 +1016,73 @@ mod tests {
         let pipe = WakePipe::new().unwrap();
         board.set_wake_fd(Some(pipe.write_fd()));
         claim_for_another(&mut board, 0, 12);
-        let workers = [told_to_stop(4711, 0)];
-        board.watch_stopping(workers.iter());
+        let workers = table(&[4711], &[4711]);
+        board.watch(&workers, false);
         board.arm(i32::MIN, i32::MAX);
         board.set_status(b'A');
         assert!(!board.is_woken(), "it is another one's slot");
         claim_for_another(&mut board, 0, 4711);
         assert!(board.is_woken(), "it has a slot from now on");
-        board.watch_stopping(workers.iter());
+        board.watch(&workers, false);
         board.arm(i32::MIN, i32::MAX);
         board.set_status(b'A');
         assert!(board.is_woken());
-        board.watch_stopping(workers.iter());
+        board.watch(&workers, false);
         board.arm(i32::MIN, i32::MAX);
         claim_for_another(&mut board, 3, 13);
         assert!(!board.is_woken(), "nobody is searched for any more");
+    }
+
+    #[test]
+    fn who_is_awaited_is_so_no_more_once_the_scoreboard_is_let_go_of() {
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        let pipe = WakePipe::new().unwrap();
+        board.set_wake_fd(Some(pipe.write_fd()));
+        board.arm(i32::MIN, i32::MAX);
+        board.watch(&table(&[4711], &[4711]), false);
+        assert!(board.awaits_claims());
+        board.disarm();
+        claim_for_another(&mut board, 0, 4711);
+        assert!(!board.is_woken());
+    }
+
+    #[test]
+    fn one_that_has_ended_does_not_stand_for_one_that_is_awaited() {
+        let mut board = Scoreboard::new(None, 2).unwrap();
+        let mut workers = table(&[12, 4711], &[12, 4711]);
+        claim_for_another(&mut board, 0, 12);
+        workers.get_mut(12).unwrap().exited = true;
+        board.arm(i32::MIN, i32::MAX);
+        board.watch(&workers, false);
+        assert!(board.awaits_claims());
+        workers.remove(4711);
+        board.watch(&workers, false);
+        assert!(!board.awaits_claims());
+    }
+
+    #[test]
+    fn each_worker_is_found_wherever_its_slot_is() {
+        let n: Pid = 3 * FEW_SEARCHES as Pid;
+        let mut board = Scoreboard::new(None, 2 * n as u32).unwrap();
+        let leaving: Vec<Pid> = (1..=n).collect();
+        let mut workers = table(&leaving, &leaving);
+        workers.set_series(board.new_series());
+        for pid in leaving.iter().rev() {
+            claim_for_another(&mut board, 0, *pid);
+            claim_for_another(&mut board, 0, 100 + pid);
+            board.set_status(b'X');
+        }
+        board.arm(i32::MIN, i32::MAX);
+        assert_eq!(board.watch(&workers, true), n);
+        assert!(!board.awaits_claims());
+    }
+
+    #[test]
+    fn each_series_is_one() {
+        let board = Scoreboard::new(None, 1).unwrap();
+        for series in (1..=SERIES).chain(1..3) {
+            assert_eq!(u64::from(board.new_series()), series);
+        }
     }
 
     #[test]
@@ -624,10 +1107,13 @@ mod tests {
         let pipe = WakePipe::new().unwrap();
         let mut board = Scoreboard::new(None, 3).unwrap();
         board.set_wake_fd(Some(pipe.write_fd()));
-        board.shared().claim(3, 2, 4711).unwrap();
+        board
+            .shared()
+            .claim(3, 2, Owner::process(4711), 4711)
+            .unwrap();
         let other = &board.shared().beside[2].changes;
         other.fetch_add(1, SeqCst);
-        board.shared().claim(3, 1, 12).unwrap();
+        board.shared().claim(3, 1, Owner::process(12), 12).unwrap();
         board.shared().beside[1].changes.fetch_add(1, SeqCst);
         board.numbers().busy.fetch_add(1, SeqCst);
         board.claim(0, 13).unwrap();
@@ -682,7 +1168,11 @@ mod tests {
             board.set_status(b'A');
             board.set_status(STATUS_IDLE);
             board.arm(0, 1);
+            board.known()[0].ticket.store(number as u64, SeqCst);
+            board.known()[0].pid.store(number, SeqCst);
+            board.note_worker(&known_worker(&board, 13, 0));
             assert!(!board.clear(12));
+            assert!(!board.clear(13));
             assert!(!board.is_busy(&worker(4711, 2)));
             assert!(!board.is_busy(&worker(12, 2)));
         }

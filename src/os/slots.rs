@@ -3,8 +3,10 @@
 //! Nobody locks, and any process may stop between any two steps: for a while, because it has lost the
 //! processor or was stopped, or for good. So every word here can be understood at any time:
 //!
-//! - A slot is its **owner**'s, whose pid one compare-and-exchange stores. The pid as text and the
-//!   status come after that. Whoever frees the slots of a pid finds them, however far the owner came.
+//! - A slot is its **owner**'s, whom one compare-and-exchange stores. The pid as text and the
+//!   status come after that. Whoever frees the slots of an owner finds them, however far that came. A worker
+//!   is known by the **ticket** that the manager gave it at its fork, as the pid that it has for itself may be another one
+//!   than the manager's for it; any other process is known by its pid.
 //! - The **busy** number is never less than the number of slots with a busy status: it goes up before
 //!   a status turns busy, and down after one has turned idle.
 //! - Each change between busy and idle ends with a look at the bounds, or its process has died, or
@@ -14,13 +16,17 @@
 //!   how much too high a death may have left the busy number (**doubt**). The lower bound is
 //!   raised by that, until a look at all slots finds nobody in the middle of a change, before and after: the
 //!   difference is what the dead have left, then, and is taken off.
+//! - The manager's bounds are about its workers, and the busy number is about all slots. So the manager
+//!   adds the busy slots of **strangers** (owners that are no workers of its table) to the bounds, and marks their slots: each of their
+//!   changes wakes it. A stranger marks a slot that it claims by itself, as soon as the manager has begun to look for
+//!   strangers.
 //! - **woken** has the number of the manager's round (`arm`), so that who comes late says nothing about
 //!   a later round, and does not say that the manager is woken until the bell has been rung.
 //!
 //! This file is compiled a second time by `tests/scoreboard.rs`, with other atomics in `super::atomics`:
 //! they stop workers, and kill them, between any two steps.
 
-use super::atomics::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
+use super::atomics::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// The status of a slot that no worker has.
 pub const STATUS_NEXIST: u8 = b'.';
@@ -53,7 +59,57 @@ const IS_UNSEEN: u8 = 1;
 /// The owner has no descriptor to wake the manager by.
 const IS_MUTE: u8 = 2;
 
-const NOBODY: i32 = 0;
+/// Whose a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner(u64);
+
+/// The bits of a ticket that tell which series it is of.
+pub const SERIES: u64 = (1 << 20) - 1;
+
+const NOBODY: Owner = Owner(0);
+/// In an `Owner`: it is a ticket, and no pid.
+const IS_TICKET: u64 = 1 << 63;
+
+impl Owner {
+    /// The worker that a manager gave this ticket. Its last bits are the series (`Slots::new_series`); within that the manager
+    /// gives each number once.
+    pub fn ticket(ticket: u64) -> Owner {
+        Owner(ticket | IS_TICKET)
+    }
+
+    /// A process that nobody gave a ticket, by the pid that it has for itself.
+    pub fn process(pid: i32) -> Owner {
+        Owner(pid.unsigned_abs().into())
+    }
+
+    /// 0 for a process without a ticket.
+    fn series(self) -> u32 {
+        if self.0 & IS_TICKET == 0 {
+            return 0;
+        }
+        (self.0 & SERIES) as u32
+    }
+}
+
+/// Who the owner of a slot is to the manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One of its workers.
+    Worker,
+    /// A worker that was told to stop.
+    Leaving,
+    /// None of its workers.
+    Stranger,
+}
+
+/// What the manager has found at a look at the owners of all slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// How many workers that were told to stop have a slot.
+    pub leaving: usize,
+    /// How many strangers have a slot that is busy.
+    pub busy_strangers: i32,
+}
 
 /// What is there once.
 #[derive(Default)]
@@ -74,13 +130,18 @@ pub struct Numbers {
     is_mute: AtomicU8,
     /// Whoever claims a slot wakes the manager.
     claims_wake: AtomicU8,
+    /// The series that was begun last.
+    last_series: AtomicU32,
+    /// The series of the manager that wants to know of strangers; 0 if none does. Whoever claims a slot without a ticket of it
+    /// marks that slot.
+    own_series: AtomicU32,
 }
 
 /// What is there for each slot, apart from its text.
 #[derive(Default)]
 #[repr(C)]
 pub struct Beside {
-    owner: AtomicI32,
+    owner: AtomicU64,
     /// See `BEGIN`, `INSIDE` and `CHANGE_END`.
     pub changes: AtomicU32,
     /// Any change between busy and idle wakes the manager.
@@ -131,42 +192,66 @@ impl Slots<'_> {
         self.texts[slot as usize][0].load(SeqCst)
     }
 
+    /// A series of tickets that no other manager of this scoreboard has, and this one has not had before.
+    pub fn new_series(&self) -> u32 {
+        loop {
+            let series = self
+                .numbers
+                .last_series
+                .fetch_add(1, SeqCst)
+                .wrapping_add(1);
+            // 0 is that of processes without a ticket.
+            let series = series & SERIES as u32;
+            if series != 0 {
+                return series;
+            }
+        }
+    }
+
     /// Gives a process a slot of the first `slots`: this one if it is free, otherwise the first
     /// free one. Its status is idle. Returns also whether the manager has to be woken for that.
-    pub fn claim(&self, slots: u32, hint: u32, pid: i32) -> Option<(u32, bool)> {
+    pub fn claim(&self, slots: u32, hint: u32, owner: Owner, pid: i32) -> Option<(u32, bool)> {
         let take = |&slot: &u32| {
             self.beside[slot as usize]
                 .owner
-                .compare_exchange(NOBODY, pid, SeqCst, SeqCst)
+                .compare_exchange(NOBODY.0, owner.0, SeqCst, SeqCst)
                 .is_ok()
         };
         let hinted = Some(hint).filter(|&hint| hint < slots);
         let slot = hinted.filter(take).or_else(|| (0..slots).find(take))?;
+        // Either the manager sees the owner when it looks for strangers, or this one sees that it has begun to.
+        let own_series = self.numbers.own_series.load(SeqCst);
+        if own_series != 0 && own_series != owner.series() {
+            self.watch_slot(slot, true);
+        }
         self.write_pid(slot, &pid_text(pid));
         let is_wanted = self.set_status(slot, STATUS_IDLE);
         Some((slot, is_wanted || self.claims_are_watched()))
     }
 
-    /// This slot, if it is this process's.
-    pub fn has_slot(&self, slots: u32, slot: u32, pid: i32) -> Option<u32> {
-        let is_its = slot < slots && self.beside[slot as usize].owner.load(SeqCst) == pid;
+    fn owner(&self, slot: u32) -> Owner {
+        Owner(self.beside[slot as usize].owner.load(SeqCst))
+    }
+
+    fn has_slot(&self, slots: u32, slot: u32, owner: Owner) -> Option<u32> {
+        let is_its = slot < slots && owner != NOBODY && self.owner(slot) == owner;
         is_its.then_some(slot)
     }
 
-    /// The slot of a process: most often this one.
-    pub fn slot_of(&self, slots: u32, expected: u32, pid: i32) -> Option<u32> {
-        let is_its = |&slot: &u32| self.has_slot(slots, slot, pid).is_some();
-        self.has_slot(slots, expected, pid)
-            .or_else(|| (0..slots).find(is_its).filter(|_| pid != NOBODY))
+    /// The slot of an owner: most often this one.
+    pub fn slot_of(&self, slots: u32, expected: u32, owner: Owner) -> Option<u32> {
+        let is_its = |&slot: &u32| self.has_slot(slots, slot, owner).is_some();
+        self.has_slot(slots, expected, owner)
+            .or_else(|| (0..slots).find(is_its))
     }
 
-    /// Whether a process has a slot, most often this one, with a busy status.
-    pub fn is_owner_busy(&self, slots: u32, expected: u32, pid: i32) -> bool {
-        let slot = self.has_slot(slots, expected, pid).or_else(|| {
+    /// Whether an owner has a slot, most often this one, with a busy status.
+    pub fn is_owner_busy(&self, slots: u32, expected: u32, owner: Owner) -> bool {
+        let slot = self.has_slot(slots, expected, owner).or_else(|| {
             // Where nobody is busy there is no need to search for those that have no slot yet.
             let somebody_is = self.numbers.busy.load(SeqCst) > 0;
             somebody_is
-                .then(|| self.slot_of(slots, expected, pid))
+                .then(|| self.slot_of(slots, expected, owner))
                 .flatten()
         });
         slot.is_some_and(|slot| is_busy(self.status(slot)))
@@ -220,16 +305,16 @@ impl Slots<'_> {
             || self.beside[slot as usize].mark.load(SeqCst) != 0
     }
 
-    /// Frees the slots of a process that is gone. `will_free` is called with each before it can be
+    /// Frees the slots of an owner that is gone. `will_free` is called with each before it can be
     /// another one's.
-    pub fn clear(&self, slots: u32, pid: i32, will_free: impl Fn(u32)) -> Cleared {
+    pub fn clear(&self, slots: u32, owner: Owner, will_free: impl Fn(u32)) -> Cleared {
         let mut cleared = Cleared::default();
-        if pid == NOBODY {
+        if owner == NOBODY {
             return cleared;
         }
         for slot in 0..slots {
             let beside = &self.beside[slot as usize];
-            if beside.owner.load(SeqCst) != pid {
+            if self.owner(slot) != owner {
                 continue;
             }
             will_free(slot);
@@ -245,7 +330,7 @@ impl Slots<'_> {
                 .fetch_add(CHANGE_END.wrapping_sub(left * BEGIN), SeqCst);
             beside.mark.store(0, SeqCst);
             beside.flags.store(0, SeqCst);
-            beside.owner.store(NOBODY, SeqCst);
+            beside.owner.store(NOBODY.0, SeqCst);
             cleared.had_slot = true;
             cleared.was_changing |= left != 0;
         }
@@ -265,8 +350,9 @@ impl Slots<'_> {
         doubt == 0 && !self.somebody_is_mute(slots)
     }
 
-    /// Nobody wakes the manager from now on.
-    pub fn disarm(&self) {
+    /// Nobody wakes the manager from now on, be it by a mark or by the number of busy ones.
+    pub fn disarm(&self, slots: u32) {
+        self.watch(slots, 0, 0, false, |_, _| Role::Stranger);
         self.numbers.low.store(i32::MIN, SeqCst);
         self.numbers.high.store(i32::MAX, SeqCst);
     }
@@ -313,37 +399,61 @@ impl Slots<'_> {
     }
 
     /// Whether the owner of the slot finds that the manager has to be woken whenever it turns busy or idle.
-    pub fn watch_slot(&self, slot: u32, is_watched: bool) {
+    fn watch_slot(&self, slot: u32, is_watched: bool) {
         let mark = &self.beside[slot as usize].mark;
         if mark.load(SeqCst) != u8::from(is_watched) {
             mark.store(u8::from(is_watched), SeqCst);
         }
     }
 
-    /// Whether this process, whose slot most often is the expected one, finds that the manager has to be woken
-    /// whenever it turns busy or idle. If it is to be watched and has no slot, whoever claims one wakes the manager
-    /// from now on, and this is false.
-    pub fn watch_owner(&self, slots: u32, expected: u32, pid: i32, is_watched: bool) -> bool {
-        if !is_watched {
-            // One that is watched elsewhere stays so; nobody who was told to stop is ever told to stay.
-            if let Some(slot) = self.has_slot(slots, expected, pid) {
-                self.watch_slot(slot, false);
+    /// From now on workers that were told to stop find that the manager has to be woken whenever they turn busy or
+    /// idle, and with a series (not 0), whose workers tell themselves from strangers, so do strangers; others do not. `role`
+    /// says who the owner of a slot is. If fewer than `leaving` workers have a slot that were told to stop, or if
+    /// somebody else is awaited who would not mark its slot, whoever claims a slot wakes the manager as well.
+    ///
+    /// Call this after `arm`, which forgets who has wanted to wake the manager before. What is counted here holds until one of
+    /// those changes, which wakes.
+    pub fn watch(
+        &self,
+        slots: u32,
+        series: u32,
+        leaving: usize,
+        others_are_awaited: bool,
+        role: impl Fn(u32, Owner) -> Role,
+    ) -> Watched {
+        let watched = self.mark(slots, series, &role);
+        let are_awaited = watched.leaving < leaving || others_are_awaited;
+        self.watch_claims(are_awaited);
+        if !are_awaited {
+            return watched;
+        }
+        // A slot that is claimed from now on wakes, one before is found.
+        self.mark(slots, series, &role)
+    }
+
+    fn mark(&self, slots: u32, series: u32, role: &impl Fn(u32, Owner) -> Role) -> Watched {
+        let own_series = &self.numbers.own_series;
+        if own_series.load(SeqCst) != series {
+            own_series.store(series, SeqCst);
+        }
+        let mut watched = Watched::default();
+        for slot in 0..slots {
+            let owner = self.owner(slot);
+            if owner == NOBODY {
+                continue;
             }
-            return true;
+            let role = role(slot, owner);
+            let is_stranger = role == Role::Stranger && series != 0;
+            self.watch_slot(slot, is_stranger || role == Role::Leaving);
+            watched.leaving += usize::from(role == Role::Leaving);
+            // After the mark: a change is seen here, or it wakes.
+            watched.busy_strangers += i32::from(is_stranger && is_busy(self.status(slot)));
         }
-        let slot = self.slot_of(slots, expected, pid).or_else(|| {
-            self.watch_claims(true);
-            // One that is claimed from now on wakes, one before is found.
-            self.slot_of(slots, expected, pid)
-        });
-        if let Some(slot) = slot {
-            self.watch_slot(slot, true);
-        }
-        slot.is_some()
+        watched
     }
 
     /// Whether whoever claims a slot finds that the manager has to be woken.
-    pub fn watch_claims(&self, are_watched: bool) {
+    fn watch_claims(&self, are_watched: bool) {
         if self.claims_are_watched() != are_watched {
             let claims_wake = &self.numbers.claims_wake;
             claims_wake.store(u8::from(are_watched), SeqCst);

@@ -15,10 +15,11 @@ use ProcessTest;
 my $program = compile('t/c-library/unload.c', qw(-std=gnu99 -Wall -Wextra -Werror -ldl), q(-Wl,--as-needed));
 unlike shell_ok("objdump -p $program", 'objdump'), qr/NEEDED\s+libprefork/, 'the program is not linked with the library';
 
-# As prefork-signals(3) says.
+# As prefork-signals(3) says. Before glibc 2.34 some of what the library needs is not in libc itself.
 my $prefix = installed_library();
 shell_ok("cc -shared -o $prefix/plugin.so -Wl,--whole-archive $prefix/lib/libprefork.a -Wl,--no-whole-archive"
-    . ' -Wl,-z,nodelete', 'a plugin that has the static library in it');
+    . ' $(pkg-config --static --libs prefork | sed s/-lprefork//) -Wl,-z,nodelete',
+    'a plugin that has the static library in it', PKG_CONFIG_PATH => "$prefix/lib/pkgconfig");
 
 for my $library (library(), "$prefix/plugin.so") {
     for my $frees ('frees', 'keeps') {

@@ -261,6 +261,70 @@ static void spare(void *data)
     give_back();
 }
 
+/* ---- a worker whose end of the pipe nobody reads, and one that can wake the manager */
+
+/* Turns busy when it reads a byte, and says so. */
+static pid_t turns_busy(pf_t *pf, int index, int tell[2], int told[2])
+{
+    pid_t pid;
+    char byte;
+    if (pipe(tell) != 0 || pipe(told) != 0)
+        abort();
+    pid = fork();
+    if (pf_forked(pf, pid) != PF_OK)
+        abort();
+    if (pid != 0)
+        return pid;
+    close(tell[1]);
+    if (pf_scoreboard_claim(board, (uint32_t)index) == PF_OK && read(tell[0], &byte, 1) == 1
+            && pf_scoreboard_set_status(board, 'A') == PF_OK && write(told[1], "t", 1) == 1)
+        until_killed(pf, NULL);
+    _exit(1);
+}
+
+static void turn_busy(int tell[2], int told[2])
+{
+    char byte;
+    if (write(tell[1], "b", 1) != 1 || read(told[0], &byte, 1) != 1)
+        abort();
+}
+
+/* Who has written to a pipe without a reader has not woken the manager, and keeps nobody else from that. */
+static void in_vain(void *data)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    int tell[2][2], told[2][2];
+    (void)data;
+    board = pf_scoreboard_new(NULL, 10);
+    pf_set_scoreboard(pf, board);
+    pf_set_max_workers(pf, 10);
+    pf_set_spare_workers(pf, 1, 10, SIGTERM);
+    pf_begin(pf);
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_FORK);
+    turns_busy(pf, 0, tell[0], told[0]);
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    close(event.fd);
+    /* It makes another pipe before it sleeps. */
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    pf_set_spare_workers(pf, 2, 10, SIGTERM);
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_FORK);
+    turns_busy(pf, 1, tell[1], told[1]);
+    do
+        CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    while (event.timeout == 0);
+    CHECK(event.fd >= 0 && !is_readable(event.fd));
+    turn_busy(tell[0], told[0]);
+    turn_busy(tell[1], told[1]);
+    CHECK(is_readable(event.fd));
+    /* One more idle worker is wanted for each that is busy now. */
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_FORK);
+    pf_fork_failed(pf, NULL);
+    finish(pf);
+    pf_scoreboard_free(board);
+    give_back();
+}
+
 /* ---- a signal handler of the program, while the manager sleeps */
 
 static int *handled;
@@ -372,6 +436,7 @@ int main(void)
     else
         is_int(in_child(none_left, NULL), 0, "... and there is none left");
     is_int(in_child(spare, NULL), 0, "... beside workers that have the old pipe");
+    is_int(in_child(in_vain, NULL), 0, "... of which one has tried to wake the manager");
     for (how = 0; how < 16; how++) {
         if ((how & IS_BLOCKED) && !(how & IS_TRAPPED))
             continue;

@@ -288,6 +288,354 @@ static void called_with_its_mask(void)
     signal(SIGUSR2, SIG_DFL);
 }
 
+/* ---- called as its flags say */
+
+static char alternate_stack[1 << 16];
+static int is_on_stack;
+
+static void looks_at_stack(int signal)
+{
+    char here;
+    (void)signal;
+    calls++;
+    is_on_stack = (uintptr_t)&here >= (uintptr_t)alternate_stack
+        && (uintptr_t)&here < (uintptr_t)alternate_stack + sizeof alternate_stack;
+}
+
+static int is_on_stack_with(void (*function)(int), int flags)
+{
+    struct sigaction action = action_of(function, flags, 0);
+    pf_t *pf = pf_new();
+    sigaction(SIGUSR1, &action, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    calls = 0;
+    is_on_stack = -1;
+    raise(SIGUSR1);
+    CHECK(calls == 1);
+    pf_free(pf);
+    signal(SIGUSR1, SIG_DFL);
+    return is_on_stack;
+}
+
+static void on_stack(void *data)
+{
+    stack_t alternate, none;
+    pf_t *pf = pf_new();
+    (void)data;
+    memset(&alternate, 0, sizeof alternate);
+    memset(&none, 0, sizeof none);
+    alternate.ss_sp = alternate_stack;
+    alternate.ss_size = sizeof alternate_stack;
+    none.ss_flags = SS_DISABLE;
+    sigaltstack(&alternate, NULL);
+    CHECK(is_on_stack_with(looks_at_stack, SA_ONSTACK) == 1);
+    CHECK(is_on_stack_with(looks_at_stack, SA_ONSTACK | SA_RESTART | SA_NODEFER) == 1);
+    CHECK(is_on_stack_with(looks_at_stack, 0) == 0);
+    /* Who has no handler may have threads with small stacks. */
+    pf_trap_signal(pf, SIGUSR2, 0, 0);
+    CHECK(now_is(SIGUSR2).sa_flags & SA_ONSTACK);
+    pf_free(pf);
+    sigaltstack(&none, NULL);
+}
+
+static int depth, most_deep;
+
+static void raises_itself(int signal)
+{
+    calls++;
+    if (++depth > most_deep)
+        most_deep = depth;
+    if (calls == 1)
+        raise(signal);
+    depth--;
+}
+
+static int deep_with(int flags, int blocked)
+{
+    struct sigaction action = action_of(raises_itself, flags, blocked);
+    sigset_t before, after;
+    pf_t *pf = pf_new();
+    sigaction(SIGUSR1, &action, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    calls = depth = most_deep = 0;
+    pthread_sigmask(SIG_BLOCK, NULL, &before);
+    raise(SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, NULL, &after);
+    CHECK(calls == 2 && depth == 0 && same_mask(&before, &after));
+    CHECK(pf_signal_received(pf) == SIGUSR1);
+    pf_free(pf);
+    signal(SIGUSR1, SIG_DFL);
+    return most_deep;
+}
+
+static void deferred(void *data)
+{
+    (void)data;
+    CHECK(deep_with(0, 0) == 1);
+    CHECK(deep_with(SA_NODEFER, 0) == 2);
+    CHECK(deep_with(SA_NODEFER, SIGUSR2) == 2);
+    CHECK(deep_with(SA_NODEFER, SIGUSR1) == 1);
+}
+
+static struct sigaction below_itself;
+
+/* Between two managers: it calls what it found, after its own signal has interrupted it. */
+static void raises_and_calls(int signal)
+{
+    raises_itself(signal);
+    below_itself.sa_handler(signal);
+}
+
+static void deferred_between(void *data)
+{
+    struct sigaction below = action_of(other_handler, 0, 0), action = action_of(raises_and_calls, SA_NODEFER, 0);
+    pf_t *pf = pf_new(), *above = pf_new();
+    (void)data;
+    sigaction(SIGUSR1, &below, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    sigaction(SIGUSR1, &action, &below_itself);
+    pf_trap_signal(above, SIGUSR1, 0, 0);
+    calls = calls_of_other = depth = most_deep = 0;
+    raise(SIGUSR1);
+    CHECK(calls == 2 && calls_of_other == 2 && most_deep == 2);
+    pf_free(above);
+    pf_free(pf);
+}
+
+static int hears(pf_t *pf, int signal)
+{
+    int heard;
+    raise(signal);
+    heard = pf_signal_received(pf) == signal;
+    pf_set_signal_received(pf, 0);
+    return heard;
+}
+
+static void once(void *data)
+{
+    struct sigaction action = action_of(handler, SA_RESETHAND, 0);
+    pf_t *pf = pf_new(), *other = pf_new();
+    (void)data;
+    sigaction(SIGUSR1, &action, NULL);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    calls = 0;
+    CHECK(hears(pf, SIGUSR1) && calls == 1);
+    CHECK(hears(pf, SIGUSR1) && calls == 1);
+    /* Installed anew it is called once more. */
+    sigaction(SIGUSR1, &action, NULL);
+    pf_trap_signal(other, SIGUSR1, 0, 0);
+    CHECK(hears(pf, SIGUSR1) && hears(other, SIGUSR1) && calls == 2);
+    pf_free(other);
+    CHECK(now_is(SIGUSR1).sa_handler != SIG_DFL);
+    pf_free(pf);
+    CHECK(now_is(SIGUSR1).sa_handler == SIG_DFL);
+}
+
+/* A handler that wants to hear of ends only. */
+static void without_stops(void *data)
+{
+    struct sigaction action = action_of(handler, SA_NOCLDSTOP | SA_RESTART, 0);
+    pf_t *pf = pf_new();
+    pid_t pid;
+    int status;
+    (void)data;
+    sigaction(SIGCHLD, &action, NULL);
+    pf_watch_children(pf);
+    calls = 0;
+    pid = fork();
+    if (pid == 0) {
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    CHECK(calls == 0);
+    kill(pid, SIGCONT);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    CHECK(calls == 1);
+    pf_free(pf);
+}
+
+/* One function for two signals: each is called within the other. */
+static struct sigaction below_usr1, below_usr2;
+
+static void for_two(int signal)
+{
+    calls++;
+    if (signal == SIGUSR1)
+        raise(SIGUSR2);
+    (signal == SIGUSR1 ? below_usr1 : below_usr2).sa_handler(signal);
+}
+
+static void two_signals(void *data)
+{
+    struct sigaction action = action_of(for_two, 0, 0);
+    pf_t *below = pf_new(), *above = pf_new();
+    (void)data;
+    pf_trap_signal(below, SIGUSR1, 0, 0);
+    pf_trap_signal(below, SIGUSR2, 0, 0);
+    sigaction(SIGUSR1, &action, &below_usr1);
+    sigaction(SIGUSR2, &action, &below_usr2);
+    pf_trap_signal(above, SIGUSR1, 0, 0);
+    pf_trap_signal(above, SIGUSR2, 0, 0);
+    calls = 0;
+    raise(SIGUSR1);
+    CHECK(calls == 2);
+    pf_free(below);
+    pf_free(above);
+}
+
+static void called_as_its_flags_say(void)
+{
+    is_int(in_child(on_stack, NULL), 0, "a handler is called on the stack that it wants");
+    is_int(in_child(deferred, NULL), 0, "... is interrupted by its own signal, if it wants to be");
+    is_int(in_child(deferred_between, NULL), 0, "... also between two managers");
+    is_int(in_child(once, NULL), 0, "... is called once, if it wants that");
+    is_int(in_child(without_stops, NULL), 0, "... is told of children that stop, unless it wants not to be");
+    is_int(in_child(two_signals, NULL), 0, "... within itself, for another signal");
+}
+
+/* ---- ours without a manager */
+
+static pf_t *of_children;
+
+/* Ours was saved, and is put back when the manager has gone. */
+static void put_back(const struct sigaction *before)
+{
+    struct sigaction ours;
+    pf_t *pf = pf_new();
+    sigaction(SIGTERM, before, NULL);
+    pf_trap_signal(pf, SIGTERM, 0, 0);
+    ours = now_is(SIGTERM);
+    pf_free(pf);
+    CHECK(same_action(now_is(SIGTERM), *before));
+    sigaction(SIGTERM, &ours, NULL);
+}
+
+static void put_back_default(void *data)
+{
+    struct sigaction none = action_of(SIG_DFL, 0, 0);
+    put_back(&none);
+    if (data)
+        pf_trap_signal(of_children = pf_new(), SIGUSR1, 0, 0);
+    raise(SIGTERM);
+}
+
+static void put_back_ignored(void *data)
+{
+    struct sigaction ignored = action_of(SIG_IGN, 0, 0);
+    (void)data;
+    put_back(&ignored);
+    raise(SIGTERM);
+}
+
+static void put_back_handled(void *data)
+{
+    struct sigaction handled = action_of(handler, 0, 0);
+    pf_t *pf = pf_new();
+    (void)data;
+    put_back(&handled);
+    calls = 0;
+    raise(SIGTERM);
+    CHECK(calls == 1);
+    /* It has a manager again. */
+    pf_trap_signal(pf, SIGTERM, 0, 0);
+    CHECK(hears(pf, SIGTERM) && calls == 2);
+    pf_free(pf);
+    raise(SIGTERM);
+    CHECK(calls == 3);
+}
+
+/* One that was over ours, and calls that, when no manager is there any more. */
+static struct sigaction was_found;
+
+static void calls_found(int signal)
+{
+    calls++;
+    was_found.sa_handler(signal);
+}
+
+static void over_ours(void *data)
+{
+    struct sigaction action = action_of(calls_found, 0, 0);
+    pf_t *pf = pf_new(), *above = pf_new();
+    (void)data;
+    pf_trap_signal(pf, SIGTERM, 0, 0);
+    sigaction(SIGTERM, &action, &was_found);
+    pf_free(pf);
+    calls = 0;
+    raise(SIGTERM);
+    CHECK(calls == 1);
+    pf_trap_signal(above, SIGTERM, 0, 0);
+    CHECK(hears(above, SIGTERM) && calls == 2);
+    pf_free(above);
+    raise(SIGTERM);
+    CHECK(calls == 3 && now_is(SIGTERM).sa_handler == calls_found);
+}
+
+static void child_of_program(void *data)
+{
+    (void)data;
+    raise(SIGTERM);
+}
+
+static void inherited(void *data)
+{
+    pf_t *pf = pf_new();
+    (void)data;
+    pf_trap_signal(pf, SIGTERM, 0, 0);
+    CHECK(in_child(child_of_program, NULL) == 128 + SIGTERM);
+    CHECK(hears(pf, SIGTERM));
+    pf_free(pf);
+}
+
+/* The default action of TSTP, twice; its process group is no orphan. */
+static void stops(void *data)
+{
+    struct sigaction ours;
+    pf_t *pf = pf_new();
+    (void)data;
+    setpgid(0, 0);
+    pf_trap_signal(pf, SIGTSTP, 0, 0);
+    ours = now_is(SIGTSTP);
+    pf_free(pf);
+    sigaction(SIGTSTP, &ours, NULL);
+    raise(SIGTSTP);
+    CHECK(same_action(now_is(SIGTSTP), ours));
+    raise(SIGTSTP);
+    _exit(checks());
+}
+
+static int stops_seen(void)
+{
+    int status, seen = 0;
+    pid_t pid;
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0)
+        stops(NULL);
+    while (waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status)) {
+        seen += WSTOPSIG(status) == SIGTSTP;
+        kill(pid, SIGCONT);
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? seen : -1;
+}
+
+static void without_a_manager(void)
+{
+    int other = 1;
+    is_int(in_child(put_back_default, NULL), 128 + SIGTERM,
+        "ours is put back when its manager has gone: TERM ends the process, as before");
+    is_int(in_child(put_back_default, &other), 128 + SIGTERM, "... also if there is one that does not trap it");
+    is_int(in_child(put_back_ignored, NULL), 0, "... or it is ignored, as before");
+    is_int(in_child(put_back_handled, NULL), 0, "... or the program's handler is called");
+    is_int(in_child(over_ours, NULL), 0, "a handler over ours keeps the signal to itself");
+    is_int(in_child(inherited, NULL), 0, "TERM ends a child that the program has forked, and not its manager");
+    if (is_under_valgrind())
+        skip("TSTP stops a process that has ours without a manager", "Valgrind does not stop");
+    else
+        is_int(stops_seen(), 2, "TSTP stops a process that has ours without a manager, each time");
+}
+
 /* ---- SIGCHLD */
 
 static void stop(pf_t *pf, const pf_event *exit, void *data)
@@ -484,6 +832,8 @@ int main(void)
     later_handler_stays();
     called();
     called_with_its_mask();
+    called_as_its_flags_say();
+    without_a_manager();
     sigchld();
     blocked();
     return done();

@@ -391,6 +391,37 @@ static void rooms(void)
     pf_free(pf[1]);
 }
 
+/* ---- one child, two managers */
+
+/* `which` of them waits first. The first one may have forgotten it by then, or be gone. */
+static void one_of_both(int which, const char *before, const char *name)
+{
+    pf_t *pf[2] = { pf_new(), pf_new() };
+    int i, status = 33;
+    pid_t pid;
+    memset(tally, 0, sizeof tally);
+    for (i = 0; i < 2; i++)
+        pf_set_on_child_reap(pf[i], count, &tally[i]);
+    fork_workers(pf[0], 1, exits_with, &status);
+    pid = pf_next_worker(pf[0], 0);
+    is_int(pf_adopt_worker(pf[1], pid, 1), PF_OK, "%s", name);
+    if (strcmp(before, "forget") == 0)
+        pf_forget_worker(pf[0], pid);
+    if (strcmp(before, "free") == 0) {
+        pf_free(pf[0]);
+        pf[0] = NULL;
+    }
+    for (i = 0; i < 2; i++)
+        if (pf[i ^ which])
+            pf_wait_all_children(pf[i ^ which], -1, NULL);
+    is_int(tally[1].reaped, 1, "... the one that has adopted it hears of its end");
+    is_int(tally[0].reaped, *before ? 0 : 1, "... and so does the one that has forked it, if it still has it");
+    ok(tally[1].status == 33 && (*before || tally[0].status == 33), "... with its status");
+    is_int(tally[0].foreign + tally[1].foreign, 0, "... and as its own worker");
+    pf_free(pf[0]);
+    pf_free(pf[1]);
+}
+
 int main(void)
 {
     begin();
@@ -403,5 +434,9 @@ int main(void)
     many();
     signals_of_others();
     rooms();
+    one_of_both(0, "", "two managers have a child");
+    one_of_both(1, "", "... and the other one waits first");
+    one_of_both(1, "forget", "... or the first has forgotten it");
+    one_of_both(1, "free", "... or is gone");
     return done();
 }

@@ -713,6 +713,7 @@ static void without_handle(void)
     for (i = 0; i < COUNT(codes); i++)
         is_str(pf_strerror(codes[i]), "unknown result code", "pf_strerror(%d)", (int)codes[i]);
     has(pf_version(), ".", "pf_version");
+    ok(pf_process_number() != 0, "pf_process_number");
     pf_free(NULL);
     pf_scoreboard_free(NULL);
 }

@@ -2,9 +2,28 @@
 
 #include "tap.h"
 
+/* The others may not have the write(2) of the library replaced. */
+#if defined(__linux__) && defined(__GLIBC__) && !HEAP_HAS_NO_FORK
+#include <sys/syscall.h>
+#define CAN_COUNT 1
+#else
+#define CAN_COUNT 0
+#endif
+
 static struct {
-    int ready, is_gone, handled;
+    int ready, has_slept, is_gone, handled, broken;
 } *common;
+
+#if CAN_COUNT
+/* In place of the C library's, which libprefork calls otherwise: counts what nobody can read any more. */
+ssize_t write(int fd, const void *bytes, size_t count)
+{
+    ssize_t written = syscall(SYS_write, fd, bytes, count);
+    if (written < 0 && errno == EPIPE)
+        ADD(common->broken, 1);
+    return written;
+}
+#endif
 
 static int told[2]; /* a byte for each worker that has lived on */
 static pf_scoreboard_t *board;
@@ -52,28 +71,28 @@ static void stop_when_ready(pf_t *pf, int32_t pid, void *data)
         pf_signal(pf, SIGURG);
 }
 
-/* The manager, in a process of its own; it frees its handle, or goes on until it is killed. */
+/* The manager, in a process of its own. */
 static void manages(int how, int frees)
 {
     pf_t *pf = pf_new();
+    pf_event event;
     struct forks_wanted forks = { 0, 2 };
     board = pf_scoreboard_new(NULL, 4);
     pf_set_scoreboard(pf, board);
     pf_set_spare_workers(pf, 2, 4, SIGTERM);
     pf_set_max_workers(pf, 4);
-    if (frees)
-        pf_set_after_fork(pf, stop_when_ready, &forks);
+    pf_set_after_fork(pf, stop_when_ready, &forks);
     pf_start(pf, lives_on, &how);
+    close(told[1]);
     UNTIL(GET(common->ready) == 2);
-    /* It sleeps once more: the bounds are there that workers look at. */
+    /* It sleeps once more: the bounds are there that workers look at, and nobody has woken it since. */
     pf_set_after_fork(pf, NULL, NULL);
     pf_run(pf);
-    {
-        pf_event event;
-        pf_wait(pf, 0.01, &event);
-    }
-    pf_free(pf);
-    SET(common->is_gone, 1);
+    if (pf_wait(pf, 0.01, &event) != PF_OK || event.type != PF_EVENT_WAIT)
+        abort();
+    if (frees)
+        pf_free(pf);
+    SET(common->has_slept, 1);
     /* Workers may wake nobody through a process that is still there. */
     until_killed(NULL, NULL);
 }
@@ -94,30 +113,44 @@ static int workers_left(int how, int frees)
         _exit(1);
     }
     close(told[1]);
-    UNTIL(GET(common->ready) == 2);
-    if (frees)
-        UNTIL(GET(common->is_gone));
-    else
-        UNTIL(is_asleep(manager));
-    kill(manager, SIGKILL);
-    waitpid(manager, NULL, 0);
+    UNTIL(GET(common->has_slept));
+    if (!frees) {
+        kill(manager, SIGKILL);
+        waitpid(manager, NULL, 0);
+    }
     SET(common->is_gone, 1);
     /* Until the last worker has gone. */
     while (read(told[0], &byte, 1) == 1)
         left++;
     close(told[0]);
+    if (frees) {
+        kill(manager, SIGKILL);
+        waitpid(manager, NULL, 0);
+    }
     return left;
+}
+
+static void live_on(int how, int frees, const char *name)
+{
+    is_int(workers_left(how, frees), 2, "workers live on %s", name);
+    /* One that is killed leaves the bounds that workers look at, and they try; pf_free takes them away. */
+    if (!CAN_COUNT)
+        skip("... and wake a manager that is not there", "the call cannot be replaced");
+    else if (frees)
+        is_int(common->broken, 0, "... and have nobody to wake");
+    else
+        ok(common->broken > 0, "... and wake a manager that is not there: %d times", common->broken);
 }
 
 int main(void)
 {
     begin();
     common = shared(sizeof *common);
-    is_int(workers_left(DEFAULT, 0), 2, "workers live on when their manager was killed");
-    is_int(workers_left(DEFAULT, 1), 2, "... and when it has freed its handle");
-    is_int(workers_left(HANDLED, 0), 2, "... also those with a handler for SIGPIPE");
+    live_on(DEFAULT, 0, "when their manager was killed");
+    live_on(DEFAULT, 1, "... and when it has freed its handle");
+    live_on(HANDLED, 0, "... also those with a handler for SIGPIPE");
     is_int(common->handled, 0, "... which is not called");
-    is_int(workers_left(PENDING, 0), 2, "... and those that hold one back, which they still have");
+    live_on(PENDING, 0, "... and those that hold one back, which they still have");
     munmap(common, sizeof *common);
     return done();
 }

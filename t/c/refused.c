@@ -67,15 +67,21 @@ static void another_number(void *data)
     pf_free(pf);
 }
 
+static double processor_time(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
+        + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
 /* Where no descriptor is allowed poll(2) takes none: the manager sleeps all the same. */
 static void no_descriptor(void *data)
 {
     pf_t *pf = pf_new();
     pf_scoreboard_t *board = pf_scoreboard_new(NULL, 4);
     struct rlimit none = { 0, 0 }, before;
-    struct rusage used;
     pf_event event;
-    double spent;
     (void)data;
     pf_set_max_workers(pf, 1);
     pf_set_scoreboard(pf, board);
@@ -85,28 +91,51 @@ static void no_descriptor(void *data)
     none.rlim_max = before.rlim_max;
     setrlimit(RLIMIT_NOFILE, &none);
     CHECK(pf_wait(pf, 2, &event) == PF_OK && event.type == PF_EVENT_WAIT);
-    getrusage(RUSAGE_SELF, &used);
-    spent = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
-        + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    CHECK(spent < 1);
+    CHECK(processor_time() < 1);
     setrlimit(RLIMIT_NOFILE, &before);
     pf_rest(pf);
     finish(pf);
     pf_scoreboard_free(board);
 }
 
-#if defined(__linux__) && defined(SYS_waitid)
-static void no_waitid(void)
+#if defined(__linux__) && defined(SYS_waitid) && defined(SYS_ppoll) && defined(SYS_pselect6)
+/* From here on the system refuses these calls. */
+static void refuse(unsigned call, unsigned other, unsigned error)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_waitid, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, other, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         _exit(77);
+}
+
+/* Filters that refuse what the library sleeps by: it sleeps by something else. */
+static void sleeps_otherwise(void *data)
+{
+    const unsigned *other = (const unsigned *)data;
+    pf_t *pf = pf_new();
+    pf_event event;
+    pid_t pid;
+    refuse(SYS_ppoll, *other, ENOSYS);
+    pf_set_max_workers(pf, 1);
+    pf_trap_signal(pf, SIGUSR1, 0, 0);
+    fork_workers(pf, 1, until_killed, NULL);
+    /* This time may pass in several sleeps. */
+    CHECK(pf_wait(pf, 1, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    CHECK(processor_time() < 0.5);
+    pid = pf_next_worker(pf, 0);
+    pf_rest(pf);
+    kill(pid, SIGKILL);
+    CHECK(pf_wait(pf, -1, &event) == PF_OK && event.type == PF_EVENT_REAPED && event.pid == pid);
+    raise(SIGUSR1);
+    CHECK(pf_peek_signal(pf) == SIGUSR1);
+    finish(pf);
+    _exit(checks());
 }
 
 /* A filter that refuses waitid(2): what it would say is not known, and nothing else. */
@@ -117,7 +146,7 @@ static void filtered(void *data)
     pid_t pid;
     int i;
     (void)data;
-    no_waitid();
+    refuse(SYS_waitid, SYS_waitid, EPERM);
     pf_set_reap_foreign(pf, false);
     pf_set_max_workers(pf, 2);
     fork_workers(pf, 2, until_killed, NULL);
@@ -146,7 +175,18 @@ int main(void)
         skip("no descriptor is allowed", "Valgrind uses some of its own, and time");
     else
         is_int(in_child(no_descriptor, NULL), 0, "no descriptor is allowed: the manager sleeps all the same");
-#if defined(__linux__) && defined(SYS_waitid)
+#if defined(__linux__) && defined(SYS_waitid) && defined(SYS_ppoll) && defined(SYS_pselect6)
+    {
+        static const unsigned other[] = { SYS_ppoll, SYS_pselect6 };
+        size_t i;
+        for (i = 0; i < sizeof other / sizeof *other; i++) {
+            const int status = is_under_valgrind() ? 77 : in_child(sleeps_otherwise, (void *)(uintptr_t)&other[i]);
+            if (status == 77)
+                skip("what it sleeps by is refused", "no filter can be set here");
+            else
+                is_int(status, 0, "ppoll(2)%s is refused: the manager sleeps otherwise", i ? ", and pselect(2)," : "");
+        }
+    }
     {
         const int status = is_under_valgrind() ? 77 : in_child(filtered, NULL);
         if (status == 77)

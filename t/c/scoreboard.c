@@ -603,22 +603,31 @@ static void take_slot_0(void *data)
         pause();
 }
 
+/* An order to take the orders of another place from now on, as that of the index may be a successor's. */
+enum { MOVE = '>', MOVED = MOST - 2 };
+
 /* Claims a slot when it is told to, whichever that is, and then shows what it is told. */
-static void claims_late(pf_t *pf)
+static void obeys_late(int place)
 {
-    int index = pf_worker_index(pf);
     char status = 0;
-    SET(orders->shown[index], 1);
+    SET(orders->shown[place], 1);
     while (1) {
-        char wanted = GET(orders->status[index]);
+        char wanted = GET(orders->status[place]);
+        if (wanted == MOVE) {
+            place = MOVED;
+            wanted = 0;
+        }
         if (wanted && !status)
-            CHECK(pf_scoreboard_claim(board, index) == PF_OK);
+            CHECK(pf_scoreboard_claim(board, place) == PF_OK);
         if (wanted && wanted != status)
             pf_scoreboard_set_status(board, status = wanted);
-        SET(orders->shown[index], status ? status : 1);
+        SET(orders->shown[place], status ? status : 1);
         nap();
     }
 }
+
+/* The last one that has had the index. */
+static pid_t late_pids[MOST];
 
 /* Answers FORK events until there is a WAIT or something else. */
 static pf_event fork_late_ones(pf_t *pf)
@@ -628,7 +637,8 @@ static pf_event fork_late_ones(pf_t *pf)
         pid_t pid = fork();
         pf_forked(pf, pid);
         if (pid == 0)
-            claims_late(pf);
+            obeys_late(pf_worker_index(pf));
+        late_pids[event.index] = pid;
         UNTIL(GET(orders->shown[event.index]));
     }
     return event;
@@ -762,6 +772,277 @@ static void told_to_stop_elsewhere(void)
     end_board(pf);
 }
 
+/* ---- busy processes that are no workers: they are among the busy ones of the scoreboard, and in no pool */
+
+static pid_t no_worker(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        obeys_late(15);
+    UNTIL(GET(orders->shown[15]));
+    return pid;
+}
+
+/* The wait that the pool comes to; nothing is left in the pipe then. */
+static pf_event comes_to_rest(pf_t *pf)
+{
+    pf_event event;
+    do
+        event = fork_late_ones(pf);
+    while (event.type != PF_EVENT_WAIT || (event.timeout >= 0 && event.timeout <= 0));
+    return event;
+}
+
+static pf_t *busy_pool(void)
+{
+    pf_t *pf = pf_new();
+    int worker;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 8);
+    pf_set_max_workers(pf, 6);
+    pf_set_spare_workers(pf, 1, 2, SIGUSR2);
+    pf_set_scoreboard(pf, board);
+    pf_set_reap_foreign(pf, false);
+    pf_begin(pf);
+    for (worker = 0; worker < 4; worker++) {
+        comes_to_rest(pf);
+        show_late(worker, 'A');
+    }
+    comes_to_rest(pf);
+    show_late(4, '_');
+    return pf;
+}
+
+/* One of these workers is idle. Two more turn idle, of which the second is one too many. */
+static void one_too_many(pf_t *pf, int workers, const char *what)
+{
+    pf_event event = comes_to_rest(pf);
+    is_int(pf_num_workers(pf), workers, "%s", what);
+    show_late(0, '_');
+    comes_to_rest(pf);
+    ok(!is_readable(event.fd), "... two idle workers are not too many");
+    show_late(1, '_');
+    ok(is_readable(event.fd), "... three are, which wakes the manager");
+    event = woken(pf);
+    ok(event.type == PF_EVENT_REAPED && event.reason == PF_REASON_STOPPED, "... and one is stopped");
+    forget_orders(&event);
+    comes_to_rest(pf);
+    is_int(pf_num_workers(pf), workers - 1, "... one only");
+}
+
+static void end_busy_pool(pf_t *pf, pid_t other)
+{
+    end_process(other);
+    end_board(pf);
+}
+
+static void beside_the_pool(void)
+{
+    pf_t *pf = busy_pool();
+    pf_event event = comes_to_rest(pf);
+    pid_t other = no_worker();
+    show_late(15, 'X');
+    ok(is_readable(event.fd), "a process that is no worker claims a slot, and turns busy: that wakes the manager");
+    one_too_many(pf, 5, "a busy process is no worker");
+    event = comes_to_rest(pf);
+    show_late(15, '_');
+    ok(is_readable(event.fd), "it turns idle: that wakes the manager");
+    event = comes_to_rest(pf);
+    ok(!is_readable(event.fd), "... once");
+    end_busy_pool(pf, other);
+
+    pf = busy_pool();
+    other = no_worker();
+    show_late(15, 'X');
+    comes_to_rest(pf);
+    show_late(15, '_');
+    one_too_many(pf, 5, "an idle process is no worker either");
+    end_busy_pool(pf, other);
+
+    pf = busy_pool();
+    other = no_worker();
+    show_late(15, 'X');
+    comes_to_rest(pf);
+    pf_adopt_worker(pf, other, 1);
+    event = comes_to_rest(pf);
+    is_int(pf_num_workers(pf), 6, "a busy process that becomes a worker");
+    show_late(15, '_');
+    ok(!is_readable(event.fd), "... is one among others: two idle ones are not too many");
+    show_late(0, '_');
+    ok(is_readable(event.fd), "... and three are");
+    end_board(pf);
+}
+
+static void beside_a_forgotten_one(void)
+{
+    pf_t *pf = busy_pool();
+    pf_event event;
+    comes_to_rest(pf);
+    show_late(4, 'A');
+    comes_to_rest(pf);
+    show_late(5, '_');
+    ok(pf_forget_worker(pf, late_pids[4]), "a busy worker is forgotten");
+    one_too_many(pf, 5, "... and is one no more");
+    end_busy_pool(pf, late_pids[4]);
+
+    pf = busy_pool();
+    comes_to_rest(pf);
+    show_late(4, 'A');
+    comes_to_rest(pf);
+    show(5, MOVE);
+    UNTIL(GET(orders->shown[MOVED]));
+    late_pids[MOVED] = late_pids[5];
+    show(5, 0);
+    ok(pf_forget_worker(pf, late_pids[MOVED]), "one that has no slot yet is forgotten");
+    comes_to_rest(pf);
+    show_late(5, '_');
+    event = comes_to_rest(pf);
+    show_late(MOVED, 'X');
+    ok(is_readable(event.fd), "... claims one, and turns busy: that wakes the manager");
+    one_too_many(pf, 6, "... and it is no worker");
+    end_busy_pool(pf, late_pids[MOVED]);
+}
+
+/* ---- who is who: managers one after the other, processes that workers have forked, other managers' workers */
+
+static int32_t low, high;
+
+static void looks_at_bounds(void *data)
+{
+    pf_own_slot slot;
+    *(pid_t *)data = getpid();
+    CHECK(pf_scoreboard_claim(board, 4) == PF_OK);
+    CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
+    CHECK(*slot.low == low && *slot.high == high && *slot.mark == 0);
+}
+
+static void ends_as(pf_t *pf, pid_t pid, int reason)
+{
+    pf_event event;
+    kill(pid, SIGKILL);
+    reap_event(pf, pid, reason);
+    pf_next(pf, &event);
+}
+
+static void one_manager_after_the_other(void)
+{
+    pf_t *pf = pf_new(), *other = pf_new();
+    pid_t *pid = shared(sizeof *pid), first[2], second[2];
+    pf_event event;
+    board = pf_scoreboard_new(NULL, 5);
+    pf_set_scoreboard(pf, board);
+    fork_workers(pf, 2, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "AA...") == 0);
+    first[1] = pf_next_worker(pf, first[0] = pf_next_worker(pf, 0));
+    pf_set_spare_workers(pf, 1, 1, SIGKILL);
+    pf_run(pf);
+    pf_next(pf, &event);
+    is_int(event.type, PF_EVENT_WAIT, "a manager that looks at its scoreboard");
+    pf_free(pf);
+    low = INT32_MIN;
+    high = INT32_MAX;
+    is_int(in_child(looks_at_bounds, pid), 0, "... leaves no bounds when it is freed");
+    pf_scoreboard_clear(board, *pid);
+    pf_set_scoreboard(other, board);
+    fork_workers(other, 2, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "AAAA.") == 0);
+    second[1] = pf_next_worker(other, second[0] = pf_next_worker(other, 0));
+    ends_as(other, second[0], PF_REASON_FAILED);
+    ok(strcmp(statuses(board, all), "AA.A.") == 0 || strcmp(all, "AAA..") == 0,
+        "the slot of the next one's worker is free when that ends, and no other: %s", all);
+    ends_as(other, first[0], PF_REASON_FOREIGN);
+    ends_as(other, first[1], PF_REASON_FOREIGN);
+    ok(strncmp(statuses(board, all), "..", 2) == 0, "... and so are those of the first one's workers: %s", all);
+    pf = pf_new();
+    pf_set_scoreboard(pf, board);
+    pf_scoreboard_watch(board, low = -1, high = 7);
+    pf_free(other);
+    is_int(in_child(looks_at_bounds, pid), 0, "... one that is freed takes none from the manager that has it now");
+    pf_scoreboard_clear(board, *pid);
+    pf_set_spare_workers(pf, 1, 1, SIGKILL);
+    ends_as(pf, second[1], PF_REASON_FOREIGN);
+    is_str(statuses(board, all), ".....", "... and of the second one's");
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(pid, sizeof *pid);
+}
+
+static pid_t *others;
+
+static int32_t forks_and_claims(pf_t *pf, void *data)
+{
+    pid_t pid = fork();
+    (void)data;
+    CHECK(pf_scoreboard_claim(board, pid == 0 ? 3 : (uint32_t)pf_worker_index(pf)) == PF_OK);
+    CHECK(pf_scoreboard_claim(board, 2) == PF_ERR_WRONG_STATE);
+    CHECK(pf_scoreboard_set_status(board, pid == 0 ? 'x' : 'A') == PF_OK);
+    if (checks())
+        abort();
+    if (pid > 0)
+        SET(*others, pid);
+    while (1)
+        pause();
+    return 99;
+}
+
+static void child_of_a_worker(void)
+{
+    pf_t *pf = pf_new();
+    others = shared(sizeof *others);
+    board = pf_scoreboard_new(NULL, 4);
+    pf_set_scoreboard(pf, board);
+    fork_workers(pf, 1, forks_and_claims, NULL);
+    UNTIL(GET(*others) && strcmp(statuses(board, all), "A..x") == 0);
+    ends_as(pf, pf_next_worker(pf, 0), PF_REASON_FAILED);
+    is_str(statuses(board, all), "...x", "a worker's child keeps its slot when the worker ends");
+    kill(*others, SIGKILL);
+    ok(pf_scoreboard_clear(board, *others), "... and is known by its pid");
+    is_str(statuses(board, all), "....", "... which frees the slot");
+    finish(pf);
+    pf_scoreboard_free(board);
+    munmap(others, sizeof *others);
+}
+
+/* A worker of another manager, and a process that becomes a worker, are forked between the FORK event and the fork. */
+static void others_between_event_and_fork(void)
+{
+    pf_t *pf = pf_new(), *other = pf_new();
+    pf_event event;
+    pid_t worker, foreign, adopted;
+    orders = shared(sizeof *orders);
+    board = pf_scoreboard_new(NULL, 4);
+    pf_set_scoreboard(pf, board);
+    pf_set_max_workers(pf, 2);
+    pf_set_spare_workers(pf, 1, 2, SIGUSR2);
+    pf_begin(pf);
+    pf_next(pf, &event);
+    is_int(event.type, PF_EVENT_FORK, "a worker is to be forked");
+    fork_workers(other, 1, is_busy, NULL);
+    UNTIL(strcmp(statuses(board, all), "A...") == 0);
+    foreign = pf_next_worker(other, 0);
+    adopted = fork();
+    if (adopted == 0)
+        obeys_late(1);
+    is_int(pf_adopt_worker(pf, adopted, 1), PF_OK, "... another process becomes one before that");
+    show_late(1, 'x');
+    worker = fork();
+    pf_forked(pf, worker);
+    if (worker == 0)
+        exit(is_busy(pf, NULL));
+    UNTIL(strcmp(statuses(board, all), "AxA.") == 0);
+    pf_next(pf, &event);
+    is_int(event.type, PF_EVENT_WAIT, "... then there are as many as there may be");
+    show_late(1, '_');
+    ends_as(pf, worker, PF_REASON_FAILED);
+    is_str(statuses(board, all), "A_..", "a worker's end frees its slot, and not those of the others");
+    ends_as(pf, adopted, PF_REASON_FAILED);
+    is_str(statuses(board, all), "A...", "... the process that has become a worker");
+    finish(other);
+    ok(pf_scoreboard_clear(board, foreign), "... and the worker of another manager");
+    is_str(statuses(board, all), "....", "... whose ends free their own");
+    end_board(pf);
+}
+
 int main(void)
 {
     char path[256];
@@ -769,6 +1050,11 @@ int main(void)
     slot_of_another();
     slot_of_a_forgotten_one();
     told_to_stop_elsewhere();
+    beside_the_pool();
+    beside_a_forgotten_one();
+    one_manager_after_the_other();
+    child_of_a_worker();
+    others_between_event_and_fork();
     without_descriptors();
     ends_elsewhere();
     slots(NULL, "in memory");

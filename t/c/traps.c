@@ -172,6 +172,12 @@ static void do_step(int step)
     }
 }
 
+static void raises(void *data)
+{
+    (void)data;
+    raise(SIGNAL);
+}
+
 static void look(void)
 {
     struct sigaction now, program = action_of(state.handler);
@@ -181,6 +187,11 @@ static void look(void)
     is("the program's handler in force", now.sa_handler == program.sa_handler, !state.is_ours);
     if (now.sa_handler == SIG_DFL)
         return;
+    if (state.is_ours && !state.traps[0] && !state.traps[1] && handler == DEFAULT) {
+        /* A child with the handler of its parent's managers. */
+        is("a signal that no manager traps", in_child(raises, NULL), 128 + SIGNAL);
+        return;
+    }
     if (!state.is_ours) {
         is("flags", now.sa_flags & flags, program.sa_flags & flags);
         is("mask", same_mask(&now.sa_mask, &program.sa_mask), 1);
@@ -547,7 +558,7 @@ static void arrives_meanwhile(int handler)
         pf_free(pf);
         sigaction(aimed_at, &none, NULL);
     } while (calls_of_trap >= fires_at);
-    ok(ours > 1, "there were such calls");
+    ok(ours > 0, "there were such calls");
 }
 
 static void forks(void)
@@ -603,6 +614,66 @@ static void forks_meanwhile(int traps)
         traps ? "pf_trap_signal" : "pf_free");
 }
 
+/* While pf_free gives a signal back, another thread gets it. */
+static pthread_t elsewhere;
+static int woken, stop_elsewhere;
+
+static void *lets_signals_in(void *data)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    while (!GET(stop_elsewhere)) {
+        sigsuspend(&none);
+        ADD(woken, 1);
+    }
+    return data;
+}
+
+static void arrives_elsewhere(void)
+{
+    int before = GET(woken);
+    fires = NULL;
+    pthread_kill(elsewhere, aimed_at);
+    UNTIL(GET(woken) > before);
+}
+
+static void given_back_meanwhile(void *handler)
+{
+    struct sigaction program = action_of(*(int *)handler);
+    sigset_t all;
+    pf_t *pf = pf_new();
+    aimed_at = SIGNAL;
+    sigaction(SIGNAL, &program, NULL);
+    pf_trap_signal(pf, SIGNAL, 0, 0);
+    sigfillset(&all);
+    sigdelset(&all, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    if (pthread_create(&elsewhere, NULL, lets_signals_in, NULL) != 0)
+        abort();
+    number_of_call = calls[PLAIN] = 0;
+    fires = arrives_elsewhere;
+    pf_free(pf);
+    /* No such call. */
+    if (fires)
+        _exit(77);
+    if (!CHECK(calls[PLAIN] == 1))
+        _exit(1);
+    SET(stop_elsewhere, 1);
+    pthread_kill(elsewhere, SIGNAL);
+    pthread_join(elsewhere, NULL);
+}
+
+static void each_call_of_free(int handler, int expected, const char *name)
+{
+    int status, reached = 0;
+    for (fires_at = 1; (status = in_child(given_back_meanwhile, &handler)) != 77; fires_at++) {
+        reached++;
+        is_int(status, expected, "a signal that comes to another thread after call %d of pf_free goes to %s", fires_at,
+            name);
+    }
+    ok(reached > 0, "there were such calls");
+}
+
 int main(void)
 {
     begin();
@@ -616,6 +687,8 @@ int main(void)
         arrives_meanwhile(DEFAULT);
         forks_meanwhile(1);
         forks_meanwhile(0);
+        each_call_of_free(PLAIN, 0, "the program");
+        each_call_of_free(DEFAULT, 128 + SIGNAL, "its default action");
     } else {
         skip("signals and forks while a signal is trapped", "the calls cannot be replaced");
     }

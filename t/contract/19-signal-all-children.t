@@ -72,4 +72,19 @@ is $numeric->line, 'nobody there', 'without workers it sends nothing and returns
 is $numeric->line, 'left 0', 'a number as an integer works: 9 kills';
 is $numeric->err,  '',       'and all this gives no warning';
 
+# What signal_received says if none has come is no signal either.
+my $none = run(<<'PERL', deadline => 15);
+use strict;
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => {}, after_fork => sub { $_[0]->signal_received('one') });
+if (!$pm->start) { sleep 60; exit 0 }
+$pm->signal_received('');
+my $unset;
+$pm->signal_all_children($_) for $pm->signal_received, $unset, 0;
+print $pm->num_workers, "\n";
+$pm->signal_all_children('KILL');
+print $pm->wait_all_children, "\n";
+PERL
+is $none->out, "1\n0\n", 'no signal is sent by an empty name, by undef or by 0' or diag $none->err;
+
 done_testing;

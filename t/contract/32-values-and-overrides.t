@@ -134,6 +134,30 @@ $pm->signal_all_children($signal);
 waitpid -1, 0;
 print "ended\n";
 PERL
+    'a member that is aliased, and one that is tied' => [<<'PERL', "3 5 read-only\n1 1 tied\nok ok tied, stored ok\n"],
+use Parallel::Prefork;
+{ package Tied;
+  our @stored;
+  sub TIESCALAR { my ($class, $value) = @_; return bless \$value, $class }
+  sub FETCH { return ${ $_[0] } }
+  sub STORE { push @stored, $_[1]; ${ $_[0] } = $_[1]; return } }
+my $pm = Parallel::Prefork->new({ max_workers => 1, trap_signals => {} });
+my $interval = \$pm->{spawn_interval};
+$pm->spawn_interval(3);
+print "$$interval ";
+$$interval = 5;
+print $pm->spawn_interval, ' ';
+Internals::SvREADONLY($$interval, 1);
+print eval { $pm->spawn_interval(0); 1 } ? '' : $@ =~ /(read-only)/, "\n";
+Internals::SvREADONLY($$interval, 0);
+$pm->spawn_interval(0);
+tie $pm->{max_workers}, 'Tied', 2;
+print $pm->max_workers(1), ' ', $pm->max_workers, ' ', tied $pm->{max_workers} ? 'tied' : 'not tied', "\n";
+tie $pm->{signal_received}, 'Tied', '';
+$pm->on_child_reap(sub { print $_[0]->signal_received('ok'), ' ' });
+$pm->start(sub { exit 0 });
+print $pm->signal_received, ' ', tied $pm->{signal_received} ? 'tied' : 'not tied', ", stored $Tied::stored[-1]\n";
+PERL
 );
 
 for my $name (sort keys %program) {

@@ -52,4 +52,74 @@ PERL
     }
 }
 
+# A process that the worker has forked, in one more namespace, where it is PID 1 as well: it is no worker, and leaves as any
+# process does.
+for my $way ('$pm->finish(5)', 'exit 5', 'die "helper\n"') {
+    my $p = run(<<"PERL", under => \@under, args => [$unshare], deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+my \$unshare = shift;
+sub unshare { syscall(\$unshare, 0x20000000) == 0 or print "unshare: \$!\\n"; return }
+{ package Seen; sub DESTROY { print "\$_[0]{name} goes\\n"; return } }
+our \$seen;
+my \$in_file;
+END { print "END of \$seen->{name}\\n" if \$seen }
+my \$unshared = 0;
+my \$pm = Parallel::Prefork->new({
+    max_workers   => 1,
+    trap_signals  => {},
+    fast_exit     => 1,
+    before_fork   => sub { \$unshared++ or unshare() },
+    on_child_reap => sub { print "status \$_[2]\\n"; \$_[0]->signal_received('enough') },
+});
+\$pm->start(sub {
+    print "the worker is \$\$\\n";
+    unshare();
+    my \$helper = fork // die;
+    if (!\$helper) {
+        \$seen = bless { name => "the helper, \$\$," }, 'Seen';
+        \$in_file = bless { name => 'what the file has' }, 'Seen';
+        $way;
+    }
+    waitpid \$helper, 0;
+    print 'helper ', \$? >> 8, "\\n";
+    exit 3;
+});
+PERL
+    my $status = $way =~ /die/ ? 255 : 5;
+    is $p->out, "the worker is 1\nwhat the file has goes\nEND of the helper, 1,\nthe helper, 1, goes\nhelper $status\nstatus 768\n",
+        "a helper that is PID 1 as its worker and its manager are: $way" or diag $p->err;
+}
+
+# An override of fork that dies in the child: that is no manager whose fork has failed.
+for my $around ('eval { $pm->start(sub { print "runs\n" }); 1 } or print $$, " goes on: $@"', '$pm->start(sub { print "runs\n" })') {
+    my $p = run(<<"PERL", under => \@under, args => [$unshare], deadline => 30);
+use strict;
+use warnings;
+my \$unshare;
+my \$forks = 0;
+BEGIN {
+    \$unshare = shift;
+    *CORE::GLOBAL::fork = sub {
+        return undef if \$forks++;
+        syscall(\$unshare, 0x20000000) == 0 or print "unshare: \$!\\n";
+        my \$pid = CORE::fork();
+        die "in the child, \$\$\\n" if defined \$pid && !\$pid;
+        return \$pid;
+    };
+}
+use Parallel::Prefork;
+my \$pm = Parallel::Prefork->new({
+    max_workers   => 1,
+    trap_signals  => {},
+    on_child_reap => sub { print "status \$_[2]\\n"; \$_[0]->signal_received('enough') },
+});
+$around;
+print "\$\$ is the manager\\n";
+PERL
+    is $p->out, "status 65280\n1 is the manager\n", "an override of fork dies in a child that is PID 1: $around";
+    is $p->err, "in the child, 1\n", '... and says so';
+}
+
 done_testing;

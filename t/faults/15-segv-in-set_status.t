@@ -83,11 +83,11 @@ sub check_board {
 sub protect {
     my $pages = shift;
     open my $maps, '<', '/proc/self/maps' or die "maps: $!";
-    # For as many workers as there can ever be, the header has a byte each, and the slots 16.
+    # For as many workers as there can ever be, the slots have 16 bytes each, and the header more.
     for (<$maps>) {
         my ($from, $to) = /\A([0-9a-f]+)-([0-9a-f]+) rw-s .*zero/ or next;
         my $size = hex($to) - hex $from;
-        next if ($size >= 16 << 20) != ($pages eq 'slots');
+        next if ($size == 16 << 20) != ($pages eq 'slots');
         syscall($mprotect, hex $from, $size, 1) == 0 or die "mprotect: $!";
     }
     return;

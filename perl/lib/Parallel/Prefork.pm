@@ -38,10 +38,15 @@ BEGIN {
     $boot->(__PACKAGE__, $VERSION);
 }
 
-# Programs ask whether we are one of these, and call mk_accessors; the module itself is not needed.
+# Programs ask whether we are one of these, and call mk_accessors and the like, on that class too; the module itself is not needed.
+# It may be loaded later all the same: then its own methods hide those that its package inherits here.
 our @ISA = ('Class::Accessor::Lite');
-{ package    # the empty package keeps perl from warning that it is missing
-    Class::Accessor::Lite; }
+BEGIN {
+    package    # not for the index of CPAN
+        Class::Accessor::Lite;
+    our @ISA;
+    push @ISA, 'Parallel::Prefork::Accessors' if !__PACKAGE__->can('mk_accessors');
+}
 
 # An override of fork is Perl code, which may leave by last or exit between the blocking of
 # signals and the report of the pid. Perl has decided about it when it compiled us.
@@ -71,8 +76,17 @@ my %OPTIONS = (
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_pid fast_exit huge_pages));
 
+# Perl knows the names of functions that the program calls, and one is not there: see load_what_is_called.
+sub _load_module {
+    my $file = "$_[0].pm" =~ s{::}{/}gr;
+    local ($@, $SIG{__DIE__});
+    eval { require $file };
+    return;
+}
+
 sub new {
     my $class = shift;
+    Parallel::Prefork::Core::load_what_is_called();
     my $options = @_ == 1 ? $_[0] : {@_};
     ref($options) eq 'HASH' or _options()->check_list($options);
     my $self = bless {
@@ -121,6 +135,7 @@ sub _begin_generation {
     die 'cannot start another process while you are in child process'
         if $self->{in_child};
     !$code || ref($code) eq 'CODE' or _check_value('code', 'the argument of start', $code);
+    Parallel::Prefork::Core::load_what_is_called();
     _tie_worker_pids($self);
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
@@ -182,6 +197,11 @@ sub _after_fork {
     if (my $after_fork = $self->after_fork) {
         local $newborn = $pid;
         $after_fork->($self, $pid);
+        if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
+            # A hash that was there for the time of the hook has not got the worker.
+            $newborn = $pid;
+            _tie_worker_pids($self);
+        }
     }
     $self->_update_spawn_delay($self->spawn_interval);
     return;
@@ -190,6 +210,11 @@ sub _after_fork {
 sub _reaped {
     my ($self, $pid, $status) = @_;
     $self->_on_child_reap($pid, $status);
+    if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
+        # While there was another hash the core knew nothing of this worker.
+        _tie_worker_pids($self);
+        Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
+    }
     my $generation = Parallel::Prefork::Core::release_worker($self, $pid);
     if (defined $generation && $generation == $self->{generation} && $status != 0) {
         $self->_update_spawn_delay($self->err_respawn_interval);
@@ -219,13 +244,14 @@ sub signal_all_children {
     # The newborn gets it too, and whoever waits for all waits for it: a handler that stops
     # everything while after_fork runs leaves nobody behind.
     $newborn = 0;
+    _tie_worker_pids($self) if !$self->{in_child};
     Parallel::Prefork::Core::signal_all_children($self, $signal);
     return;
 }
 
 sub num_workers {
     my $self = shift;
-    _tie_worker_pids($self) if !tied %{ $self->{worker_pids} };
+    _tie_worker_pids($self);
     my $count = Parallel::Prefork::Core::num_workers($self);
     $count-- if $newborn && defined Parallel::Prefork::Core::worker_generation($self, $newborn);
     return $count;
@@ -405,7 +431,7 @@ sub _croak {
     return;
 }
 
-# {worker_pids} shows the table of the core. A plain hash, from new or from a program that put
+# {worker_pids} shows the table of the core. Another hash, from new or from a program that put
 # one there, becomes that table first.
 sub _tie_worker_pids {
     my $self = shift;
@@ -421,6 +447,10 @@ sub Parallel::Prefork::WorkerPids::AUTOLOAD {
     my $method = defined &$name ? \&$name : die "there is no $name\n";
     goto &$method;
 }
+
+# Storable looks for these without AUTOLOAD.
+sub Parallel::Prefork::WorkerPids::STORABLE_freeze;
+sub Parallel::Prefork::WorkerPids::STORABLE_thaw;
 
 # Perl calls these of every tie that has an AUTOLOAD.
 sub Parallel::Prefork::WorkerPids::DESTROY { return }
@@ -684,7 +714,7 @@ the manager process>.
 
 Sends a signal to all workers of all generations, at once, in the order in which their pids
 sort as strings. SIGNAL is a name (C<'TERM'>, C<'SIGTERM'>), a number, or either with a
-minus sign: then it goes to the process group of each worker that leads one. 0 sends
+minus sign: then it goes to the process group of each worker that leads one. 0, C<''> and C<undef> send
 nothing. Returns nothing.
 
 Only children that have not been reaped are signalled, so that a pid which the system has
@@ -756,7 +786,9 @@ I<Where:> anywhere.
 =head2 mk_accessors(NAMES)
 
 A class method for subclasses: makes an accessor for each name, which gets or sets the
-member of that name, in the package that calls it.
+member of that name, in the package that calls it. C<mk_ro_accessors>, C<mk_wo_accessors>, C<mk_new>,
+C<mk_new_and_accessors> and C<import> are what they are in Class::Accessor::Lite, too. They can also be called on
+that class, without its being loaded; if it is loaded, its own methods are called.
 
     package My::Prefork;
     our @ISA = ('Parallel::Prefork');
@@ -933,8 +965,9 @@ is looked at. B<Deleting> a pid takes the worker out of the pool: it lives on, b
 counted or signalled any more. When it ends during C<start> it is reported to
 C<on_child_reap>, like any child. B<Storing> one takes a child that the program has forked
 by itself into the pool; any value is kept, and a number is its generation. A key that
-cannot be a pid is refused. A plain hash that is put in its place becomes the table when
-C<start> or C<wait_all_children> looks at it next.
+cannot be a pid is refused. Another hash that is put in its place, for good or by C<local>, becomes
+the table at the next call of a method: the workers are those that are in it. The hash before keeps
+what it showed, and is the table again when it is put back.
 
 =item {generation}
 
@@ -1346,6 +1379,15 @@ scoreboard, and died.
 
 =item *
 
+A worker in a pid namespace of its own gives its place on the scoreboard back. It was taken for ever, and soon
+no worker found one.
+
+=item *
+
+A scoreboard of the program's own is used even if its class overloads it to be false.
+
+=item *
+
 There is no lock on the scoreboard. A signal while the manager waited for that killed it.
 
 =back
@@ -1366,9 +1408,17 @@ C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
 =item *
 
 The modules that 0.18 loads (Class::Accessor::Lite, Proc::Wait3, for SpareWorkers also
-List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and
-strict, for example) are not loaded. A program that uses one of them has to load it by itself. C<<
+List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and, for SpareWorkers, POSIX,
+Fcntl and File::Temp, for example) are not loaded. A program that uses one of them should load it by itself. Where the program's
+code calls a function of one by its full name, with parentheses, as in C<Time::HiRes::sleep(0.1)> or C<POSIX::_exit(0)>, the module is loaded
+all the same if it is there: before the program runs, or by C<new> and C<start>. Not noticed are names without parentheses, methods (C<<
+Scope::Guard->new >>), and code that is compiled in a worker. What
+Class::Accessor::Lite offers is there all the same, and C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
+
+=item *
+
+A copy of a manager that another module makes (Storable, Data::Dumper) has the workers of that moment, as it had; one that Clone makes has none.
 
 =item *
 

@@ -10,12 +10,13 @@ our $VERSION = '1.00';
 # Returns true in a worker.
 sub turn {
     my ($self, $code) = @_;
-    tied %{ $self->{worker_pids} } or Parallel::Prefork::_tie_worker_pids($self);
+    Parallel::Prefork::_tie_worker_pids($self);
     $self->{_nobody_to_stop} = 0;
     my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
     if ($action > 0) {
         if (my $before_fork = $self->before_fork) {
             $before_fork->($self);
+            Parallel::Prefork::_tie_worker_pids($self);
         }
         my $pid = _fork($self);
         return _enter($self, $code) if defined $pid && !$pid;
@@ -53,7 +54,7 @@ sub _fork {
     }
     Parallel::Prefork::Core::fork_begin($self) or return undef;
     my $guard   = bless [$self], 'Parallel::Prefork::Loop::ForkGuard';
-    my $manager = $$;
+    my $manager = Parallel::Prefork::Core::process_number();
     my ($pid, $died);
     local $@;
     $died = $@ if !eval { $pid = fork; 1 };
@@ -64,7 +65,7 @@ sub _fork {
         delete $self->{_stored}{$pid};
         return $pid;
     }
-    if (defined $died && $$ != $manager) {
+    if (defined $died && Parallel::Prefork::Core::process_number() != $manager) {
         Parallel::Prefork::Core::leave_evals();
         die $died;
     }

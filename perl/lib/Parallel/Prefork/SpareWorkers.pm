@@ -14,15 +14,19 @@ our @ISA     = ('Parallel::Prefork');
 our @EXPORT_OK   = qw(STATUS_IDLE STATUS_NEXIST);
 our %EXPORT_TAGS = (status => [@EXPORT_OK], all => \@EXPORT_OK);
 
-# Two constants are not worth Exporter, whose pages every worker would carry along.
+# Two constants are not worth Exporter, whose pages every worker would carry along. It is called for all else that it takes: patterns,
+# negations, and subclasses that export something.
 sub import {
     my ($class, @wanted) = @_;
     my $into = caller;
-    for my $name (map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted) {
-        grep { $_ eq $name } @EXPORT_OK
-            or Parallel::Prefork::_croak(qq{"$name" is not exported by the $class module});
-        Parallel::Prefork::Core::export("${into}::$name", __PACKAGE__->can($name));
+    my @names = map { /\A:(.*)/s ? @{ $EXPORT_TAGS{$1} || [$_] } : $_ } @wanted;
+    my @others = grep { my $name = $_; !grep { $_ eq $name } @EXPORT_OK } @names;
+    if ($class ne __PACKAGE__ ? @wanted || Parallel::Prefork::Core::has_array($class, 'EXPORT') : grep { /\W/ } @others) {
+        require Exporter;
+        goto &Exporter::import;
     }
+    Parallel::Prefork::_croak(qq{"$others[0]" is not exported by the $class module}) if @others;
+    Parallel::Prefork::Core::export("${into}::$_", __PACKAGE__->can($_)) for @names;
     return;
 }
 
@@ -36,6 +40,7 @@ _methods_are(\&scoreboard, \&Parallel::Prefork::SpareWorkers::Scoreboard::set_st
 
 sub _prepare {
     my $self = shift;
+    Parallel::Prefork::Core::load_what_is_called(1);
     die 'mandatory option min_spare_workers not set' if !$self->{min_spare_workers};
     Parallel::Prefork::Core::check_options($self, $_, @{ $OPTIONS{$_} }) for sort keys %OPTIONS;
     my ($min, $max) = @$self{qw(min_spare_workers max_spare_workers)};
@@ -43,23 +48,26 @@ sub _prepare {
         if $max && $max < $min;
     $self->{max_spare_workers} ||= $self->max_workers;
     $self->{heartbeat}         ||= 0.25;
-    $self->{scoreboard}        ||= Parallel::Prefork::SpareWorkers::Scoreboard->new(
-        $self->{scoreboard_file} || undef,
-        $self->max_workers,
-    );
+    # An object is a scoreboard, whatever its class overloads it to be as a truth value.
+    ref($self->{scoreboard}) || $self->{scoreboard}
+        or $self->{scoreboard} = Parallel::Prefork::SpareWorkers::Scoreboard->new(
+            $self->{scoreboard_file} || undef,
+            $self->max_workers,
+        );
     return;
 }
 
 sub start {
     my ($self, $code) = @_;
     !$code || ref($code) eq 'CODE' or Parallel::Prefork::_check_value('code', 'the argument of start', $code);
+    Parallel::Prefork::Core::load_what_is_called(1);
     my $board = _own_scoreboard($self);
     Parallel::Prefork::Core::set_scoreboard($self, $board) if !$self->{in_child};
     # What an object says may be another number any time.
     my $is_object = grep { ref } @$self{qw(max_workers min_spare_workers max_spare_workers heartbeat)};
-    $self->{_counts_itself} = $board && !$is_object && !_is_overridden($self);
+    $self->{_counts_itself} = defined($board) && !$is_object && !_is_overridden($self);
     my $in_worker = sub {
-        $board->{_hint} = $self->worker_index if $board;
+        $board->{_hint} = $self->worker_index if defined $board;
         $self->scoreboard->child_start;
     };
     return 1 if $self->SUPER::start($code && sub { $in_worker->(); $code->() });
@@ -86,7 +94,7 @@ sub _decide_action {
     # One is set after the other; in between, no worker is to be forked and stopped in turn.
     $max = $min if $max < $min;
     my $leaving = Parallel::Prefork::Core::num_stopping($self);
-    if (my $board = _own_scoreboard($self)) {
+    if (defined(my $board = _own_scoreboard($self))) {
         $board->grow($target);
         # Before the statuses are looked at: a change is seen here, or it wakes us.
         $self->{_is_exact} = $board->watch($workers - $leaving - $max,

@@ -132,7 +132,9 @@ I<Where:> any process that was forked after C<new>.
 =head2 clear_child(PID)
 
 Empties the slot of a process that has been reaped, wherever in C<child_start> or C<set_status>
-it died. Does nothing if it had none. Returns nothing.
+it died. Does nothing if it had none. Returns nothing. PID is what C<fork> returned; a worker of the pool
+that has this scoreboard may have another one for itself, in a pid namespace of its own. Any other process is
+known by the one that it had for itself when it called C<child_start>.
 
 I<Where:> the manager.
 
