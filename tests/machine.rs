@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use prefork::machine::{
-    Action, Exit, FORK_RETRY_MIN, Goal, Machine, Misuse, NoStatuses, Pid, Policy, Reason, Serial,
+    Action, Exit, FORK_RETRY_MIN, Goal, Lead, Machine, Misuse, NoStatuses, Pid, Reason, Serial,
     Signal, Step, Time,
 };
 
@@ -101,7 +101,7 @@ fn started(target: u32) -> Driver {
 /// A host that decides by itself has demanded one worker, 100, and got it.
 fn decided_by_host() -> Driver {
     let mut driver = Driver::new(2);
-    driver.machine.policy = Policy::Host;
+    driver.machine.lead = Lead::Host;
     driver.machine.begin();
     driver.machine.demand(1);
     driver.wait();
@@ -209,7 +209,7 @@ fn memory_is_moved_to_huge_pages_only_if_that_is_wanted_and_a_fork_follows() {
 #[test]
 fn a_host_that_demands_a_worker_gets_it_after_the_huge_pages() {
     let mut driver = Driver::new(0);
-    driver.machine.policy = Policy::Host;
+    driver.machine.lead = Lead::Host;
     driver.machine.huge_pages = true;
     driver.machine.begin();
     driver.machine.demand(1);
@@ -896,7 +896,7 @@ fn a_foreign_child_is_reported_as_such() {
 #[test]
 fn a_host_that_decides_gets_what_it_demands_and_no_more() {
     let mut driver = Driver::new(5);
-    driver.machine.policy = Policy::Host;
+    driver.machine.lead = Lead::Host;
     driver.machine.begin();
     assert_eq!(driver.wait(), None);
     assert!(driver.forked.is_empty());

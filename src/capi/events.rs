@@ -6,7 +6,7 @@ use super::error::{AfterPanic, Failure, pf_result, with};
 use super::handle::{Inner, Shared, pf_t, seconds};
 use super::scoreboard::pf_scoreboard_t;
 use crate::machine::{
-    Exit, Goal, Misuse, Pid, Policy, Reason, Serial, Signal, Statuses, Step, Time, Worker,
+    Exit, Goal, Lead, Misuse, Pid, Policy, Reason, Serial, Signal, Statuses, Step, Time, Worker,
 };
 use crate::os::children::Which;
 use crate::os::wait::Reaped;
@@ -424,7 +424,7 @@ impl Inner {
         let Some(board) = (unsafe { self.scoreboard.as_mut() }) else {
             return;
         };
-        if matches!(self.machine.policy, Policy::Host) {
+        if self.machine.lead != Lead::Machine {
             return;
         }
         match gone {
@@ -1067,7 +1067,7 @@ pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
                     message: "pf_start is running, and decides how many workers there are".into(),
                 });
             }
-            inner.machine.policy = Policy::Host;
+            inner.machine.lead = Lead::Host;
             inner.machine.demand(workers.into());
             Ok(pf_result::PF_OK)
         })

@@ -14,7 +14,7 @@ use super::events::{
 };
 use super::handle::{Hooks, Inner, pf_t, pf_worker_fn, seconds};
 use super::workers::pf_num_workers;
-use crate::machine::{Goal, Policy};
+use crate::machine::{Goal, Lead};
 use crate::os::held::Taken;
 use crate::os::{clock, kill, mask, sleep, stdio};
 use pf_result::{PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE, PF_IN_WORKER, PF_OK};
@@ -98,7 +98,7 @@ unsafe fn may_start(pf: *mut pf_t) -> pf_result {
             if inner.machine.in_worker().is_some() {
                 return Err(Failure::in_worker());
             }
-            if matches!(inner.machine.policy, Policy::Host) {
+            if inner.machine.lead != Lead::Machine {
                 return Err(Failure {
                     code: PF_ERR_WRONG_STATE,
                     message: "this host decides by itself (pf_demand), which pf_start would do"

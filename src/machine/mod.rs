@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod compact;
+mod reaping;
 mod signals;
 mod spare;
 mod state;
@@ -15,6 +16,6 @@ mod workers;
 pub use compact::Few;
 pub use signals::{Action, Signal};
 pub use spare::{NoStatuses, Spare, Statuses};
-pub use state::{Exit, Goal, Machine, Misuse, Policy, Reason, Step};
+pub use state::{Exit, Goal, Lead, Machine, Misuse, Policy, Reason, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
 pub use workers::{Pid, SERIES, Serial, Worker, Workers};

@@ -1,26 +1,13 @@
 //! The machine: one exhaustive decision, `next`, over all that is known.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compact::ShortQueue;
+use super::reaping::{Look, Looks};
 use super::signals::{Action, Signal, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
 use super::timers::{Pacing, Time};
 use super::workers::{Key, Pid, Serial, Worker, Workers};
-
-/// Looking for workers that somebody else reaped costs a system call for each; it is done at
-/// most this often.
-const AUDIT_EVERY: Duration = Duration::from_secs(1);
-
-/// How often children are looked for where one may end without a notice.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// While many workers end, a look for one of them walks past all that are left, and holds up those
-/// that are ending. After one that found nobody the next comes so much later for each worker, some
-/// ten times what it costs, unless that is less than a sleep is worth.
-const LOOK_REST_EACH: Duration = Duration::from_nanos(500);
-const LOOK_REST_MIN: Duration = Duration::from_micros(100);
 
 /// What the host wants of the machine at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +20,21 @@ pub enum Goal {
     Drain(Option<Time>),
 }
 
-/// Who decides how many workers there are to be.
+/// How many workers there are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// The machine keeps as many as the target says.
+    /// As many as the target says.
     Fixed,
-    /// The machine keeps idle ones between two bounds, and all of them under the target.
+    /// So many that the idle ones are between two bounds, and all of them under the target.
     Spare(Spare),
-    /// The host demands each worker by itself, and paces its forks by itself.
+}
+
+/// Who decides that a worker is to be forked, or one is to go, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// The machine decides, and asks for forks.
+    Machine,
+    /// The host decides and paces, and demands each fork. Trapped signals and slots are its affair.
     Host,
 }
 
@@ -144,8 +138,10 @@ pub enum Misuse {
 /// All that the manager knows.
 #[derive(Debug)]
 pub struct Machine {
-    /// Who decides on the number of workers.
+    /// How many workers there are to be.
     pub policy: Policy,
+    /// Who decides.
+    pub lead: Lead,
     /// The most workers there are to be.
     pub target: u32,
     /// What a worker is sent when it is one too many.
@@ -172,15 +168,7 @@ pub struct Machine {
     lost: VecDeque<Exit>,
     reported: ShortQueue<Key>,
     namesake: Option<Pid>,
-    named: ShortQueue<Key>,
-    children_changed: bool,
-    /// Children are looked for then, and not before, as no more is known than who has ended.
-    look_after: Option<Time>,
-    looked_at: Option<Time>,
-    audit_at: Option<Time>,
-    audited_at: Option<Time>,
-    /// A child may end without a notice.
-    looks_in_time: bool,
+    looks: Looks,
     woken: bool,
 }
 
@@ -188,6 +176,7 @@ impl Default for Machine {
     fn default() -> Self {
         Machine {
             policy: Policy::Fixed,
+            lead: Lead::Machine,
             target: 10,
             stop_signal: 15,
             huge_pages: false,
@@ -207,13 +196,7 @@ impl Default for Machine {
             lost: VecDeque::new(),
             reported: ShortQueue::default(),
             namesake: None,
-            named: ShortQueue::default(),
-            children_changed: true,
-            look_after: None,
-            looked_at: None,
-            audit_at: None,
-            audited_at: None,
-            looks_in_time: false,
+            looks: Looks::default(),
             woken: false,
         }
     }
@@ -251,7 +234,7 @@ impl Machine {
         self.generation = generation;
     }
 
-    /// The host's own decision for the next step, under `Policy::Host`.
+    /// The next step is a fork, where the host has the lead.
     pub fn demand(&mut self, workers: i64) {
         self.demand = workers;
     }
@@ -267,72 +250,27 @@ impl Machine {
         self.signals.arrived(signal, running);
     }
 
-    /// There was a notice that a child has exited. Whoever it was, somebody else may have
-    /// reaped it, or another one with the same notice: before long each worker is looked at.
+    /// There was a notice that a child has exited.
     pub fn children_changed(&mut self, now: Time) {
-        self.children_changed = true;
-        self.look_after = None;
-        if !self.workers.is_empty() {
-            let next = self
-                .audited_at
-                .map_or(now, |audited_at| audited_at.after(AUDIT_EVERY));
-            self.audit_at.get_or_insert(next.max(now));
-        }
+        self.looks.noticed(now, &self.workers);
     }
 
-    /// The same, and the notice names the child. If that is a worker, it is looked at before and apart
-    /// from all others, which a look for any child passes one by one; they are looked for all the
-    /// same, as their notices may have become one with this, but a fork comes before that. Of many they are
-    /// looked for some time later, or the new worker might have to wait for the processor until that is done.
+    /// The same, and the notice names the child.
     pub fn child_ended(&mut self, pid: Pid, now: Time) {
-        let look_after = match (self.children_changed, self.look_after) {
-            (false, _) => self.rest().map(|rest| now.after(rest)),
-            (true, look_after) => look_after,
-        };
-        self.children_changed(now);
-        if let Some(worker) = self.workers.get_mut(pid) {
-            if !std::mem::replace(&mut worker.named, true) {
-                self.named.push_back(worker.key());
-            }
-            self.look_after = look_after;
-        }
+        self.looks.named(pid, now, &mut self.workers);
+    }
+
+    /// Children may have exited without a notice. With `each`, the system may also have
+    /// reaped them by itself: every worker is looked at by its pid.
+    pub fn look_for_children(&mut self, each: bool) {
+        self.looks.unnoticed(each);
     }
 
     /// Sets whether a child may end without a notice, because somebody else may have got it. Children are then
     /// looked for once a second, and as after a notice each worker, whom that one may have reaped. Returns whether
     /// this has changed: a `Wait` of before is not right any more.
     pub fn set_looks_in_time(&mut self, looks_in_time: bool) -> bool {
-        std::mem::replace(&mut self.looks_in_time, looks_in_time) != looks_in_time
-    }
-
-    /// When the next look comes that no notice has asked for.
-    fn look_in_time_at(&self) -> Option<Time> {
-        let next = |looked_at: Time| looked_at.after(LOOK_EVERY);
-        let at = self.looked_at.map_or(Time::default(), next);
-        self.looks_in_time.then_some(at)
-    }
-
-    /// The next worker that a notice has named, and that is still to be looked at.
-    fn take_named(&mut self) -> Option<Pid> {
-        while let Some(key) = self.named.pop_front() {
-            if let Some(worker) = self.workers.with_key_mut(key) {
-                worker.named = false;
-                // It may have been reaped meanwhile.
-                if !worker.exited {
-                    return Some(worker.pid);
-                }
-            }
-        }
-        None
-    }
-
-    /// Children may have exited without a notice. With `each`, the system may also have
-    /// reaped them by itself: every worker is looked at by its pid.
-    pub fn look_for_children(&mut self, each: bool) {
-        self.children_changed = true;
-        if each {
-            self.audit_at = Some(Time::default());
-        }
+        self.looks.set_in_time(looks_in_time)
     }
 
     /// The workers.
@@ -366,7 +304,7 @@ impl Machine {
         self.workers.set_series(0);
         self.reported.clear();
         self.namesake = None;
-        self.named.clear();
+        self.looks.forget_names();
         self.stopped_by = None;
     }
 
@@ -460,7 +398,7 @@ impl Machine {
         }
         self.workers
             .insert(pid, index, serial, self.generation, now);
-        if !matches!(self.policy, Policy::Host) {
+        if self.lead != Lead::Host {
             self.pacing.defer(now, self.pacing.spawn_interval);
         }
         Ok(index)
@@ -494,34 +432,36 @@ impl Machine {
     /// The system has reaped a child.
     pub fn exited(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
         let exit = self.mark_exited(pid, status, false);
-        if matches!(exit.reason, Reason::Failed) && !matches!(self.policy, Policy::Host) {
-            self.pacing
-                .defer_at_least(now, self.pacing.err_respawn_interval);
+        if matches!(exit.reason, Reason::Failed) {
+            self.pause_after_failure(now);
         }
         exit
     }
 
+    /// A worker has failed.
+    fn pause_after_failure(&mut self, now: Time) {
+        if self.lead == Lead::Machine {
+            let interval = self.pacing.err_respawn_interval;
+            self.pacing.defer_at_least(now, interval);
+        }
+    }
+
     /// The system has children, and none of them has exited.
     pub fn none_exited(&mut self, now: Time) {
-        self.children_changed = false;
-        self.look_after = None;
-        self.looked_at = Some(now);
+        self.looks.found_none(now);
     }
 
     /// The system has no children: every worker's status went elsewhere.
     pub fn no_children(&mut self, now: Time) {
-        self.children_changed = false;
-        self.look_after = None;
-        self.looked_at = Some(now);
+        self.looks.found_none(now);
         let pids: Vec<Pid> = self.workers.iter().map(|worker| worker.pid).collect();
         self.audited(&pids, None);
     }
 
     /// These workers are no children any more. `now` is given if all of them were looked at.
     pub fn audited(&mut self, missing: &[Pid], now: Option<Time>) {
-        if now.is_some() {
-            self.audited_at = now;
-            self.audit_at = None;
+        if let Some(now) = now {
+            self.looks.looked_at_each(now);
         }
         for &pid in missing {
             if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
@@ -595,11 +535,11 @@ impl Machine {
         match self.policy {
             Policy::Fixed => spare::decide(&self.workers, self.target, None, pool),
             Policy::Spare(bounds) => spare::decide(&self.workers, self.target, Some(bounds), pool),
-            Policy::Host => 0,
         }
     }
 
-    /// The next thing to do. Deterministic: the same history gives the same step.
+    /// The next thing to do, of all that may be due what comes first. Deterministic: the same history gives the same
+    /// step.
     pub fn next(&mut self, now: Time, pool: &dyn Statuses) -> Result<Step, Misuse> {
         match self.role {
             Role::Worker { .. } => return Err(Misuse::InWorker),
@@ -607,152 +547,179 @@ impl Machine {
             Role::Manager => {}
         }
         self.settle();
-
-        let demand = std::mem::take(&mut self.demand);
-        if demand > 0 && matches!(self.policy, Policy::Host) {
-            // The host paces by itself, but a fork that has just failed is not for it to repeat.
-            let open_at = self.pacing.retry_at();
-            if open_at > now {
-                return Ok(Step::Wait {
-                    until: Some(open_at),
-                    busy: None,
-                });
-            }
-            let step = self.ask_for_fork();
-            if matches!(step, Step::UseHugePages) {
-                self.demand = demand;
-            }
+        if let Some(step) = self.demanded(now) {
             return Ok(step);
         }
-        if matches!(self.goal, Goal::Run)
-            && !matches!(self.policy, Policy::Host)
-            && self.stopped_by.is_none()
-        {
-            if let Some(signal) = self.signals.first() {
-                self.signals.take(signal);
-                self.act_on(signal, now);
-                self.stopped_by = Some(signal);
-            }
+        self.take_signal(now);
+        let step = self.next_to_send(now).or_else(|| self.stopped());
+        if let Some(step) = step {
+            return Ok(step);
         }
-        if let Some((pid, signal)) = self.outbox.pop_front() {
-            return Ok(Step::Kill { pid, signal });
-        }
-        if let Some((pid, signal)) = self.staggered_due(now) {
-            return Ok(Step::Kill { pid, signal });
-        }
-        if let Some(signal) = self.stopped_by.take() {
-            self.goal = Goal::Rest;
-            return Ok(Step::Stopped(signal));
-        }
+        let wanted = self.wanted(pool);
+        let step = self
+            .adjust(wanted, now, pool)
+            .or_else(|| self.lost(now))
+            .or_else(|| self.look(now))
+            .or_else(|| self.end_of_drain(now));
+        Ok(match step {
+            Some(step) => step,
+            None => self.wait(wanted, now, pool),
+        })
+    }
 
-        let wanted = match self.goal {
-            Goal::Run => self.decide(pool),
-            Goal::Rest | Goal::Drain(_) => 0,
+    /// The fork that the host demands. It paces by itself, but a fork that has just failed is not for it to repeat.
+    fn demanded(&mut self, now: Time) -> Option<Step> {
+        let demand = std::mem::take(&mut self.demand);
+        if demand <= 0 || self.lead == Lead::Machine {
+            return None;
+        }
+        let open_at = self.pacing.retry_at();
+        if open_at > now {
+            return Some(Step::Wait {
+                until: Some(open_at),
+                busy: None,
+            });
+        }
+        let step = self.ask_for_fork();
+        if matches!(step, Step::UseHugePages) {
+            self.demand = demand;
+        }
+        Some(step)
+    }
+
+    /// The oldest trapped signal ends the run: what it calls for is sent first.
+    fn take_signal(&mut self, now: Time) {
+        let is_for_us = matches!(self.goal, Goal::Run) && self.lead == Lead::Machine;
+        if !is_for_us || self.stopped_by.is_some() {
+            return;
+        }
+        if let Some(signal) = self.signals.first() {
+            self.signals.take(signal);
+            self.act_on(signal, now);
+            self.stopped_by = Some(signal);
+        }
+    }
+
+    /// The next signal for a worker that is due.
+    fn next_to_send(&mut self, now: Time) -> Option<Step> {
+        let next = self.outbox.pop_front();
+        let (pid, signal) = next.or_else(|| self.staggered_due(now))?;
+        Some(Step::Kill { pid, signal })
+    }
+
+    /// The end of the run.
+    fn stopped(&mut self) -> Option<Step> {
+        let signal = self.stopped_by.take()?;
+        self.goal = Goal::Rest;
+        Some(Step::Stopped(signal))
+    }
+
+    /// What the pool wants, while it runs and the machine decides.
+    fn wanted(&self, pool: &dyn Statuses) -> i64 {
+        match (self.goal, self.lead) {
+            (Goal::Run, Lead::Machine) => self.decide(pool),
+            (Goal::Run, Lead::Host) | (Goal::Rest | Goal::Drain(_), _) => 0,
+        }
+    }
+
+    /// One worker more, or some fewer.
+    fn adjust(&mut self, wanted: i64, now: Time, pool: &dyn Statuses) -> Option<Step> {
+        if wanted == 0 || !self.pacing.is_open(now) {
+            return None;
+        }
+        if wanted > 0 {
+            return Some(self.ask_for_fork());
+        }
+        let surplus = usize::try_from(-wanted).unwrap_or(0);
+        let told = self.stop_workers(surplus, pool);
+        if told.is_empty() {
+            return None;
+        }
+        let stop_signal = self.stop_signal;
+        self.outbox
+            .extend(told.iter().map(|&pid| (pid, stop_signal)));
+        self.pacing.defer(now, self.pacing.spawn_interval);
+        self.next_to_send(now)
+    }
+
+    /// A worker that somebody else has reaped is reported.
+    fn lost(&mut self, now: Time) -> Option<Step> {
+        let exit = self.lost.pop_front()?;
+        // Its status may have been anything, a failure among them.
+        if exit.generation == self.generation {
+            self.pause_after_failure(now);
+        }
+        match self.workers.get(exit.pid) {
+            // A new worker has the number already: what the host says of it until the next
+            // step is about the one that is gone.
+            Some(worker) if !worker.exited => self.namesake = Some(exit.pid),
+            Some(worker) => self.reported.push_back(worker.key()),
+            None => {}
+        }
+        Some(Step::Reaped(exit))
+    }
+
+    /// A look for children that have ended.
+    fn look(&mut self, now: Time) -> Option<Step> {
+        let draining = self.is_draining(now);
+        let look = self.looks.next(now, &mut self.workers, draining)?;
+        Some(match look {
+            Look::Worker(pid) => Step::ReapWorker(pid),
+            Look::Any => Step::Reap,
+            Look::Each => Step::Audit,
+        })
+    }
+
+    /// The end of the wait for all workers.
+    fn end_of_drain(&mut self, now: Time) -> Option<Step> {
+        let Goal::Drain(deadline) = self.goal else {
+            return None;
         };
-        if wanted != 0 && self.pacing.is_open(now) {
-            if wanted > 0 {
-                return Ok(self.ask_for_fork());
-            }
-            let surplus = usize::try_from(-wanted).unwrap_or(0);
-            let stop_signal = self.stop_signal;
-            let told = self.stop_workers(surplus, pool);
-            if !told.is_empty() {
-                self.outbox
-                    .extend(told.iter().map(|&pid| (pid, stop_signal)));
-                self.pacing.defer(now, self.pacing.spawn_interval);
-                return self.next(now, pool);
-            }
-        }
+        let step = if self.all_have_ended() {
+            Step::Drained
+        } else if deadline.is_some_and(|deadline| deadline <= now) {
+            Step::TimedOut
+        } else {
+            return None;
+        };
+        self.goal = Goal::Rest;
+        Some(step)
+    }
 
-        if let Some(exit) = self.lost.pop_front() {
-            // Its status may have been anything, a failure among them.
-            if exit.generation == self.generation && !matches!(self.policy, Policy::Host) {
-                self.pacing
-                    .defer_at_least(now, self.pacing.err_respawn_interval);
-            }
-            match self.workers.get(exit.pid) {
-                // A new worker has the number already: what the host says of it until the next
-                // step is about the one that is gone.
-                Some(worker) if !worker.exited => self.namesake = Some(exit.pid),
-                Some(worker) => self.reported.push_back(worker.key()),
-                None => {}
-            }
-            return Ok(Step::Reaped(exit));
-        }
-        if let Some(pid) = self.take_named() {
-            return Ok(Step::ReapWorker(pid));
-        }
-        let look_in_time_at = self.look_in_time_at();
-        if look_in_time_at.is_some_and(|at| at <= now) {
-            self.children_changed(now);
-        }
-        let look_at = self.look_at(now);
-        if self.children_changed && look_at <= now {
-            return Ok(Step::Reap);
-        }
-        if self.audit_at.is_some_and(|at| at <= now) {
-            return Ok(Step::Audit);
-        }
-
-        let mut until = self
+    /// Nothing is due.
+    fn wait(&mut self, wanted: i64, now: Time, pool: &dyn Statuses) -> Step {
+        let staggered_at = self
             .staggered
             .as_ref()
-            .and_then(|s| s.next_at(&self.workers));
-        let mut sooner = |at: Time| until = Some(until.map_or(at, |until: Time| until.min(at)));
-        if let Some(at) = self.audit_at {
-            sooner(at);
-        }
-        if self.children_changed {
-            sooner(look_at);
-        } else if let Some(at) = look_in_time_at {
-            sooner(at);
-        }
-        match self.goal {
-            Goal::Drain(deadline) => {
-                if self.all_have_ended() {
-                    self.goal = Goal::Rest;
-                    return Ok(Step::Drained);
-                }
-                if deadline.is_some_and(|deadline| deadline <= now) {
-                    self.goal = Goal::Rest;
-                    return Ok(Step::TimedOut);
-                }
-                if let Some(deadline) = deadline {
-                    sooner(deadline);
-                }
-            }
-            Goal::Run if wanted != 0 && !self.pacing.is_open(now) => sooner(self.pacing.open_at()),
-            Goal::Run | Goal::Rest => {}
-        }
-        if std::mem::take(&mut self.woken) {
-            sooner(now);
-        }
-        let busy = match (self.policy, self.goal) {
-            (Policy::Spare(bounds), Goal::Run) => {
+            .and_then(|staggered| staggered.next_at(&self.workers));
+        let draining = self.is_draining(now);
+        let look_at = self.looks.next_at(now, &self.workers, draining);
+        let goal_at = match self.goal {
+            Goal::Drain(deadline) => deadline,
+            Goal::Run if wanted != 0 && !self.pacing.is_open(now) => Some(self.pacing.open_at()),
+            Goal::Run | Goal::Rest => None,
+        };
+        let woken_at = std::mem::take(&mut self.woken).then_some(now);
+        let busy = match (self.policy, self.goal, self.lead) {
+            (Policy::Spare(bounds), Goal::Run, Lead::Machine) => {
                 Some(spare::busy_bounds(&self.workers, self.target, bounds, pool))
             }
-            (Policy::Spare(_), Goal::Rest | Goal::Drain(_)) | (Policy::Fixed | Policy::Host, _) => {
-                None
-            }
+            (Policy::Spare(_), _, _) | (Policy::Fixed, _, _) => None,
         };
-        Ok(Step::Wait { until, busy })
+        Step::Wait {
+            until: [staggered_at, look_at, goal_at, woken_at]
+                .into_iter()
+                .flatten()
+                .min(),
+            busy,
+        }
     }
 
     /// Whether the next wait is a rest before a look for children, which one more notice of an exit
     /// would not bring about sooner.
     pub fn rests_from_looking(&self, now: Time) -> bool {
-        self.children_changed && self.is_draining(now) && self.look_at(now) > now
-    }
-
-    /// When children may be looked for: `now`, but for a pool of many.
-    fn look_at(&self, now: Time) -> Time {
-        let rests_until = if self.is_draining(now) {
-            let looked_at = self.looked_at.zip(self.rest());
-            looked_at.map(|(looked_at, rest)| looked_at.after(rest))
-        } else {
-            self.look_after
-        };
-        rests_until.map_or(now, |until| until.max(now))
+        let draining = self.is_draining(now);
+        self.looks.is_put_off(now, &self.workers, draining)
     }
 
     /// Whether all workers are waited for. A deadline still finds those that have ended.
@@ -761,13 +728,6 @@ impl Machine {
             Goal::Drain(deadline) => deadline.is_none_or(|deadline| deadline > now),
             Goal::Run | Goal::Rest => false,
         }
-    }
-
-    /// How long children are not looked for, if they are many.
-    fn rest(&self) -> Option<Duration> {
-        let workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
-        let rest = LOOK_REST_EACH.saturating_mul(workers);
-        (rest >= LOOK_REST_MIN).then_some(rest)
     }
 
     fn ask_for_fork(&mut self) -> Step {
@@ -821,7 +781,7 @@ impl Machine {
         while let Some(key) = self.reported.pop_front() {
             if let Some(&Worker { pid, .. }) = self.workers.with_key(key) {
                 self.workers.remove(pid);
-                self.woken |= matches!(self.policy, Policy::Host);
+                self.woken |= self.lead != Lead::Machine;
             }
         }
     }
