@@ -1,16 +1,32 @@
 // libprefork: a prefork manager. Generated from src/capi; do not edit.
 //
-// The manual is prefork(3); each function has a page under its own name. What holds for all:
+//     static int32_t work(pf_t *pf, void *data) { ... return 0; }
+//
+//     pf_t *pf = pf_new();
+//     pf_set_max_workers(pf, 4);
+//     pf_trap_signal(pf, SIGTERM, SIGTERM, 0);        /* stop */
+//     pf_trap_signal(pf, SIGHUP, SIGTERM, 0);         /* reload: new workers, and the old ones finish */
+//     do {
+//         if (pf_start(pf, work, NULL) != PF_OK)
+//             errx(1, "%s", pf_error_message(pf));
+//     } while (pf_signal_received(pf) == SIGHUP);
+//     pf_wait_all_children(pf, -1, NULL);
+//     pf_free(pf);
+//
+// The manual is prefork(3); each function has a page under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
+// - A handle or a scoreboard is null or what pf_new or pf_scoreboard_new gave, until it is freed. Null gives
+//   PF_ERR_NULL, or the neutral answer that the function names.
+// - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
+//   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.
-// - What a function writes for the caller is written only if it succeeds. Strings that are
-//   returned are the library's.
 // - "Called by:" says where a call is in place: in the manager (the process that called
 //   pf_new), in a worker (a process that was forked for a FORK event), in a hook (which runs
 //   in the manager), in a signal handler, in another thread than the one that uses the handle.
-// - Functions that return a pf_result may all return PF_ERR_PANIC.
+// - A function that returns a pf_result may return PF_ERR_PANIC: the library has a defect. The workers can still be
+//   signalled and waited for.
 
 #ifndef PREFORK_H
 #define PREFORK_H
@@ -25,14 +41,15 @@
 // The same as a number to compare: a byte each for major, minor and patch.
 #define PF_VERSION_NUMBER 0x010000
 
-// How many bytes pf_host_room has.
-#define PF_HOST_ROOM 768
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
 
-// What is added to the number of pf_scoreboard_own_changes at the end of a change.
-#define PF_CHANGE_END 63
-
-// The bits of a `Serial` that are the series of its ticket, the last ones.
-#define SERIES ((1 << SERIES_BITS) - 1)
+// ---- Results -------------------------------------------------------------------------------------
+//
+// Most functions return a pf_result: PF_OK, or what kind of thing went wrong. The sentence that goes with it,
+// with the name and the value that are wrong, is pf_error_message's. A call that fails has changed nothing, unless
+// its description says so.
 
 // What a call has come to. Numbers are never reused.
 typedef enum {
@@ -56,6 +73,11 @@ typedef enum {
   // The scoreboard has no empty slot.
   PF_ERR_NO_SLOT = 8,
 } pf_result;
+
+// ---- Events --------------------------------------------------------------------------------------
+//
+// A manager says what is to be done in events, one at a time. pf_start does what they say by itself; a host of
+// the pull API (below) does it in its own loop. The hook on_child_reap gets the event of each child's end.
 
 // What a host is asked to do. New types may be added; treat one that you do not know as
 // nothing to do, and call pf_next again.
@@ -91,12 +113,6 @@ typedef enum {
   PF_REASON_FOREIGN = 4,
 } pf_reason;
 
-// A scoreboard. Opaque.
-typedef struct pf_scoreboard_t pf_scoreboard_t;
-
-// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
-typedef struct pf_t pf_t;
-
 // An event, and what it is about. Members that an event does not name are zero, and fd is -1.
 typedef struct {
   // A pf_event_type.
@@ -128,6 +144,19 @@ typedef struct {
   uint32_t reserved[15];
 } pf_event;
 
+// ---- The handle, and functions of the host's -----------------------------------------------------
+//
+// A manager is a pf_t, into which only the functions below look. The host gives it up to five functions: the
+// worker's code, which runs in each worker, and four hooks, which run in the manager. Each is called with the `data`
+// that it was set with, and may call whatever names it in "Called by:".
+
+// A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
+typedef struct pf_t pf_t;
+
+// A worker's code. What it returns is the exit status of the worker. `data` is what pf_start
+// was given; of the functions on `pf`, those that a worker may call are in place.
+typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
+
 // Called in the manager before each fork, with the `data` of pf_set_before_fork. Trapped
 // signals are blocked meanwhile.
 typedef void (*pf_before_fork_fn)(pf_t *pf, void *data);
@@ -145,304 +174,11 @@ typedef void (*pf_on_child_reap_fn)(pf_t *pf, const pf_event *exit, void *data);
 // pf_set_on_fork_failure.
 typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures, void *data);
 
-// The slot of this process in shared memory, and what a change of its status is compared with. All
-// of it is read and written by other processes at the same time: use atomic operations that
-// are sequentially consistent, and nothing else.
-typedef struct {
-  // The status of this process.
-  uint8_t *status;
-  // The number of busy workers: those whose status is neither '_' nor '.'.
-  int32_t *busy;
-  // If `busy` becomes less than this, the manager has to be woken. Not to be written.
-  const int32_t *low;
-  // If `busy` becomes more than this, the manager has to be woken. Not to be written.
-  const int32_t *high;
-  // If it is not 0, any change between busy and idle has to wake the manager. Not to be
-  // written.
-  const uint8_t *mark;
-} pf_own_slot;
-
-// A worker's code. What it returns is the exit status of the worker. `data` is what pf_start
-// was given; of the functions on `pf`, those that a worker may call are in place.
-typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
-// The meaning of a result `code`, in English; "unknown result code" for a number that is
-// none. Never null, not to be freed.
+// ---- Life ----------------------------------------------------------------------------------------
 //
-// Called by: manager, worker, hook, signal handler, other thread.
-const char *pf_strerror(int32_t code);
-
-// What the last failing call on this handle had to say: what was wrong, with its value.
-// Empty before the first failure; never null, not to be freed. Valid until the next call on
-// the handle. No message is left where the handle is null, by pf_signal and pf_wake, and by
-// functions that have no manager's handle.
-//
-// Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-const char *pf_error_message(const pf_t *pf);
-
-// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
-// A trapped signal that arrived before, and that the program has not read
-// (pf_signal_received), ends it at once. A FORK event that waits for its answer is
-// withdrawn. In a process that the host has forked by itself it does what pf_become_manager
-// does, first.
-//
-// Called by: manager.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of pf_start,
-// PF_ERR_SYSTEM as pf_become_manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_begin(pf_t *pf);
-
-// After a fork of the host's own, makes this process the manager of an empty pool, with the
-// same settings and trapped signals; the workers, the scoreboard and the descriptors stay
-// with the process that has them. Until then a trapped signal does in this process what it did
-// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
-//
-// Called by: manager. Also by a process that the host has forked by itself, which has to
-// call it before all others.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be
-// trapped again (pipe2(2), sigaction(2)).
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_become_manager(pf_t *pf);
-
-// Goes on with the run that pf_begin began, after pf_rest, pf_drain or a STOPPED event: the
-// pool is kept full again, and the generation stays what it is.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_run(pf_t *pf);
-
-// No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
-// is due. A new handle rests until pf_begin.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_rest(pf_t *pf);
-
-// No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
-// seconds have passed (TIMED_OUT; negative: never). Another call sets another time. Nobody
-// is signalled by this. After either event the manager rests (pf_rest).
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_drain(pf_t *pf, double timeout);
-
-// The next event, into `event`. It never blocks, never forks and calls nothing of the
-// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
-// and sends by kill(2). With pf_set_huge_pages the first FORK event of a generation is long in coming.
-//
-// Called by: manager.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer, PF_ERR_WRONG_PROCESS
-// in a worker.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
-// written to.
-pf_result pf_next(pf_t *pf,
-                  pf_event *event);
-
-// Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
-// the worker. The worker gets the default action of every signal that a manager of this
-// process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
-// the signal mask that they had before the event. In the worker it is async-signal-safe.
-//
-// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
-// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
-// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
-// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
-// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
-// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
-// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
-// taken for one that somebody else has reaped.
-//
-// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer,
-// PF_ERR_INVALID_ARGUMENT for a negative `pid`: call pf_fork_failed then.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_forked(pf_t *pf,
-                    int32_t pid);
-
-// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
-// at least. `report` (null is allowed) is set to the number of failures that should be
-// reported now: 0 if one was reported less than a second ago, otherwise those since then.
-// Look at errno(3) before.
-//
-// Called by: manager.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `report` is null or can be
-// written to.
-pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
-
-// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
-// for children that have exited, and for workers that somebody else has reaped.
-//
-// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
-// that the host comes to this.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_children_changed(pf_t *pf);
-
-// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its
-// handler. It does what pf_children_changed does; in addition, if `pid` is a worker, the next
-// pf_next reaps it first and by its number, if it has exited. wait4(2) for any child passes
-// one after the other until it finds one that has exited: 0.27 ms among 5,000. The look
-// for others follows all the same, since of several SIGCHLD that are pending only the first one
-// is kept; but a FORK for the worker that was reaped comes before that and, of 200 workers or more, a WAIT of
-// 0.5 microseconds for each of them. It may be called for several
-// before the next pf_next, and for any number that a siginfo_t had: a child that was only stopped, one
-// that was reaped meanwhile, one that is no worker.
-//
-// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call
-// pf_wake so that the host comes to this.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_child_ended(pf_t *pf,
-                         int32_t pid);
-
-// Tells that children may have exited without a notice, because SIGCHLD had its default
-// disposition for a while; with a true `each_worker`, that it was ignored, so that the
-// system may have reaped them by itself. The next pf_next looks, in the latter case for each
-// worker by its pid (waitid(2)).
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_look_for_children(pf_t *pf, bool each_worker);
-
-// Tells, where the host owns the handler of SIGCHLD, whether that or the host's wait gets each SIGCHLD that comes
-// to the host's own thread. From the first call on children are looked for once a second where one may end
-// without a notice: if `handled` is false, or as long as the process has, or may have, other threads, any of
-// which may take the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. A host that
-// never calls it is taken at its word. It means nothing where the library handles SIGCHLD (pf_watch_children),
-// which then finds out by itself.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_sigchld_handled(pf_t *pf,
-                                 bool handled);
-
-// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
-// children too. A handler that the program had before is still called. pf_wait, pf_start and
-// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
-// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
-// a time-out of 1 second, after which children are looked for; once also after other code has run. Call pf_next after a
-// thread was made, or the handler or the mask of SIGCHLD changed, during a WAIT.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if there is no descriptor left for the
-// pipe (pipe2(2)).
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_watch_children(pf_t *pf);
-
-// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
-// has changed that the host wants looked at. A wait that has no descriptor ends by a signal
-// only.
-//
-// Called by: manager, hook, signal handler, other thread.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker. No message is left.
-//
-// # Safety
-// `pf` is null or a live handle.
-pf_result pf_wake(pf_t *pf);
-
-// From the first call on the host decides by itself: how many workers there are, when they
-// are forked, and when a run ends. A positive number of `workers` asks the next pf_next for
-// a FORK, one, which it gives unless a fork has just failed; 0 or less asks for none. From
-// then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
-// STOPPED does not come, and pf_start is refused.
-//
-// Called by: manager.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_demand(pf_t *pf, int32_t workers);
-
-// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
-// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
-// number.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_defer_spawn(pf_t *pf, double rest);
-
-// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
-// handle.
-//
-// Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-double pf_spawn_delay(const pf_t *pf);
+// pf_new makes a manager, and pf_free takes it away; neither forks, signals or waits for anybody. A fork copies the
+// handle with the process. In a worker the copy tells what the worker is; a process that the host has forked by itself
+// becomes a manager of its own by pf_become_manager.
 
 // Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
 // signal trapped, no handler installed. Returns null if it cannot. Free it with pf_free.
@@ -460,38 +196,30 @@ pf_t *pf_new(void);
 //
 // Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 // it.
-//
-// # Safety
-// `pf` is null or a live handle that nobody uses now or later, signal handlers included.
 void pf_free(pf_t *pf);
 
-// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
-// uint64_t, begins with zeros, is always the same of one handle, and goes with it.
+// After a fork of the host's own, makes this process the manager of an empty pool, with the
+// same settings and trapped signals; the workers, the scoreboard and the descriptors stay
+// with the process that has them. Until then a trapped signal does in this process what it did
+// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 //
-// It lies in the page to which the library writes around each fork, where the handle is the first one of
-// the process: a host that keeps there what it changes for each fork has no other page
-// copied for that, in the manager or in the worker.
+// Called by: manager. Also by a process that the host has forked by itself, which has to
+// call it before all others.
 //
-// Called by: manager, worker, hook, signal handler, other thread.
-//
-// # Safety
-// `pf` is null or a live handle.
-void *pf_host_room(pf_t *pf,
-                   size_t size);
-
-// A number of the process that calls it: the same as long as that lives, and another one than that of each process
-// from which it descends. A pid may be the same, in a PID namespace of its own. It is never 0. Where the
-// kernel tells nothing better (before Linux 4.14), it is the pid.
-//
-// The first call in a process writes to a page of memory that the process has for this.
-//
-// Called by: manager, worker, hook, other thread.
-uint64_t pf_process_number(void);
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be
+// trapped again (pipe2(2), sigaction(2)).
+pf_result pf_become_manager(pf_t *pf);
 
 // The version of the library that runs, as in "1.0.0"; never null, not to be freed.
 //
 // Called by: manager, worker, hook, signal handler, other thread.
 const char *pf_version(void);
+
+// ---- Settings ------------------------------------------------------------------------------------
+//
+// Set them before pf_start, or in a hook while it runs: they count from the next event on. What a new handle has
+// stands in brackets. Workers have what was set when they were forked.
 
 // Sets the number of `workers` to keep (10); with spare workers, the most there may be. It
 // takes effect at once, in a running pf_start too. A lower number stops nobody: workers that
@@ -501,17 +229,11 @@ const char *pf_version(void);
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_max_workers(pf_t *pf, uint32_t workers);
 
 // The number of workers to keep, as pf_set_max_workers has set it; 0 for a null handle.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 uint32_t pf_max_workers(const pf_t *pf);
 
 // Sets the seconds between two forks to `interval` (0). The same pause is made after a
@@ -522,9 +244,6 @@ uint32_t pf_max_workers(const pf_t *pf);
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
 // not a number.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_spawn_interval(pf_t *pf, double interval);
 
 // Sets the seconds that forking rests after a failure to `interval` (1): after a worker of
@@ -536,9 +255,6 @@ pf_result pf_set_spawn_interval(pf_t *pf, double interval);
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
 // not a number.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
 
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
@@ -551,9 +267,6 @@ pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `max` is less than `min`, or
 // `stop_signal` is no signal.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_spare_workers(pf_t *pf,
                                uint32_t min,
                                uint32_t max,
@@ -576,9 +289,6 @@ pf_result pf_set_spare_workers(pf_t *pf,
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` cannot be trapped
 // (SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, or none), `send` is no signal, or
 // `interval` is negative or not a number, PF_ERR_SYSTEM if pipe2(2) or sigaction(2) fails.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval);
 
 // Sets whether children that are not workers are reaped too: if `reap` is true, as in a new
@@ -590,9 +300,6 @@ pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
 
 // Sets whether memory is moved to huge pages before forks: if `use_them` is true (in a new
@@ -615,9 +322,6 @@ pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_set_huge_pages(pf_t *pf,
                             bool use_them);
 
@@ -628,10 +332,6 @@ pf_result pf_set_huge_pages(pf_t *pf,
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
-// `data` as long as the handle lives.
 pf_result pf_set_before_fork(pf_t *pf, pf_before_fork_fn hook, void *data);
 
 // Sets the `hook` that pf_start calls in the manager after each fork, with `data`; null for
@@ -641,10 +341,6 @@ pf_result pf_set_before_fork(pf_t *pf, pf_before_fork_fn hook, void *data);
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
-// `data` as long as the handle lives.
 pf_result pf_set_after_fork(pf_t *pf, pf_after_fork_fn hook, void *data);
 
 // Sets the `hook` that pf_start and pf_wait_all_children call for each child that was
@@ -654,10 +350,6 @@ pf_result pf_set_after_fork(pf_t *pf, pf_after_fork_fn hook, void *data);
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
-// `data` as long as the handle lives.
 pf_result pf_set_on_child_reap(pf_t *pf, pf_on_child_reap_fn hook, void *data);
 
 // Sets the `hook` that pf_start calls when forks fail, once a second at most, with `data`;
@@ -667,313 +359,13 @@ pf_result pf_set_on_child_reap(pf_t *pf, pf_on_child_reap_fn hook, void *data);
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `hook` may be called with
-// `data` as long as the handle lives.
 pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *data);
 
-// Makes a scoreboard for as many workers as there are `slots`. With a `path` it is in a file
-// of that name, which must not exist, of mode 0600, one line of 16 bytes a worker: status,
-// pid, newline. With null it is in memory. Make it before the workers are forked. Returns
-// null with errno(3) set if it cannot (open(2), mmap(2); EINVAL for more than 1,048,576
-// slots). Free it with pf_scoreboard_free.
+// ---- Run -----------------------------------------------------------------------------------------
 //
-// Called by: manager, worker, hook, other thread.
-//
-// # Safety
-// `path` is null or a string that ends with NUL.
-pf_scoreboard_t *pf_scoreboard_new(const char *path, uint32_t slots);
-
-// Frees a scoreboard; null is allowed. Other processes keep theirs, and a file stays.
-//
-// Called by: manager, worker, hook. Not before the handle that has it is freed, or has
-// another one.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that nobody, no handle either, uses now or
-// later.
-void pf_scoreboard_free(pf_scoreboard_t *scoreboard);
-
-// Makes room for `slots` workers in all, for a larger pf_set_max_workers; workers that run
-// already see it. A scoreboard never shrinks.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM with
-// errno(3) set if the file cannot be made longer.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-pf_result pf_scoreboard_grow(pf_scoreboard_t *scoreboard, uint32_t slots);
-
-// The number of slots; 0 for a null pointer.
-//
-// Called by: manager, worker, hook.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
-
-// This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
-// that is free, of the first free one otherwise. A worker of a manager passes its
-// pf_worker_index: the manager looks there first, and then at all slots.
-//
-// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given
-// at its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
-// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
-// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
-//
-// Called by: worker. Once, after pf_forked, before it sets a status.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard,
-                              uint32_t hint);
-
-// Sets the `status` of this process, a character: '_' is idle, '.' means no worker and is
-// not for workers to set, any other is busy.
-//
-// Called by: worker.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
-
-// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
-// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
-// that is stored in place of another busy one, or of another one that is not busy, changes
-// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
-// that comes first and then the status, for idle the status comes first, so that `busy` is never
-// less than the number of those whose status is busy. Look at the bounds
-// and the mark before it, and after it; if they say that the manager has to be
-// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
-// pointers are good until pf_scoreboard_free.
-//
-// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
-// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
-// until then fewer idle workers than there are may be known of, and the pool shrinks late.
-//
-// Called by: worker.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot, or the scoreboard is in a file,
-// which only pf_scoreboard_set_status keeps up to date.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now; `slot` is null or can
-// be written to.
-pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard,
-                                 pf_own_slot *slot);
-
-// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
-// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
-// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
-// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
-// left, between the two steps, and puts `busy` right.
-//
-// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
-// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
-// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
-// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
-// file. The pointer is good until pf_scoreboard_free.
-//
-// Called by: worker.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-uint32_t *pf_scoreboard_own_changes(pf_scoreboard_t *scoreboard);
-
-// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
-// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
-// woken in any case. What was added to the number at its end is not added again.
-//
-// Called by: worker.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
-                                   uint32_t before,
-                                   bool is_whole);
-
-// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this scoreboard, that
-// is what fork(2) returned, and of any other process the pid that it had for itself (pf_scoreboard_claim).
-// Returns whether it had one. A manager
-// does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
-// not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
-//
-// Called by: manager, hook.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard,
-                         int32_t pid);
-
-// Writes the status of each slot into `statuses` (null is allowed), `len` bytes at most and
-// without a NUL at the end, and returns the number of slots.
-//
-// Called by: manager, worker, hook.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now; `statuses` has
-// room for `len` bytes, or is null.
-size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, size_t len);
-
-// From now on a worker whose change of status makes the number of busy workers less than
-// `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
-// pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
-// decide by themselves (pf_demand); pf_set_spare_workers needs it not. A busy process counts here that
-// is no worker and has a slot, as pf_scoreboard_statuses shows it. Call it, then look at
-// the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
-// killed in the middle of a change, and others are in the middle of one; a worker has closed the descriptor
-// to wake the manager by; or one that was told to stop has claimed no slot yet), call again within a second or so.
-//
-// Called by: manager, hook.
-//
-// # Safety
-// `scoreboard` is null or a live scoreboard that no other thread uses now.
-bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
-                         int32_t low,
-                         int32_t high);
-
-// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two
-// that are given it, only the last one is woken by its changes. Workers of the one before keep their slots.
-//
-// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they have for
-// themselves (pf_scoreboard_claim).
-//
-// # Errors
-// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is
-// no descriptor left for the pipe (pipe2(2)).
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `scoreboard` is null or a
-// live scoreboard.
-pf_result pf_set_scoreboard(pf_t *pf,
-                            pf_scoreboard_t *scoreboard);
-
-// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
-// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
-// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
-// have not been acted on are one. It keeps errno(3).
-//
-// Called by: manager, hook, signal handler, other thread.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's,
-// PF_ERR_WRONG_PROCESS in a worker. No message is left.
-//
-// # Safety
-// `pf` is null or a live handle.
-pf_result pf_signal(pf_t *pf, int32_t signal);
-
-// The signal that the program is to know of, and 0 if there is none: the one that ended the
-// run last or, once that was read, the one that arrived last. By this call the program has
-// read it, so the next pf_begin or pf_start clears it; what arrives and is not read ends the
-// next run at once.
-//
-// Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_signal_received(pf_t *pf);
-
-// What pf_signal_received would return, without reading it: the next run still ends by it.
-//
-// Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_peek_signal(pf_t *pf);
-
-// Stores `value` as what pf_signal_received returns: a signal, 0 for none, or any other
-// number that means something to the host. What the program had read is settled by this; a
-// trapped signal that it has not read keeps waiting.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_signal_received(pf_t *pf, int32_t value);
-
-// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
-// returns it next.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_take_signal(pf_t *pf, int32_t signal);
-
-// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
-// return it.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_drop_signal(pf_t *pf, int32_t signal);
-
-// If the program knows of no signal, or has read the one that it knows of, and another one
-// waits, that one is what it reads next. Returns what pf_signal_received would return then.
-// For programs that wait and poll between runs, and for hosts that act on signals by
-// themselves.
-//
-// Called by: manager, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-int32_t pf_show_next_signal(pf_t *pf);
-
-// Sends `signal` to each worker at once (kill(2)), in the order in which their pids sort as
-// strings; a negative one goes to the process groups that they lead, 0 only checks. Nobody
-// but children of this process that have not been reaped is signalled. It is no error if a
-// worker is gone, or leads no process group.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist,
-// PF_ERR_SYSTEM if a worker may not be signalled, because it runs as another user; the
-// others were.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
-
-// Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during
-// later calls of pf_next, pf_start and pf_wait_all_children. Workers that are forked later
-// are not sent it. It replaces one that is still under way.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist, or
-// `interval` is negative or not a number.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
+// pf_start keeps the pool full until a trapped signal arrives, and then sends the workers what pf_trap_signal said.
+// It returns in the manager, which starts again (a reload) or waits for its workers (a stop). A worker runs its code
+// and ends; it never comes back to the manager's code.
 
 // Keeps the workers running until a trapped signal arrives: forks them, reaps them, replaces
 // them. Returns PF_OK in the manager, with the signal in pf_signal_received and the workers
@@ -992,29 +384,7 @@ pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a
 // hook of a pf_start or after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `worker` may be called with
-// `data` in the workers.
 pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
-
-// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that
-// WAIT asks for (poll(2)), of `timeout` seconds in all at most (negative: for ever). When
-// the time is over it is a WAIT; if the call fails, what is in `event` means nothing. Signals
-// that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread blocks them.
-//
-// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
-//
-// Called by: manager.
-//
-// # Errors
-// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, those of pf_watch_children, those of
-// pf_next.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `event` is null or can be
-// written to.
-pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 
 // Ends a worker with exit(3) and `code` as its status. It does not return, unless the call
 // fails.
@@ -1023,9 +393,6 @@ pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 pf_result pf_finish(pf_t *pf, int32_t code);
 
 // Waits until every worker has ended, for `timeout` seconds at most (negative: for ever),
@@ -1039,159 +406,341 @@ pf_result pf_finish(pf_t *pf, int32_t code);
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in the
 // hook before_fork, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, PF_ERR_SYSTEM if
 // SIGCHLD cannot be watched.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `left` is null or can be
-// written to.
 pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
+
+// ---- Signals -------------------------------------------------------------------------------------
+//
+// pf_trap_signal (above) says which signals end a run. What has arrived is in pf_signal_received; each signal is acted
+// on once, and none is lost, however many arrive. Workers are sent signals by the manager alone, and nobody but a
+// child of the manager that was not reaped is ever sent one.
+
+// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
+// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
+// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
+// have not been acted on are one. It keeps errno(3).
+//
+// Called by: manager, hook, signal handler, other thread.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's,
+// PF_ERR_WRONG_PROCESS in a worker. No message is left.
+pf_result pf_signal(pf_t *pf, int32_t signal);
+
+// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
+// has changed that the host wants looked at. A wait that has no descriptor ends by a signal
+// only.
+//
+// Called by: manager, hook, signal handler, other thread.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker. No message is left.
+pf_result pf_wake(pf_t *pf);
+
+// The signal that the program is to know of, and 0 if there is none: the one that ended the
+// run last or, once that was read, the one that arrived last. By this call the program has
+// read it, so the next pf_begin or pf_start clears it; what arrives and is not read ends the
+// next run at once.
+//
+// Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
+int32_t pf_signal_received(pf_t *pf);
+
+// Stores `value` as what pf_signal_received returns: a signal, 0 for none, or any other
+// number that means something to the host. What the program had read is settled by this; a
+// trapped signal that it has not read keeps waiting.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
+pf_result pf_set_signal_received(pf_t *pf, int32_t value);
+
+// If the program knows of no signal, or has read the one that it knows of, and another one
+// waits, that one is what it reads next. Returns what pf_signal_received would return then.
+// For programs that wait and poll between runs, and for hosts that act on signals by
+// themselves.
+//
+// Called by: manager, hook.
+int32_t pf_show_next_signal(pf_t *pf);
+
+// Sends `signal` to each worker at once (kill(2)), in the order in which their pids sort as
+// strings; a negative one goes to the process groups that they lead, 0 only checks. Nobody
+// but children of this process that have not been reaped is signalled. It is no error if a
+// worker is gone, or leads no process group.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist,
+// PF_ERR_SYSTEM if a worker may not be signalled, because it runs as another user; the
+// others were.
+pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
+
+// ---- Pull: the manager in a loop of the host's ---------------------------------------------------
+//
+// pf_next says what is to be done and returns at once; the host does it, answers a FORK, and asks again. It says WAIT
+// when there is nothing to do: then the host sleeps, with an event loop of its own, until the descriptor or the
+// time-out of that event. pf_wait is the same with a sleep of the library's.
+
+// Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
+// A trapped signal that arrived before, and that the program has not read
+// (pf_signal_received), ends it at once. A FORK event that waits for its answer is
+// withdrawn. In a process that the host has forked by itself it does what pf_become_manager
+// does, first.
+//
+// Called by: manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a hook of pf_start,
+// PF_ERR_SYSTEM as pf_become_manager.
+pf_result pf_begin(pf_t *pf);
+
+// Goes on with the run that pf_begin began, after pf_rest, pf_drain or a STOPPED event: the
+// pool is kept full again, and the generation stays what it is.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+pf_result pf_run(pf_t *pf);
+
+// No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
+// is due. A new handle rests until pf_begin.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+pf_result pf_rest(pf_t *pf);
+
+// No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
+// seconds have passed (TIMED_OUT; negative: never). Another call sets another time. Nobody
+// is signalled by this. After either event the manager rests (pf_rest).
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number.
+pf_result pf_drain(pf_t *pf, double timeout);
+
+// The next event, into `event`. It never blocks, never forks and calls nothing of the
+// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
+// and sends by kill(2). With pf_set_huge_pages the first FORK event of a generation is long in coming.
+//
+// Called by: manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_STATE after a FORK event without an answer, PF_ERR_WRONG_PROCESS
+// in a worker.
+pf_result pf_next(pf_t *pf,
+                  pf_event *event);
+
+// The next event that is not WAIT, into `event`: pf_next and, in between, the sleep that
+// WAIT asks for (poll(2)), of `timeout` seconds in all at most (negative: for ever). When
+// the time is over it is a WAIT; if the call fails, what is in `event` means nothing. Signals
+// that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread blocks them.
+//
+// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
+//
+// Called by: manager.
+//
+// # Errors
+// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number, those of pf_watch_children, those of
+// pf_next.
+pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
+
+// Answers FORK with `pid`, which is what fork(2) returned: the worker's in the manager, 0 in
+// the worker. The worker gets the default action of every signal that a manager of this
+// process traps (pf_trap_signal) and of a watched SIGCHLD (sigaction(2)), and both get back
+// the signal mask that they had before the event. In the worker it is async-signal-safe.
+//
+// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
+// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
+// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
+// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
+// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
+// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
+// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
+// taken for one that somebody else has reaped.
+//
+// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer,
+// PF_ERR_INVALID_ARGUMENT for a negative `pid`: call pf_fork_failed then.
+pf_result pf_forked(pf_t *pf,
+                    int32_t pid);
+
+// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
+// at least. `report` (null is allowed) is set to the number of failures that should be
+// reported now: 0 if one was reported less than a second ago, otherwise those since then.
+// Look at errno(3) before.
+//
+// Called by: manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer.
+pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
+
+// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
+// children too. A handler that the program had before is still called. pf_wait, pf_start and
+// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
+// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
+// a time-out of 1 second, after which children are looked for; once also after other code has run. Call pf_next after a
+// thread was made, or the handler or the mask of SIGCHLD changed, during a WAIT.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if there is no descriptor left for the
+// pipe (pipe2(2)).
+pf_result pf_watch_children(pf_t *pf);
+
+// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
+// for children that have exited, and for workers that somebody else has reaped.
+//
+// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
+// that the host comes to this.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+pf_result pf_children_changed(pf_t *pf);
+
+// ---- Facts about workers -------------------------------------------------------------------------
+//
+// These look into the table of workers and change nothing. A worker is in it from its fork until its end was told.
+// In a worker they tell what was so when it was forked.
 
 // The number of workers: those alive, and the one whose end is being reported. In a worker,
 // as many as there were when it was forked. 0 for a null handle.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 size_t pf_num_workers(const pf_t *pf);
 
 // The lowest worker pid above `pid`; 0 when there is none. Starting from 0 this visits all
 // of them, whatever comes and goes meanwhile.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 int32_t pf_next_worker(const pf_t *pf, int32_t pid);
 
 // Returns whether `pid` is a worker's; if so, `generation` (null is allowed) is set to the
 // generation that it was forked in.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `generation` is null or can
-// be written to.
 bool pf_worker_generation(const pf_t *pf, int32_t pid, uint64_t *generation);
 
 // In the manager the current generation: 0 before the first run, one more with each. In a
 // worker the generation that it was forked in. 0 for a null handle.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 uint64_t pf_generation(const pf_t *pf);
 
 // In a worker its index: the lowest number from 0 that no other worker had when it was
 // forked. -1 in the manager, and for a null handle.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
 int32_t pf_worker_index(const pf_t *pf);
 
-// Sets the current generation to `generation`; workers that are forked from now on belong to
-// it.
+// ---- Scoreboard ----------------------------------------------------------------------------------
+//
+// Workers say here whether they are busy, in memory that they share with the manager. A manager with a scoreboard can
+// keep a number of idle workers (pf_set_spare_workers), and anybody can look at it in a file. It takes no lock, and a
+// worker that dies at any moment leaves nothing wrong behind.
+
+// A scoreboard. Opaque.
+typedef struct pf_scoreboard_t pf_scoreboard_t;
+
+// Makes a scoreboard for as many workers as there are `slots`. With a `path` it is in a file
+// of that name, which must not exist, of mode 0600, one line of 16 bytes a worker: status,
+// pid, newline. With null it is in memory. Make it before the workers are forked. Returns
+// null with errno(3) set if it cannot (open(2), mmap(2); EINVAL for more than 1,048,576
+// slots). Free it with pf_scoreboard_free.
+//
+// Called by: manager, worker, hook, other thread.
+pf_scoreboard_t *pf_scoreboard_new(const char *path, uint32_t slots);
+
+// Frees a scoreboard; null is allowed. Other processes keep theirs, and a file stays.
+//
+// Called by: manager, worker, hook. Not before the handle that has it is freed, or has
+// another one.
+void pf_scoreboard_free(pf_scoreboard_t *scoreboard);
+
+// Makes room for `slots` workers in all, for a larger pf_set_max_workers; workers that run
+// already see it. A scoreboard never shrinks.
 //
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_generation(pf_t *pf, uint64_t generation);
+// PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for more than 1,048,576 slots, PF_ERR_SYSTEM with
+// errno(3) set if the file cannot be made longer.
+pf_result pf_scoreboard_grow(pf_scoreboard_t *scoreboard, uint32_t slots);
 
-// The number of workers that were told to stop as one too many, are still there, and are
-// idle by the scoreboard.
+// The number of slots; 0 for a null pointer.
 //
 // Called by: manager, worker, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-size_t pf_num_stopping(const pf_t *pf);
+uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
 
-// Sends `signal` to as many workers as it takes for `surplus` of them to be on their way
-// out: idle ones by the scoreboard, of the oldest generation first, each only once ever.
-// `told` (null is allowed) is set to the number of those that were sent it now.
+// This process becomes the owner of a slot and is idle ('_') from now on: of slot `hint` if
+// that is free, of the first free one otherwise. A worker of a manager passes its
+// pf_worker_index: the manager looks there first, and then at all slots.
 //
-// Called by: manager, hook.
+// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given
+// at its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
+// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
+// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
+//
+// Called by: worker. Once, after pf_forked, before it sets a status.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now; `told` is null or can be
-// written to.
-pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns one already, PF_ERR_NO_SLOT.
+pf_result pf_scoreboard_claim(pf_scoreboard_t *scoreboard,
+                              uint32_t hint);
 
-// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
-// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
-// told of its end.
+// Sets the `status` of this process, a character: '_' is idle, '.' means no worker and is
+// not for workers to set, any other is busy.
 //
-// Called by: manager, hook.
+// Called by: worker.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `pid` is not positive.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_adopt_worker(pf_t *pf,
-                          int32_t pid,
-                          uint64_t generation);
+// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
+pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
 
-// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
-// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
-// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
-// nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
-// WIFCONTINUED): such a worker is alive, and stays.
+// Writes the status of each slot into `statuses` (null is allowed), `len` bytes at most and
+// without a NUL at the end, and returns the number of slots.
 //
-// Called by: manager, hook.
+// Called by: manager, worker, hook.
+size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, size_t len);
+
+// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
+// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two
+// that are given it, only the last one is woken by its changes. Workers of the one before keep their slots.
+//
+// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they have for
+// themselves (pf_scoreboard_claim).
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_worker_reaped(pf_t *pf,
-                           int32_t pid,
-                           int32_t status);
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is
+// no descriptor left for the pipe (pipe2(2)).
+pf_result pf_set_scoreboard(pf_t *pf,
+                            pf_scoreboard_t *scoreboard);
 
-// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
-// more, and when it exits it is reported as a foreign child, which frees its slot in the scoreboard. A host that
-// reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
+// ---- Errors --------------------------------------------------------------------------------------
 //
-// Called by: manager, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-bool pf_forget_worker(pf_t *pf,
-                      int32_t pid);
+// pf_strerror has a sentence for each result, pf_error_message what the last call that failed had to say. Both
+// return strings that are the library's, and never null.
 
-// Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
-// otherwise the next pf_next does. A worker that is alive stays. Returns whether there was
-// one.
+// The meaning of a result `code`, in English; "unknown result code" for a number that is
+// none. Never null, not to be freed.
 //
-// Called by: manager, hook.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-bool pf_release_worker(pf_t *pf, int32_t pid);
+// Called by: manager, worker, hook, signal handler, other thread.
+const char *pf_strerror(int32_t code);
 
-// Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
-// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
-// later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
+// What the last failing call on this handle had to say: what was wrong, with its value.
+// Empty before the first failure; never null, not to be freed. Valid until the next call on
+// the handle. No message is left where the handle is null, by pf_signal and pf_wake, and by
+// functions that have no manager's handle.
 //
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-//
-// # Safety
-// `pf` is null or a live handle that no other thread uses now.
-pf_result pf_set_keep_reaped(pf_t *pf,
-                             bool keep);
+// Called by: manager, worker, hook.
+const char *pf_error_message(const pf_t *pf);
 
 #ifdef __cplusplus
 }  // extern "C"

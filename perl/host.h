@@ -1,7 +1,7 @@
 /* What the files of the Perl front share: the handle behind a Perl object, the fork, the wait. */
 
-#ifndef PREFORK_HOST_H
-#define PREFORK_HOST_H
+#ifndef PERL_HOST_H
+#define PERL_HOST_H
 
 #define PERL_NO_GET_CONTEXT
 #include "EXTERN.h"
@@ -10,7 +10,7 @@
 
 #include <signal.h>
 
-#include "prefork.h"
+#include "prefork-host.h"
 
 /* What hangs on a Perl object of ours: its handle, and what the front keeps beside it, in that handle's room. In a worker
  * that becomes a manager the handle is another one. */

@@ -1,5 +1,5 @@
 # The tests that are written in C, compiled as C99 here and now; and that one of them misuses every
-# function of the header.
+# function of the headers.
 
 use strict;
 use warnings;
@@ -21,8 +21,8 @@ relay_c_test($_, $run{$_}) for sort keys %run;
 
 open my $source, '<', 't/c/misuse.c' or die "cannot open t/c/misuse.c: $!\n";
 my $misuse = do { local $/; readline $source };
-my @functions = @{ functions_in_the_header() };
-cmp_ok scalar @functions, '>', 60, 'the header declares functions';
+my @functions = @{ functions_in_the_headers() };
+cmp_ok scalar @functions, '>', 60, 'the headers declare functions';
 is_deeply [grep { $misuse !~ /\b$_\(/ } @functions], [], 't/c/misuse.c calls each of them';
 
 done_testing;

@@ -1,6 +1,7 @@
-//! The layers know only those below them: machine <- os <- capi. A line that breaks this is
+//! The layers know only those below them: machine <- os <- manager <- capi. A line that breaks this is
 //! in the wrong file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,7 @@ fn the_machine_touches_nothing() {
         &[
             "libc",
             "nix::",
+            "signal_hook",
             "std::time",
             "std::env",
             "std::fs",
@@ -58,14 +60,109 @@ fn the_machine_touches_nothing() {
             "std::io",
             "unsafe ",
             "os::",
+            "manager::",
             "capi::",
         ],
     ));
 }
 
 #[test]
-fn the_system_layer_does_not_know_the_abi() {
-    assert_none(&offences("os", &["capi", "no_mangle", "pf_"]));
+fn the_system_layer_knows_no_manager_and_no_abi() {
+    assert_none(&offences(
+        "os",
+        &["crate::manager", "capi", "no_mangle", "pf_"],
+    ));
+}
+
+#[test]
+fn the_manager_does_not_know_the_abi() {
+    // Its messages name the calls that C hosts know.
+    let found = offences("manager", &["capi", "no_mangle", "pf_t", "*mut", "*const"]);
+    assert_none(&found);
+}
+
+/// Calls of the system are the other layers' affair; a signature in C needs its types.
+#[test]
+fn the_abi_calls_no_system() {
+    let mut types = 0;
+    let mut calls = Vec::new();
+    for (path, text) in sources("capi") {
+        let code = without_tests(&text);
+        types += code.matches("libc::").count();
+        for name in ["libc::", " nix::", "(nix::", "std::process"] {
+            for after in code.split(name).skip(1) {
+                let word = first_word(after);
+                if name != "libc::" || after[word.len()..].starts_with('(') {
+                    calls.push(format!("{}: {name}{word}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(types > 1, "the scan sees the types");
+    assert_none(&calls);
+}
+
+/// In a layer no file uses, by way of others, one that uses it. `mod.rs` is left out: it is the root of its layer, whose
+/// type all files of `manager` share.
+#[test]
+fn no_file_uses_one_that_uses_it() {
+    for layer in ["machine", "os", "manager", "capi"] {
+        let files: BTreeMap<String, BTreeSet<String>> = sources(layer)
+            .into_iter()
+            .filter_map(|(path, text)| {
+                let name = path.file_stem()?.to_str()?.to_string();
+                let mut used = used_in(layer, &text);
+                used.remove(&name);
+                (name != "mod").then_some((name, used))
+            })
+            .collect();
+        for name in files.keys() {
+            let mut seen = BTreeSet::new();
+            let mut next: Vec<&String> = files[name].iter().collect();
+            while let Some(used) = next.pop() {
+                assert!(
+                    used != name,
+                    "src/{layer}/{name}.rs uses {seen:?}, which use it"
+                );
+                if seen.insert(used) {
+                    next.extend(files.get(used).into_iter().flatten());
+                }
+            }
+        }
+    }
+}
+
+/// The files of the same layer that a source uses, tests apart.
+fn used_in(layer: &str, text: &str) -> BTreeSet<String> {
+    let code = without_tests(text);
+    let in_layer = format!("crate::{layer}::");
+    let mut used = BTreeSet::new();
+    for start in ["super::", in_layer.as_str()] {
+        for after in code.split(start).skip(1) {
+            if let Some(list) = after.strip_prefix('{') {
+                let names = list.split('}').next().unwrap_or("");
+                used.extend(names.split(',').map(|name| first_word(name.trim())));
+            } else {
+                used.insert(first_word(after));
+            }
+        }
+    }
+    used
+}
+
+/// The code of a source, without comments and tests.
+fn without_tests(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or("");
+    let lines = code
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn first_word(text: &str) -> String {
+    text.chars()
+        .take_while(|&c| c.is_alphanumeric() || c == '_')
+        .collect()
 }
 
 #[test]
@@ -83,7 +180,7 @@ fn only_what_talks_to_the_system_or_to_c_is_unsafe() {
     layers.sort();
     assert_eq!(
         layers,
-        ["capi", "lib.rs", "machine", "os"],
+        ["capi", "lib.rs", "machine", "manager", "os"],
         "a new layer is to be looked at here"
     );
     let found: Vec<_> = offences("machine", &["unsafe"])
@@ -91,8 +188,10 @@ fn only_what_talks_to_the_system_or_to_c_is_unsafe() {
         .filter(|line| !line.ends_with("#![forbid(unsafe_code)]"))
         .collect();
     assert_none(&found);
+    // The manager has a descriptor that only it keeps open.
+    assert_eq!(unsafe_in("manager"), 1);
     // Nobody turns off what asks for the reason of each block.
-    for dir in ["os", "capi"] {
+    for dir in ["os", "manager", "capi"] {
         assert_none(&offences(
             dir,
             &["undocumented_unsafe_blocks", "unsafe_op_in_unsafe_fn"],
@@ -114,7 +213,9 @@ fn only_what_talks_to_the_system_or_to_c_is_unsafe() {
 
 #[test]
 fn only_the_abi_exports() {
-    assert_none(&offences("machine", &["no_mangle", "extern \"C\""]));
+    for dir in ["machine", "manager"] {
+        assert_none(&offences(dir, &["no_mangle", "extern \"C\""]));
+    }
     let exports = offences("capi", &["no_mangle"]);
     assert!(exports.len() > 30, "the scan sees the exports");
 }

@@ -11,19 +11,34 @@
 //!   workers can still be signalled and waited for.
 
 #![allow(non_camel_case_types, reason = "the names are C's")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "what a caller in C has to see to is the same for all, and stands at the top of the header"
+)]
 
+// The headers have them in an order of their own (tests/header.rs).
 mod error;
-mod events;
+mod event;
 mod handle;
+mod host;
+mod life;
+mod message;
+mod pull;
+mod run;
 mod scoreboard;
+mod settings;
 mod signals;
-mod start;
 mod workers;
 
 pub use error::*;
-pub use events::*;
+pub use event::*;
 pub use handle::*;
+pub use host::*;
+pub use life::*;
+pub use message::*;
+pub use pull::*;
+pub use run::*;
 pub use scoreboard::*;
+pub use settings::*;
 pub use signals::*;
-pub use start::*;
 pub use workers::*;

@@ -1,10 +1,12 @@
-//! Which process this is. A pid does not tell: a worker that is the first of a PID namespace has number 1 there, as
+//! Processes: which one this is, how another one is made, how one ends. A pid does not tell: a worker that is the first of a PID namespace has number 1 there, as
 //! its manager may have in the one outside.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::machine::Pid;
+
+pub use nix::errno::Errno;
 
 /// A process, and none that it has forked, or that has its number later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +208,36 @@ fn make_page() -> Option<NonNull<AtomicU64>> {
 
 #[cfg(not(target_os = "linux"))]
 fn unmap(_page: NonNull<AtomicU64>) {}
+
+/// The number of this process.
+pub fn pid() -> Pid {
+    nix::unistd::getpid().as_raw()
+}
+
+/// Makes a process (fork(3)): its number, and 0 in the new one.
+///
+/// # Errors
+/// There is no memory, no number, or no room under a limit (fork(2)).
+///
+/// # Safety
+/// Where the process has several threads, the new one calls what is async-signal-safe only, as far as it does not
+/// know more of the others (POSIX).
+pub unsafe fn fork() -> Result<Pid, Errno> {
+    // SAFETY: promised by our caller.
+    Errno::result(unsafe { libc::fork() })
+}
+
+/// Ends the process as at the end of main (exit(3)).
+pub fn exit(status: i32) -> ! {
+    // SAFETY: exit(3) may be called once, from one thread: the one that has the manager.
+    unsafe { libc::exit(status) }
+}
+
+/// Ends the process, and flushes and calls nothing (_exit(2)).
+pub fn exit_at_once(status: i32) -> ! {
+    // SAFETY: _exit(2) does not touch memory.
+    unsafe { libc::_exit(status) }
+}
 
 #[cfg(test)]
 mod tests {

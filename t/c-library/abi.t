@@ -3,7 +3,7 @@
 #
 #     PREFORK_WRITE_ABI=1 prove -b t/c-library/abi.t     records today's
 #
-# What is recorded and compared is a library of empty functions, compiled from include/prefork.h with
+# What is recorded and compared is a library of empty functions, compiled from the headers with
 # debug information: it shows what a C program sees of the library. That of the library itself does not
 # do: it shows what is inside of the opaque types, whose every change would count, and does not show
 # enumerators that no function takes or returns. tests/header.rs sees to it that the header says what the
@@ -33,7 +33,7 @@ my ($recorded_for) = slurp($RECORD) =~ /architecture='elf-(\S+)'/;
 plan skip_all => "the recorded ABI is that of $recorded_for" if in_dir('.', 'uname -m')->out !~ /\Ax86_64$/m;
 
 my $tmp      = File::Temp->newdir('prefork-abi-XXXXXX', TMPDIR => 1);
-my $header   = slurp('include/prefork.h');
+my $header   = join '', map { slurp("include/$_") =~ s/^#include "prefork.h"\n//mr } qw(prefork.h prefork-host.h);
 my ($soname) = shell_ok('objdump -p blib/arch/auto/Parallel/Prefork/libprefork.so.1', 'the library')
     =~ /^\s*SONAME\s+(\S+)/m;
 

@@ -1,4 +1,4 @@
-# The header compiles by itself, in each C and C++ that programs are written in, without a warning; and
+# The headers compile by themselves, in each C and C++ that programs are written in, without a warning; and
 # a host in C++ works.
 
 use strict;
@@ -23,8 +23,9 @@ my %languages = (
 my %may_be_missing = map { $_ => 1 } qw(c++20 clang clang++);
 
 my $alone  = file('alone.c', qq{#include "prefork.h"\n});
+my $host   = file('host.c', qq{#include "prefork-host.h"\n});
 my $macros = file('macros.c', uses_of_all_macros());
-my $twice  = file('twice.c', qq{#include "prefork.h"\n#include "prefork.h"\n});
+my $twice  = file('twice.c', qq{#include "prefork-host.h"\n#include "prefork.h"\n#include "prefork-host.h"\n});
 
 for my $compiler (qw(gcc g++ clang clang++)) {
     my $language = $compiler =~ /\+\+\z/ ? 'c++' : 'c';
@@ -38,7 +39,7 @@ for my $compiler (qw(gcc g++ clang clang++)) {
                     if $may_be_missing{$standard} && in_dir('.', "$command /dev/null")->status != 0;
                 $command .= " @warnings @{ $languages{$language}{flags} }";
                 shell_ok("$command $_->[0]", "$compiler -std=$standard: $_->[1]")
-                    for [$alone, 'the header alone'], [$macros, 'its macros'], [$twice, 'the header twice'];
+                    for [$alone, 'the header alone'], [$host, 'that for fronts'], [$macros, 'its macros'], [$twice, 'the header twice'];
             }
         }
     }
@@ -48,29 +49,31 @@ my $library = abs_path('blib/arch/auto/Parallel/Prefork/libprefork.so.1');
 my ($dir)   = $library =~ m{(.*)/};
 shell_ok("g++ -std=c++11 @warnings @{ $languages{'c++'}{flags} } -Iinclude -o $tmp/host t/c-library/host.cc"
     . " $library -Wl,-rpath,$dir", 'a host in C++ compiles');
-my $host    = start_program(undef, command => ["$tmp/host"], deadline => 60);
-my @workers = sort map { $host->line } 1, 2;
+my $program = start_program(undef, command => ["$tmp/host"], deadline => 60);
+my @workers = sort map { $program->line } 1, 2;
 is_deeply \@workers, ['worker 0', 'worker 1'], '... it has two workers';
-$host->signal('TERM');
-is $host->wait, 0, '... ends on TERM' or diag $host->err;
-is $host->out =~ s/^worker \d\n//mgr, <<'END', '... its hooks were called, and errors are exceptions';
+$program->signal('TERM');
+is $program->wait, 0, '... ends on TERM' or diag $program->err;
+is $program->out =~ s/^worker \d\n//mgr, <<'END', '... its hooks were called, and errors are exceptions';
 2 asked, 2 forked, sum 1
 pf_trap_signal: signal 1000 cannot be trapped
 freed
 END
-is_deeply [$host->members], [], '... and nobody is left';
+is_deeply [$program->members], [], '... and nobody is left';
 
 done_testing;
 
 # A number has to do in #if, a string where one is expected.
 sub uses_of_all_macros {
-    my @code = ('#include "prefork.h"');
+    my @code = ('#include "prefork-host.h"');
     my %value_of;
-    open my $fh, '<', 'include/prefork.h' or die $!;
-    while (<$fh>) {
-        $value_of{$1} = $2 if /^#define (PF_\w+) (.+)$/;
+    for my $header (qw(prefork.h prefork-host.h)) {
+        open my $fh, '<', "include/$header" or die $!;
+        while (<$fh>) {
+            $value_of{$1} = $2 if /^#define (PF_\w+) (.+)$/;
+        }
+        close $fh;
     }
-    close $fh;
     cmp_ok scalar keys %value_of, '>=', 2, 'the header has macros';
     for my $name (sort keys %value_of) {
         push @code, $value_of{$name} =~ /\A"/

@@ -26,6 +26,7 @@ cmp_ok scalar @pages, '>=', 1, 'there are man pages';
 # Each file, as its mode and where it points to.
 my %installed = (
     'include/prefork.h'         => '0644',
+    'include/prefork-host.h'    => '0644',
     "lib/libprefork.so.$version" => '0755',
     'lib/libprefork.so.1'       => "-> libprefork.so.$version",
     'lib/libprefork.so'         => '-> libprefork.so.1',
@@ -47,7 +48,7 @@ is_deeply times_in('target/c', 'target/release/libprefork.so', 'c', 'include'), 
     '... and nothing was written into the sources and what is built';
 shell_ok("make -C c install PREFIX=$prefix", 'once more');
 is_deeply found_in($prefix), \%installed, '... the same';
-is text("$prefix/include/prefork.h"), text('include/prefork.h'), 'the header is that of the sources';
+is text("$prefix/include/$_"), text("include/$_"), "$_ is that of the sources" for qw(prefork.h prefork-host.h);
 
 my $stage = "$tmp/staging area";
 shell_ok("make -C c install PREFIX=/opt/prefork DESTDIR='$stage'", 'install, in DESTDIR');

@@ -15,7 +15,7 @@ my $lib    = "$prefix/lib";
 my $listed = functions_on_the_list();
 
 is_deeply $listed, [sort @$listed], 'c/symbols is sorted';
-is_the_list(functions_in_the_header(), 'include/prefork.h declares what c/symbols lists');
+is_the_list(functions_in_the_headers(), 'the headers declare what c/symbols lists');
 is_the_list(globals("nm -D --defined-only $lib/libprefork.so"), 'libprefork.so exports that');
 is_the_list(globals("nm -g --defined-only $lib/libprefork.a"), 'and so does libprefork.a');
 

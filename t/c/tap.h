@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "prefork.h"
+#include "prefork-host.h"
 
 static struct {
     pid_t owner;

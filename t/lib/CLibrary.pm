@@ -10,7 +10,7 @@ use File::Temp ();
 use SourceTree;
 use Test::More;
 
-our @EXPORT = qw(installed_library shell_ok functions_in_the_header functions_on_the_list);
+our @EXPORT = qw(installed_library shell_ok functions_in_the_headers functions_on_the_list);
 
 # Runs a line of shell, which has to succeed; returns what it printed.
 sub shell_ok {
@@ -29,10 +29,10 @@ sub installed_library {
     return $prefix;
 }
 
-sub functions_in_the_header {
-    my $header = _text('include/prefork.h');
-    $header =~ s{//.*}{}g;
-    return [sort $header =~ /^\w[^;{}()]*\b(pf_\w+)\(/mg];
+sub functions_in_the_headers {
+    my $headers = join '', map { _text("include/$_") } qw(prefork.h prefork-host.h);
+    $headers =~ s{//.*}{}g;
+    return [sort $headers =~ /^\w[^;{}()]*\b(pf_\w+)\(/mg];
 }
 
 sub functions_on_the_list { return [_text('c/symbols') =~ /^(\w+)$/mg] }

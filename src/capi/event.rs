@@ -1,0 +1,141 @@
+//! Events
+//!
+//! A manager says what is to be done in events, one at a time. pf_start does what they say by itself; a host of
+//! the pull API (below) does it in its own loop. The hook on_child_reap gets the event of each child's end.
+
+use crate::machine::Reason;
+use crate::manager::Event;
+use crate::os::wait;
+
+/// What a host is asked to do. New types may be added; treat one that you do not know as
+/// nothing to do, and call pf_next again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum pf_event_type {
+    /// Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. Signals
+    /// that pf_trap_signal trapped are blocked until the answer.
+    PF_EVENT_FORK = 1,
+    /// A child was reaped. No answer.
+    PF_EVENT_REAPED = 2,
+    /// Nothing to do until a signal, the exit of a child, the descriptor or the time-out.
+    PF_EVENT_WAIT = 3,
+    /// A trapped signal has ended the run.
+    PF_EVENT_STOPPED = 4,
+    /// pf_drain: no worker is left.
+    PF_EVENT_DRAINED = 5,
+    /// pf_drain: the time-out has passed, and workers are left.
+    PF_EVENT_TIMED_OUT = 6,
+}
+
+/// Why a child is reported, by what the pool makes of it; how it ended is the status.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum pf_reason {
+    /// A worker has ended; its status is zero, or it is of an earlier generation, whatever its
+    /// status is.
+    PF_REASON_ENDED = 0,
+    /// A worker of the current generation has ended with a status that is not zero, be it by a
+    /// signal that the manager sent.
+    PF_REASON_FAILED = 1,
+    /// A worker that was told to stop as one too many has ended, whatever its status is.
+    PF_REASON_STOPPED = 2,
+    /// The worker's status went to somebody else, and is given as -1.
+    PF_REASON_STOLEN = 3,
+    /// A child that is not a worker has ended.
+    PF_REASON_FOREIGN = 4,
+}
+
+/// An event, and what it is about. Members that an event does not name are zero, and fd is -1.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct pf_event {
+    /// A pf_event_type.
+    pub r#type: u32,
+    /// REAPED: a pf_reason.
+    pub reason: u32,
+    /// REAPED: the child.
+    pub pid: i32,
+    /// REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
+    pub status: i32,
+    /// FORK, REAPED: the worker's generation.
+    pub generation: u64,
+    /// FORK, REAPED: the worker's index.
+    pub index: u32,
+    /// STOPPED: the signal.
+    pub signal: i32,
+    /// WAIT: seconds to wait at most; negative: no limit.
+    pub timeout: f64,
+    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
+    pub fd: i32,
+    /// DRAINED, TIMED_OUT: workers that are left.
+    pub workers: u32,
+    /// REAPED: what the child has used, with the descendants that it has waited for.
+    pub rusage: libc::rusage,
+    /// WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
+    /// before. A host may block or discard it for this wait, as many may come.
+    pub rests: u32,
+    /// Room for what later versions tell.
+    pub reserved: [u32; 15],
+}
+
+impl pf_event {
+    pub(super) fn new() -> pf_event {
+        pf_event {
+            r#type: pf_event_type::PF_EVENT_WAIT as u32,
+            reason: 0,
+            pid: 0,
+            status: 0,
+            generation: 0,
+            index: 0,
+            signal: 0,
+            timeout: 0.0,
+            fd: -1,
+            workers: 0,
+            rusage: wait::no_rusage(),
+            rests: 0,
+            reserved: [0; 15],
+        }
+    }
+
+    /// Becomes this event.
+    pub(super) fn tell(&mut self, event: &Event) {
+        *self = pf_event::new();
+        match event {
+            Event::Fork { index, generation } => {
+                self.r#type = pf_event_type::PF_EVENT_FORK as u32;
+                self.index = *index;
+                self.generation = *generation;
+            }
+            Event::Reaped { exit, rusage } => {
+                let reason = match exit.reason {
+                    Reason::Ended => pf_reason::PF_REASON_ENDED,
+                    Reason::Failed => pf_reason::PF_REASON_FAILED,
+                    Reason::Stopped => pf_reason::PF_REASON_STOPPED,
+                    Reason::Stolen => pf_reason::PF_REASON_STOLEN,
+                    Reason::Foreign => pf_reason::PF_REASON_FOREIGN,
+                };
+                self.r#type = pf_event_type::PF_EVENT_REAPED as u32;
+                self.reason = reason as u32;
+                self.pid = exit.pid;
+                self.status = exit.status;
+                self.generation = exit.generation;
+                self.index = exit.index;
+                self.rusage = *rusage;
+            }
+            Event::Wait(wait) => {
+                self.timeout = wait.timeout.map_or(-1.0, |timeout| timeout.as_secs_f64());
+                self.fd = wait.fd.unwrap_or(-1);
+                self.rests = u32::from(wait.ignores_sigchld);
+            }
+            Event::Stopped(signal) => {
+                self.r#type = pf_event_type::PF_EVENT_STOPPED as u32;
+                self.signal = *signal;
+            }
+            Event::Drained => self.r#type = pf_event_type::PF_EVENT_DRAINED as u32,
+            Event::TimedOut { workers } => {
+                self.r#type = pf_event_type::PF_EVENT_TIMED_OUT as u32;
+                self.workers = *workers;
+            }
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! What a front for another language needs: to decide by itself how many workers there are, to keep a table
+//! of its own, to wait by itself. The Perl module uses it. These functions may change with any release; what prefork.h
+//! has does not.
+
+use std::ffi::c_void;
+
+use super::error::{Error, guard, pf_result};
+use super::handle::{HOST_ROOM, fact, manager, pf_t, seconds};
+use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
+use crate::machine::Action;
+use crate::os::process::Process;
+use crate::os::shm::CHANGE_END;
+
+/// How many bytes pf_host_room has.
+pub const PF_HOST_ROOM: usize = 768;
+
+const _: () = assert!(PF_HOST_ROOM == HOST_ROOM);
+
+/// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
+/// uint64_t, begins with zeros, is always the same of one handle, and goes with it.
+///
+/// It lies in the page to which the library writes around each fork, where the handle is the first one of
+/// the process: a host that keeps there what it changes for each fork has no other page
+/// copied for that, in the manager or in the worker.
+///
+/// Called by: manager, worker, hook, signal handler, other thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_host_room(pf: *mut pf_t, size: usize) -> *mut c_void {
+    // SAFETY: promised by our caller; what other threads use of it is beside this.
+    match unsafe { pf.as_ref() } {
+        Some(pf) if size <= PF_HOST_ROOM => pf.for_host.get().cast(),
+        _ => std::ptr::null_mut(),
+    }
+}
+
+/// A number of the process that calls it: the same as long as that lives, and another one than that of each process
+/// from which it descends. A pid may be the same, in a PID namespace of its own. It is never 0. Where the
+/// kernel tells nothing better (before Linux 4.14), it is the pid.
+///
+/// The first call in a process writes to a page of memory that the process has for this.
+///
+/// Called by: manager, worker, hook, other thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn pf_process_number() -> u64 {
+    guard(|| Process::this().life())
+}
+
+/// From the first call on the host decides by itself: how many workers there are, when they
+/// are forked, and when a run ends. A positive number of `workers` asks the next pf_next for
+/// a FORK, one, which it gives unless a fork has just failed; 0 or less asks for none. From
+/// then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
+/// STOPPED does not come, and pf_start is refused.
+///
+/// Called by: manager.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.demand(workers))
+}
+
+/// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
+/// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
+/// number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_defer_spawn(pf: *mut pf_t, rest: f64) -> pf_result {
+    manager!(pf, Refuse, |manager| manager
+        .defer_spawn(seconds("rest", rest)?))
+}
+
+/// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
+/// handle.
+///
+/// Called by: manager, worker, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_spawn_delay(pf: *const pf_t) -> f64 {
+    fact!(pf, |manager| manager.spawn_delay().as_secs_f64())
+}
+
+/// What pf_signal_received would return, without reading it: the next run still ends by it.
+///
+/// Called by: manager, worker, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
+    fact!(pf, |manager| manager.peek_signal())
+}
+
+/// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
+/// returns it next.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager.take_signal(signal))
+}
+
+/// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
+/// return it.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager.drop_signal(signal))
+}
+
+/// Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during
+/// later calls of pf_next, pf_start and pf_wait_all_children. Workers that are forked later
+/// are not sent it. It replaces one that is still under way.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist, or
+/// `interval` is negative or not a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_signal_staggered(
+    pf: *mut pf_t,
+    signal: i32,
+    interval: f64,
+) -> pf_result {
+    manager!(pf, Serve, |manager| {
+        let interval = seconds("interval", interval)?;
+        manager.signal_staggered(Action {
+            send: signal,
+            interval,
+        })
+    })
+}
+
+/// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its
+/// handler. It does what pf_children_changed does; in addition, if `pid` is a worker, the next
+/// pf_next reaps it first and by its number, if it has exited. wait4(2) for any child passes
+/// one after the other until it finds one that has exited: 0.27 ms among 5,000. The look
+/// for others follows all the same, since of several SIGCHLD that are pending only the first one
+/// is kept; but a FORK for the worker that was reaped comes before that and, of 200 workers or more, a WAIT of
+/// 0.5 microseconds for each of them. It may be called for several
+/// before the next pf_next, and for any number that a siginfo_t had: a child that was only stopped, one
+/// that was reaped meanwhile, one that is no worker.
+///
+/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call
+/// pf_wake so that the host comes to this.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_child_ended(pf: *mut pf_t, pid: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager.child_ended(pid))
+}
+
+/// Tells that children may have exited without a notice, because SIGCHLD had its default
+/// disposition for a while; with a true `each_worker`, that it was ignored, so that the
+/// system may have reaped them by itself. The next pf_next looks, in the latter case for each
+/// worker by its pid (waitid(2)).
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) -> pf_result {
+    manager!(pf, Serve, |manager| manager.look_for_children(each_worker))
+}
+
+/// Tells, where the host owns the handler of SIGCHLD, whether that or the host's wait gets each SIGCHLD that comes
+/// to the host's own thread. From the first call on children are looked for once a second where one may end
+/// without a notice: if `handled` is false, or as long as the process has, or may have, other threads, any of
+/// which may take the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. A host that
+/// never calls it is taken at its word. It means nothing where the library handles SIGCHLD (pf_watch_children),
+/// which then finds out by itself.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_sigchld_handled(pf: *mut pf_t, handled: bool) -> pf_result {
+    manager!(pf, Serve, |manager| manager.set_sigchld_handled(handled))
+}
+
+/// Sets the current generation to `generation`; workers that are forked from now on belong to
+/// it.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf_result {
+    manager!(pf, Serve, |manager| manager.set_generation(generation))
+}
+
+/// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
+/// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
+/// told of its end.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `pid` is not positive.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u64) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.adopt_worker(pid, generation))
+}
+
+/// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
+/// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
+/// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
+/// nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
+/// WIFCONTINUED): such a worker is alive, and stays.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager.worker_reaped(pid, status))
+}
+
+/// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
+/// more, and when it exits it is reported as a foreign child, which frees its slot in the scoreboard. A host that
+/// reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
+    fact!(pf, |manager| manager.forget_worker(pid))
+}
+
+/// Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
+/// otherwise the next pf_next does. A worker that is alive stays. Returns whether there was
+/// one.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_release_worker(pf: *mut pf_t, pid: i32) -> bool {
+    fact!(pf, |manager| manager.release_worker(pid))
+}
+
+/// Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
+/// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
+/// later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_keep_reaped(pf: *mut pf_t, keep: bool) -> pf_result {
+    manager!(pf, Serve, |manager| manager.set_keep_reaped(keep))
+}
+
+/// The number of workers that were told to stop as one too many, are still there, and are
+/// idle by the scoreboard.
+///
+/// Called by: manager, worker, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_num_stopping(pf: *const pf_t) -> usize {
+    fact!(pf, |manager| manager.num_stopping())
+}
+
+/// Sends `signal` to as many workers as it takes for `surplus` of them to be on their way
+/// out: idle ones by the scoreboard, of the oldest generation first, each only once ever.
+/// `told` (null is allowed) is set to the number of those that were sent it now.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_stop_workers(
+    pf: *mut pf_t,
+    surplus: usize,
+    signal: i32,
+    told: *mut usize,
+) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        let stopped = manager.stop_workers(surplus, signal)?;
+        // SAFETY: promised by our caller.
+        if let Some(told) = unsafe { told.as_mut() } {
+            *told = stopped;
+        }
+        Ok::<(), Error>(())
+    })
+}
+
+/// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this scoreboard, that
+/// is what fork(2) returned, and of any other process the pid that it had for itself (pf_scoreboard_claim).
+/// Returns whether it had one. A manager
+/// does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
+/// not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_clear(scoreboard: *mut pf_scoreboard_t, pid: i32) -> bool {
+    on_scoreboard(scoreboard, |board| board.borrow_mut().clear(pid))
+}
+
+/// From now on a worker whose change of status makes the number of busy workers less than
+/// `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
+/// pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
+/// decide by themselves (pf_demand); pf_set_spare_workers needs it not. A busy process counts here that
+/// is no worker and has a slot, as pf_scoreboard_statuses shows it. Call it, then look at
+/// the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
+/// killed in the middle of a change, and others are in the middle of one; a worker has closed the descriptor
+/// to wake the manager by; or one that was told to stop has claimed no slot yet), call again within a second or so.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_watch(
+    scoreboard: *mut pf_scoreboard_t,
+    low: i32,
+    high: i32,
+) -> bool {
+    on_scoreboard(scoreboard, |board| {
+        board.borrow_mut().arm(low, high) && !board.borrow().awaits_claims()
+    })
+}
+
+/// The slot of this process in shared memory, and what a change of its status is compared with. All
+/// of it is read and written by other processes at the same time: use atomic operations that
+/// are sequentially consistent, and nothing else.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct pf_own_slot {
+    /// The status of this process.
+    pub status: *mut u8,
+    /// The number of busy workers: those whose status is neither '_' nor '.'.
+    pub busy: *mut i32,
+    /// If `busy` becomes less than this, the manager has to be woken. Not to be written.
+    pub low: *const i32,
+    /// If `busy` becomes more than this, the manager has to be woken. Not to be written.
+    pub high: *const i32,
+    /// If it is not 0, any change between busy and idle has to wake the manager. Not to be
+    /// written.
+    pub mark: *const u8,
+}
+
+/// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
+/// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
+/// that is stored in place of another busy one, or of another one that is not busy, changes
+/// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
+/// that comes first and then the status, for idle the status comes first, so that `busy` is never
+/// less than the number of those whose status is busy. Look at the bounds
+/// and the mark before it, and after it; if they say that the manager has to be
+/// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
+/// pointers are good until pf_scoreboard_free.
+///
+/// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
+/// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
+/// until then fewer idle workers than there are may be known of, and the pool shrinks late.
+///
+/// Called by: worker.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot, or the scoreboard is in a file,
+/// which only pf_scoreboard_set_status keeps up to date.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_own_slot(
+    scoreboard: *mut pf_scoreboard_t,
+    slot: *mut pf_own_slot,
+) -> pf_result {
+    on_scoreboard(scoreboard, |board| {
+        // SAFETY: promised by our caller.
+        let Some(slot) = (unsafe { slot.as_mut() }) else {
+            return pf_result::PF_ERR_NULL;
+        };
+        let Some(own) = board.borrow().own_slot() else {
+            return pf_result::PF_ERR_WRONG_STATE;
+        };
+        *slot = pf_own_slot {
+            status: own.status.as_ptr(),
+            busy: own.busy.as_ptr(),
+            low: own.low.as_ptr(),
+            high: own.high.as_ptr(),
+            mark: own.mark.as_ptr(),
+        };
+        pf_result::PF_OK
+    })
+}
+
+/// What is added to the number of pf_scoreboard_own_changes at the end of a change.
+pub const PF_CHANGE_END: u32 = 63;
+
+const _: () = assert!(PF_CHANGE_END == CHANGE_END);
+
+/// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
+/// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
+/// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
+/// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
+/// left, between the two steps, and puts `busy` right.
+///
+/// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
+/// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
+/// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
+/// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
+/// file. The pointer is good until pf_scoreboard_free.
+///
+/// Called by: worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_own_changes(scoreboard: *mut pf_scoreboard_t) -> *mut u32 {
+    on_scoreboard(scoreboard, |board| {
+        let changes = board.borrow().own_changes();
+        changes.map_or(std::ptr::null_mut(), |changes| changes.as_ptr())
+    })
+}
+
+/// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
+/// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
+/// woken in any case. What was added to the number at its end is not added again.
+///
+/// Called by: worker.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_STATE if this process owns no slot.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_scoreboard_end_change(
+    scoreboard: *mut pf_scoreboard_t,
+    before: u32,
+    is_whole: bool,
+) -> pf_result {
+    on_scoreboard(scoreboard, |board| {
+        if board.borrow().end_change(before, is_whole) {
+            pf_result::PF_OK
+        } else {
+            pf_result::PF_ERR_WRONG_STATE
+        }
+    })
+}

@@ -1,0 +1,236 @@
+//! Settings
+//!
+//! Set them before pf_start, or in a hook while it runs: they count from the next event on. What a new handle has
+//! stands in brackets. Workers have what was set when they were forked.
+
+use std::ffi::c_void;
+
+use super::error::pf_result;
+use super::handle::{
+    Hook, fact, inner, manager, pf_after_fork_fn, pf_before_fork_fn, pf_on_child_reap_fn,
+    pf_on_fork_failure_fn, pf_t, seconds,
+};
+use crate::machine::Action;
+
+/// Sets the number of `workers` to keep (10); with spare workers, the most there may be. It
+/// takes effect at once, in a running pf_start too. A lower number stops nobody: workers that
+/// end are not replaced until there are fewer. With 0 none is forked.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_max_workers(pf: *mut pf_t, workers: u32) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.set_max_workers(workers))
+}
+
+/// The number of workers to keep, as pf_set_max_workers has set it; 0 for a null handle.
+///
+/// Called by: manager, worker, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_max_workers(pf: *const pf_t) -> u32 {
+    fact!(pf, |manager| manager.max_workers())
+}
+
+/// Sets the seconds between two forks to `interval` (0). The same pause is made after a
+/// worker was told to stop as one too many.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
+/// not a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_spawn_interval(pf: *mut pf_t, interval: f64) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        manager.set_spawn_interval(seconds("spawn_interval", interval)?)
+    })
+}
+
+/// Sets the seconds that forking rests after a failure to `interval` (1): after a worker of
+/// the current generation has ended with a status that is not 0 or was killed, or a fork has
+/// failed. After a failed fork the rest is 0.05 seconds at least.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
+/// not a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f64) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        manager.set_err_respawn_interval(seconds("err_respawn_interval", interval)?)
+    })
+}
+
+/// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
+/// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
+/// (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is
+/// no worker counts as neither. With a `min` of 0 it is a fixed number again.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `max` is less than `min`, or
+/// `stop_signal` is no signal.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_spare_workers(
+    pf: *mut pf_t,
+    min: u32,
+    max: u32,
+    stop_signal: i32,
+) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.set_spare_workers(
+        min,
+        max,
+        stop_signal
+    ))
+}
+
+/// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
+/// the process group that the worker leads, nobody if it leads none), all at once or, with an
+/// `interval` above 0, one worker every so many seconds during later calls. Works from the
+/// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
+/// get the signal's default action. A handler that the program has is called after the
+/// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
+/// library. A second call for the same signal replaces what is sent, and takes the place of a
+/// handler that the program has installed since.
+///
+/// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` cannot be trapped
+/// (SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, or none), `send` is no signal, or
+/// `interval` is negative or not a number, PF_ERR_SYSTEM if pipe2(2) or sigaction(2) fails.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_trap_signal(
+    pf: *mut pf_t,
+    signal: i32,
+    send: i32,
+    interval: f64,
+) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        let interval = seconds("interval", interval)?;
+        manager.trap_signal(signal, Action { send, interval })
+    })
+}
+
+/// Sets whether children that are not workers are reaped too: if `reap` is true, as in a new
+/// handle, they are, and are reported with PF_REASON_FOREIGN; if it is false they are left to
+/// the code that forked them. For programs where somebody else waits for children of their
+/// own: popen(3), system(3), a library.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_reap_foreign(pf: *mut pf_t, reap: bool) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.set_reap_foreign(reap))
+}
+
+/// Sets whether memory is moved to huge pages before forks: if `use_them` is true (in a new
+/// handle it is false), pf_next does that before it hands out the first FORK of each
+/// generation (pf_begin), or the next one if that is out already. A fork of a large process is then
+/// several times faster, as it copies a page table entry for each 2 MB and not for each 4 KB.
+///
+/// It is done by madvise(2) with MADV_COLLAPSE, in Linux 6.1 and later; elsewhere nothing is
+/// done. Moved is what the process has of private anonymous writable memory, heap included,
+/// where at least 7 of 8 small pages of a whole huge page are in use; not locked memory, not stacks,
+/// not what madvise(2) has excluded from huge pages or from forks. What is in the memory stays
+/// the same, and so do addresses. Whatever fails, the workers run.
+///
+/// It takes 0.4 ms for each MB that is not in huge pages yet, ten times that on a busy machine,
+/// during which pf_next does not return, and other threads may have to wait for their page faults. A trapped signal, or a
+/// pending one of HUP, INT, QUIT, TERM, USR1 and USR2, ends it; the next generation goes on. See
+/// prefork-settings(3) for when it pays.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_huge_pages(pf: *mut pf_t, use_them: bool) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.set_huge_pages(use_them))
+}
+
+/// The body of an export that sets a hook.
+macro_rules! set_hook {
+    ($pf:expr, $name:ident, $hook:expr, $data:expr) => {
+        inner!($pf, Refuse, |inner| {
+            inner.manager.check_is_manager()?;
+            inner.hooks.$name = Hook {
+                call: $hook,
+                data: $data,
+            };
+            Ok(pf_result::PF_OK)
+        })
+    };
+}
+
+/// Sets the `hook` that pf_start calls in the manager before each fork, with `data`; null for
+/// none.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_before_fork(
+    pf: *mut pf_t,
+    hook: pf_before_fork_fn,
+    data: *mut c_void,
+) -> pf_result {
+    set_hook!(pf, before_fork, hook, data)
+}
+
+/// Sets the `hook` that pf_start calls in the manager after each fork, with `data`; null for
+/// none.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_after_fork(
+    pf: *mut pf_t,
+    hook: pf_after_fork_fn,
+    data: *mut c_void,
+) -> pf_result {
+    set_hook!(pf, after_fork, hook, data)
+}
+
+/// Sets the `hook` that pf_start and pf_wait_all_children call for each child that was
+/// reaped, with `data`; null for none.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_on_child_reap(
+    pf: *mut pf_t,
+    hook: pf_on_child_reap_fn,
+    data: *mut c_void,
+) -> pf_result {
+    set_hook!(pf, on_child_reap, hook, data)
+}
+
+/// Sets the `hook` that pf_start calls when forks fail, once a second at most, with `data`;
+/// null for none.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_on_fork_failure(
+    pf: *mut pf_t,
+    hook: pf_on_fork_failure_fn,
+    data: *mut c_void,
+) -> pf_result {
+    set_hook!(pf, on_fork_failure, hook, data)
+}

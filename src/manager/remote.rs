@@ -1,0 +1,68 @@
+//! What signal handlers and other threads may do to a manager while a call is under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::machine::Signal;
+use crate::os::arrivals::Arrivals;
+use crate::os::signals::is_signal;
+use crate::os::wake::Waker;
+
+/// A manager, for signal handlers and other threads.
+#[derive(Clone, Debug, Default)]
+pub struct Remote(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    arrivals: Arc<Arrivals>,
+    waker: Arc<Waker>,
+    /// Set before the pipe is written to, and looked at after that is emptied.
+    is_woken: AtomicBool,
+}
+
+impl Remote {
+    /// Tells that a signal has arrived, and ends a wait. Returns whether there is such a signal. Async-signal-safe;
+    /// errno(3) stays.
+    pub fn signal(&self, signal: Signal) -> bool {
+        if !is_signal(signal) || !self.0.arrivals.record(signal) {
+            return false;
+        }
+        self.end_wait();
+        true
+    }
+
+    /// Ends a wait, and gives the next one no time. Async-signal-safe; errno(3) stays.
+    pub fn wake(&self) {
+        self.0.is_woken.store(true, Ordering::SeqCst);
+        self.end_wait();
+    }
+
+    /// Whether `wake` was called since this was asked last.
+    pub(super) fn take_wake(&self) -> bool {
+        // What is not set is not written to either: a fork has just made the page shared.
+        self.0.is_woken.load(Ordering::SeqCst) && self.0.is_woken.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether `wake` was called and not asked for yet.
+    pub(super) fn is_woken(&self) -> bool {
+        self.0.is_woken.load(Ordering::SeqCst)
+    }
+
+    /// A number that no other manager has as long as this one is there.
+    pub(super) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    pub(super) fn arrivals(&self) -> &Arc<Arrivals> {
+        &self.0.arrivals
+    }
+
+    pub(super) fn waker(&self) -> &Arc<Waker> {
+        &self.0.waker
+    }
+
+    fn end_wait(&self) {
+        self.0.waker.wake();
+        self.0.arrivals.end_sleep();
+    }
+}

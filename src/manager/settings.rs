@@ -1,0 +1,221 @@
+//! What a manager is told: how many workers, how fast, what signals do.
+
+use std::time::Duration;
+
+use super::{Failure, Manager};
+use crate::machine::{Action, Lead, Policy, Signal, Spare};
+use crate::os::clock;
+use crate::os::signals::{can_be_trapped, is_signal};
+
+/// How many workers, and when.
+impl Manager {
+    /// Sets the number of workers to keep; with spare workers, the most there may be.
+    pub fn set_max_workers(&mut self, workers: u32) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.target = workers;
+        self.machine.wake();
+        Ok(())
+    }
+
+    /// The number of workers to keep.
+    pub fn max_workers(&self) -> u32 {
+        self.machine.target
+    }
+
+    /// Sets the time between two forks, and after a worker was told to stop as one too many.
+    pub fn set_spawn_interval(&mut self, interval: Duration) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.pacing.spawn_interval = interval;
+        self.machine.wake();
+        Ok(())
+    }
+
+    /// Sets the time that forking rests after a worker has failed, or a fork has.
+    pub fn set_err_respawn_interval(&mut self, interval: Duration) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.pacing.err_respawn_interval = interval;
+        self.machine.wake();
+        Ok(())
+    }
+
+    /// Keeps between `min` and `max` idle workers, and tells those that are one too many to stop by this signal. A
+    /// `min` of 0 is a fixed number again.
+    ///
+    /// # Errors
+    /// `max` is less than `min`; there is no such signal.
+    pub fn set_spare_workers(
+        &mut self,
+        min: u32,
+        max: u32,
+        stop_signal: Signal,
+    ) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        if max < min {
+            return Err(Failure::invalid(format!(
+                "max_spare_workers ({max}) is less than min_spare_workers ({min})"
+            )));
+        }
+        if !is_signal(stop_signal) {
+            return Err(Failure::invalid(format!("{stop_signal} is no signal")));
+        }
+        self.machine.policy = if min == 0 {
+            Policy::Fixed
+        } else {
+            Policy::Spare(Spare { min, max })
+        };
+        self.machine.stop_signal = stop_signal;
+        self.machine.wake();
+        Ok(())
+    }
+
+    /// Sets whether memory is moved to huge pages before the first fork of each generation.
+    pub fn set_huge_pages(&mut self, use_them: bool) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.huge_pages = use_them;
+        Ok(())
+    }
+
+    /// Sets whether children that are no workers are reaped too.
+    pub fn set_reap_foreign(&mut self, reap: bool) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.reaps_foreign = reap;
+        Ok(())
+    }
+
+    /// Sets whether a worker whose end was told stays in the pool until the host takes it out.
+    pub fn set_keep_reaped(&mut self, keep: bool) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.keeps_reaped = keep;
+        Ok(())
+    }
+
+    /// From now on the host decides how many workers there are, and asks for one, or for none.
+    ///
+    /// # Errors
+    /// In a hook of a loop of the library's own.
+    pub fn demand(&mut self, workers: i32) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        if self.is_in_loop {
+            return Err(Failure::wrong_state(
+                "pf_start is running, and decides how many workers there are",
+            ));
+        }
+        self.machine.lead = Lead::Host;
+        self.machine.demand(workers.into());
+        Ok(())
+    }
+
+    /// Whether the host decides by itself how many workers there are.
+    pub fn host_decides(&self) -> bool {
+        self.machine.lead != Lead::Machine
+    }
+
+    /// Forking rests for so long from now on; this replaces what was set before.
+    pub fn defer_spawn(&mut self, rest: Duration) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.pacing.defer(clock::now(), rest);
+        Ok(())
+    }
+
+    /// How long forking still rests.
+    pub fn spawn_delay(&self) -> Duration {
+        self.machine.pacing.open_at().since(clock::now())
+    }
+}
+
+/// What signals do.
+impl Manager {
+    /// Traps a signal: it ends the run, and workers are sent what the action says.
+    ///
+    /// # Errors
+    /// Signals that cannot be trapped, or sent; pipe2(2), sigaction(2).
+    pub fn trap_signal(&mut self, signal: Signal, action: Action) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        if !can_be_trapped(signal) || signal == libc::SIGCHLD {
+            return Err(Failure::invalid(format!(
+                "signal {signal} cannot be trapped"
+            )));
+        }
+        let send = action.send;
+        if send != 0 && !is_signal(send.saturating_abs()) {
+            return Err(Failure::invalid(format!("{send} is no signal to send")));
+        }
+        self.handle(signal)?;
+        self.machine.actions.insert(signal, action);
+        Ok(())
+    }
+
+    /// Lets the library handle SIGCHLD, so that a child's end ends a wait.
+    ///
+    /// # Errors
+    /// pipe2(2), sigaction(2).
+    pub fn watch_children(&mut self) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.handle(libc::SIGCHLD)
+    }
+
+    /// Lets the library handle a signal; SIGCHLD tells of children.
+    pub(super) fn handle(&mut self, signal: Signal) -> Result<(), Failure> {
+        self.wake_pipe()?;
+        let trapped = if signal == libc::SIGCHLD {
+            self.traps
+                .watch_children(self.remote.arrivals(), self.remote.waker())
+        } else {
+            self.traps
+                .trap(signal, self.remote.arrivals(), self.remote.waker())
+        };
+        trapped.map_err(|error| Failure::system("sigaction", error))
+    }
+
+    /// Takes in what has arrived since the last call.
+    pub(super) fn take_arrivals(&mut self) {
+        for signal in self.remote.arrivals().take(&mut self.arrivals_seen) {
+            self.machine.signal(signal);
+        }
+    }
+
+    /// The signal that the program is to know of; 0 for none.
+    pub fn peek_signal(&mut self) -> Signal {
+        self.take_arrivals();
+        self.machine.signals.shown()
+    }
+
+    /// The same, and the program has read it by this: the next run clears it.
+    pub fn signal_received(&mut self) -> Signal {
+        self.take_arrivals();
+        self.machine.signals.mark_read();
+        self.machine.signals.shown()
+    }
+
+    /// Stores what the program is to know of: a signal, 0 for none, any other number of the host's.
+    pub fn set_signal_received(&mut self, value: Signal) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.take_arrivals();
+        self.machine.signals.store(value);
+        self.machine.wake();
+        Ok(())
+    }
+
+    /// The host acts on a signal by itself: it no longer waits, and is shown next.
+    pub fn take_signal(&mut self, signal: Signal) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.take_arrivals();
+        self.machine.signals.take(signal);
+        Ok(())
+    }
+
+    /// The program keeps a signal to itself: it no longer waits, and is not shown.
+    pub fn drop_signal(&mut self, signal: Signal) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.take_arrivals();
+        self.machine.signals.drop_signal(signal);
+        Ok(())
+    }
+
+    /// Shows the next signal that waits, if the program knows of none or has read that. Returns what is shown.
+    pub fn show_next_signal(&mut self) -> Signal {
+        self.take_arrivals();
+        self.machine.signals.show_next();
+        self.machine.signals.shown()
+    }
+}
