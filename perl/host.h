@@ -240,6 +240,13 @@ void free_defaults(pTHX_ host_t *host);
 void for_each_trapped(pTHX_ host_t *host, SV *object,
     void (*call)(pTHX_ host_t *host, SV *object, const char *name, I32 length));
 
+/* Loads the modules whose functions the program calls without having loaded them, of those that 0.18 would have loaded by
+ * now; with a scoreboard those are more. */
+void load_what_is_called(pTHX_ bool spare_workers);
+
+/* Has that done before the program runs, as INIT does; perl would say that it is too late for that where it is. */
+void load_before_run(pTHX);
+
 /* Whether {worker_pids} is the hash that shows the workers. */
 bool is_tied(pTHX_ const host_t *host, SV *object);
 

@@ -28,6 +28,21 @@ if (!$pm->start) {
 close $write;
 print <$read>, "\n";
 PERL
+    'a signal that arrives is stored once' => [<<'PERL', "1 TERM\n"],
+package Stores;
+our @stored;
+sub TIESCALAR { bless [''], shift }
+sub FETCH     { $_[0][0] }
+sub STORE     { push @stored, $_[1] if $_[1]; $_[0][0] = $_[1] }
+package main;
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new({ max_workers => 1 });
+tie $pm->{signal_received}, 'Stores';
+$pm->{signal_received} = '';
+kill 'TERM', $$;
+1 until @Stores::stored;
+print scalar(@Stores::stored), " $Stores::stored[0]\n";
+PERL
     'a rest that is read by magic' => [<<'PERL', "paused\n"],
 use Parallel::Prefork;
 use Time::HiRes qw(time);
