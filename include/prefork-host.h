@@ -19,6 +19,19 @@ extern "C" {
 // What is added to the number of pf_scoreboard_own_changes at the end of a change.
 #define PF_CHANGE_END 63
 
+// Who decides that a worker is forked, or stopped.
+typedef enum {
+  // The library: the next pf_next tells FORK when a worker is wanted.
+  PF_LEAD_LIBRARY = 0,
+  // The library decides by the settings, and the host says when it is ready: it asks pf_wants_fork, and calls pf_demand
+  // then. WAIT ends when a worker is wanted. A trapped signal ends no run, slots of the scoreboard are freed by the host, and of
+  // two pauses the one that began last counts, as in Parallel::Prefork 0.18.
+  PF_LEAD_SHARED = 1,
+  // The host: it demands each worker, and max_workers, spawn_interval and err_respawn_interval mean nothing. Signals and
+  // slots as with PF_LEAD_SHARED.
+  PF_LEAD_HOST = 2,
+} pf_lead;
+
 // The slot of this process in shared memory, and what a change of its status is compared with. All
 // of it is read and written by other processes at the same time: use atomic operations that
 // are sequentially consistent, and nothing else.
@@ -56,17 +69,43 @@ void *pf_host_room(pf_t *pf,
 // Called by: manager, worker, hook, other thread.
 uint64_t pf_process_number(void);
 
-// From the first call on the host decides by itself: how many workers there are, when they
-// are forked, and when a run ends. A positive number of `workers` asks the next pf_next for
-// a FORK, one, which it gives unless a fork has just failed; 0 or less asks for none. From
-// then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
-// STOPPED does not come, and pf_start is refused.
+// Sets who has the `lead`, a pf_lead; in a new handle it is PF_LEAD_LIBRARY. Only with that pf_start is allowed.
+//
+// Called by: manager.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start, PF_ERR_INVALID_ARGUMENT if there is
+// no such lead.
+pf_result pf_set_lead(pf_t *pf,
+                      uint32_t lead);
+
+// Returns whether a worker is wanted now, and may be forked: always false with PF_LEAD_HOST, and where no run is under way.
+//
+// Called by: manager, hook.
+bool pf_wants_fork(pf_t *pf);
+
+// What a pool wants that has so many `workers` and is to have `max_workers`: 1, one more; 0, nothing; less than 0, so many
+// fewer. If `min_spare` is not 0, between `min_spare` and `max_spare` of them are to be idle; `idle` says how many are, and
+// `leaving` how many of these were told to stop. It is the rule by which the library decides, for hosts
+// that come by these numbers in their own way.
+//
+// Called by: manager, worker, hook, signal handler, other thread.
+int64_t pf_decide(uint32_t workers,
+                  uint32_t max_workers,
+                  uint32_t idle,
+                  uint32_t leaving,
+                  uint32_t min_spare,
+                  uint32_t max_spare);
+
+// A positive number of `workers` asks the next pf_next for a FORK, one, which it gives unless a fork has just failed; 0 or
+// less asks for none. With PF_LEAD_LIBRARY it does what pf_set_lead does with PF_LEAD_HOST, first.
 //
 // Called by: manager.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start.
-pf_result pf_demand(pf_t *pf, int32_t workers);
+pf_result pf_demand(pf_t *pf,
+                    int32_t workers);
 
 // Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
 // before. A fork that has just failed is not tried again for 0.05 seconds all the same.

@@ -377,6 +377,18 @@ next_exit(host_t *host, bool keep, bool blocking = FALSE, bool adjust = FALSE, S
             SPAGAIN;
         }
 
+# From now on the program decides, by methods that it has overridden.
+void
+take_lead(host_t *host)
+    CODE:
+        take_lead(aTHX_ host, PF_LEAD_HOST);
+
+IV
+decide(double workers, double max_workers, double idle = 0, double leaving = 0, double min_spare = 0, double max_spare = 0)
+    CODE:
+        RETVAL = decide(aTHX_ workers, max_workers, idle, leaving, min_spare, max_spare);
+    OUTPUT: RETVAL
+
 double
 spawn_delay(host_t *host)
     CODE:

@@ -93,7 +93,7 @@ static pf_t *
 new_handle(void)
 {
     pf_t *pf = pf_new();
-    pf_demand(pf, 0);
+    pf_set_lead(pf, PF_LEAD_HOST);
     /* The wait lets SIGCHLD in, and looks for children before. */
     pf_set_sigchld_handled(pf, TRUE);
     return pf;
@@ -114,6 +114,7 @@ host_of(pTHX_ SV *object)
             if (pf) {
                 host_t *host = (host_t *)pf_host_room(pf, sizeof(host_t));
                 host->pf = pf;
+                host->lead = PF_LEAD_HOST;
                 if (mg)
                     mg->mg_ptr = (char *)host;
                 else
@@ -305,6 +306,7 @@ become_manager(pTHX_ host_t *host)
                 if (pf_host_room(host->pf, 0) != host)
                     pf_free(host->pf);
                 host->pf = pf;
+                host->lead = PF_LEAD_HOST;
                 host->keeps_reaped = FALSE;
             }
         );

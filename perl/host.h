@@ -12,12 +12,19 @@
 
 #include "prefork-host.h"
 
+/* What the core decides by, as the program has set it. */
+typedef struct {
+    double max_workers, spawn_interval, err_respawn_interval;
+} settings_t;
+
 /* What hangs on a Perl object of ours: its handle, and what the front keeps beside it, in that handle's room. In a worker
  * that becomes a manager the handle is another one. */
 typedef struct {
     pf_t *pf;
     sigset_t mask;           /* the program's, while signals are blocked around a fork */
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
+    pf_lead lead;            /* who decides, as the core was told last */
+    settings_t passed;       /* and by what, if it shares that */
     double rest_shown;       /* what was stored in {_no_adjust_until} by us */
     bool keeps_reaped;       /* what the core was told of that last */
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
@@ -294,6 +301,12 @@ void keep_reaped(pTHX_ host_t *host, bool keep);
 /* Ties {worker_pids} to the table of the core; false if it holds something, or has taken the place of another one, or is a tie of the
  * program's, which only Perl code can look at. */
 bool tie_worker_pids(pTHX_ host_t *host, SV *object);
+
+/* Who decides from now on: the core by the settings, where no method of the loop is overridden, or the program. */
+void take_lead(pTHX_ host_t *host, pf_lead lead);
+
+/* What is wanted of a pool of so many workers: the core's rule, for methods that come by these numbers in their own way. */
+IV decide(pTHX_ double workers, double max_workers, double idle, double leaving, double min_spare, double max_spare);
 
 /* Forking rests for so many seconds. The end of that by the wall clock, 0 for no rest, is then in
  * {_no_adjust_until}: for subclasses that have a loop of their own; ours asks the core. */

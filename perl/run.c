@@ -104,15 +104,14 @@ is_plain(pTHX_ host_t *host, SV *object)
         && !has_newborn(aTHX_ host);
 }
 
-void
-update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
+/* Forking rests for so long from now on: the program sees it. */
+static void
+show_rest(pTHX_ host_t *host, SV *object, double rest)
 {
-    SV *shown;
-    struct timeval now;
-    CALL(pf_defer_spawn(host->pf, rest));
     /* Only now: an immediate handler may have put another one there. */
-    shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
+    SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
     if (rest > 0) {
+        struct timeval now;
         gettimeofday(&now, NULL);
         host->rest_shown = (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest;
         sv_setnv(shown, host->rest_shown);
@@ -120,6 +119,61 @@ update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
         host->rest_shown = 0;
         sv_setiv(shown, 0);
     }
+}
+
+void
+update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
+{
+    CALL(pf_defer_spawn(host->pf, rest));
+    show_rest(aTHX_ host, object, rest);
+}
+
+/* As a number of workers: with a fraction it is the next whole one. */
+static uint32_t
+count_of(double number)
+{
+    const double whole = Perl_ceil(number);
+    return !(whole > 0) ? 0 : whole < (double)UINT32_MAX ? (uint32_t)whole : UINT32_MAX;
+}
+
+/* The core decides by what the program has set, which may be another value at each turn. False if that is something that only Perl
+ * code can look at. */
+static bool
+pass_settings(pTHX_ host_t *host, SV *object, settings_t *settings)
+{
+    if (!plain_number(aTHX_ member(aTHX_ object, "max_workers"), &settings->max_workers)
+            || !plain_number(aTHX_ member(aTHX_ object, "spawn_interval"), &settings->spawn_interval)
+            || !plain_number(aTHX_ member(aTHX_ object, "err_respawn_interval"), &settings->err_respawn_interval))
+        return FALSE;
+    if (host->lead != PF_LEAD_SHARED || memNE(&host->passed, settings, sizeof *settings)) {
+        /* Not a number is no pause, and no worker. */
+        const double spawn = settings->spawn_interval, failure = settings->err_respawn_interval;
+        take_lead(aTHX_ host, PF_LEAD_SHARED);
+        CALL(
+            pf_set_max_workers(host->pf, count_of(settings->max_workers));
+            pf_set_spawn_interval(host->pf, spawn > 0 ? spawn : 0);
+            pf_set_err_respawn_interval(host->pf, failure > 0 ? failure : 0);
+        );
+        host->passed = *settings;
+    }
+    return TRUE;
+}
+
+void
+take_lead(pTHX_ host_t *host, pf_lead lead)
+{
+    if (host->lead != lead) {
+        CALL(pf_set_lead(host->pf, lead));
+        host->lead = lead;
+    }
+}
+
+IV
+decide(pTHX_ double workers, double max_workers, double idle, double leaving, double min_spare, double max_spare)
+{
+    const double most = Perl_floor(max_spare);
+    return (IV)pf_decide(count_of(workers), count_of(max_workers), count_of(idle), count_of(leaving),
+        count_of(min_spare), count_of(most));
 }
 
 void
@@ -202,14 +256,10 @@ is_due(const host_t *host)
 static run_t
 turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
 {
-    double max_workers, spawn_interval, err_respawn_interval, delay;
+    settings_t settings;
     bool is_wanted;
-    bool may_fork;
     run_handlers(aTHX_ host);
-    if (!is_plain(aTHX_ host, object)
-            || !plain_number(aTHX_ member(aTHX_ object, "max_workers"), &max_workers)
-            || !plain_number(aTHX_ member(aTHX_ object, "spawn_interval"), &spawn_interval)
-            || !plain_number(aTHX_ member(aTHX_ object, "err_respawn_interval"), &err_respawn_interval))
+    if (!is_plain(aTHX_ host, object) || !pass_settings(aTHX_ host, object, &settings))
         return RUN_TURN;
     /* What start has seen and found to be false is an object that only perl can ask. */
     if (signal_is_set(aTHX_ object))
@@ -217,38 +267,36 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
 
     follow_rest(aTHX_ host, object);
     CALL(
-        is_wanted = (double)pf_num_workers(host->pf) < max_workers;
-        delay = pf_spawn_delay(host->pf);
+        set_goal(aTHX_ host, object);
+        is_wanted = pf_wants_fork(host->pf);
     );
-    may_fork = is_wanted && delay <= 0;
-    if (may_fork) {
+    if (is_wanted) {
         event->pid = fork_worker(aTHX_ host, object);
         if (event->pid == 0) {
             enter_plain_worker(aTHX_ host, object, runs_code);
             return RUN_IN_WORKER;
         }
         if (event->pid < 0) {
-            update_spawn_delay(aTHX_ host, object, err_respawn_interval);
+            show_rest(aTHX_ host, object, settings.err_respawn_interval);
             return RUN_NEXT;
         }
         if (has_hook(aTHX_ object, "after_fork"))
             return RUN_FORKED;
         /* The rest before is over, or there would have been no fork. */
-        if (spawn_interval > 0)
-            update_spawn_delay(aTHX_ host, object, spawn_interval);
+        if (settings.spawn_interval > 0)
+            show_rest(aTHX_ host, object, settings.spawn_interval);
         if (!is_due(host))
             return RUN_NEXT;
     }
-    is_wanted = is_wanted && SvOK(member(aTHX_ object, "_no_adjust_until"));
     /* A handler may have asked for an exit by itself, with _wait. */
     keep_reaped(aTHX_ host, FALSE);
-    if (!next_exit(aTHX_ object, host, event, !may_fork, is_wanted, -1, 0))
+    if (!next_exit(aTHX_ object, host, event, !is_wanted, FALSE, -1, 0))
         return RUN_NEXT;
     if (has_hook(aTHX_ object, "on_child_reap"))
         return RUN_REAPED;
     if (release_worker(aTHX_ host, object, event->pid) == (IV)SvUV(member(aTHX_ object, "generation"))
             && event->status != 0)
-        update_spawn_delay(aTHX_ host, object, err_respawn_interval);
+        show_rest(aTHX_ host, object, settings.err_respawn_interval);
     return RUN_NEXT;
 }
 

@@ -206,6 +206,77 @@ fn memory_is_moved_to_huge_pages_only_if_that_is_wanted_and_a_fork_follows() {
     assert_eq!(driver.huge_pages_before, [2], "it is wanted from now on");
 }
 
+/// A host that shares the lead, of a pool of so many.
+fn shared(target: u32) -> Driver {
+    let mut driver = Driver::new(target);
+    driver.machine.lead = Lead::Shared;
+    driver.machine.begin();
+    driver
+}
+
+#[test]
+fn a_host_that_shares_the_lead_forks_when_it_is_ready() {
+    let mut driver = shared(1);
+    assert_eq!(driver.wait(), Some(Duration::ZERO), "it is to ask at once");
+    assert!(driver.forked.is_empty());
+    assert!(driver.machine.wants_fork(driver.now, &NoStatuses));
+    driver.machine.demand(1);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.forked, [(100, 0)]);
+    assert!(!driver.machine.wants_fork(driver.now, &NoStatuses));
+}
+
+#[test]
+fn a_host_that_shares_the_lead_is_told_when_a_pause_is_over() {
+    let second = Duration::from_secs(1);
+    let mut driver = shared(2);
+    driver.machine.pacing.spawn_interval = second;
+    driver.machine.demand(1);
+    let open_at = driver.now.after(second);
+    assert_eq!(driver.wait(), Some(second));
+    assert!(!driver.machine.wants_fork(driver.now, &NoStatuses));
+    assert!(driver.machine.wants_fork(open_at, &NoStatuses));
+}
+
+#[test]
+fn with_a_host_that_shares_the_lead_the_last_pause_counts() {
+    let second = Duration::from_secs(1);
+    for (lead, open_after) in [(Lead::Shared, second), (Lead::Machine, second * 9)] {
+        let mut driver = Driver::new(1);
+        driver.machine.lead = Lead::Shared;
+        driver.machine.pacing.spawn_interval = second * 9;
+        driver.machine.pacing.err_respawn_interval = second;
+        driver.machine.begin();
+        driver.machine.demand(1);
+        driver.wait();
+        driver.machine.lead = lead;
+        driver.machine.exited(100, 256, driver.now);
+        assert_eq!(
+            driver.machine.pacing.open_at(),
+            driver.now.after(open_after)
+        );
+    }
+}
+
+#[test]
+fn with_a_host_that_shares_the_lead_those_that_are_waited_for_hold_up_nobody() {
+    let mut driver = shared(1);
+    driver.machine.pacing.err_respawn_interval = Duration::from_secs(1);
+    driver.machine.demand(1);
+    driver.wait();
+    driver.machine.set_goal(Goal::Drain(None));
+    driver.machine.exited(100, 15, driver.now);
+    assert!(driver.machine.pacing.is_open(driver.now));
+}
+
+#[test]
+fn a_host_that_shares_the_lead_acts_on_signals_by_itself() {
+    let mut driver = shared(0);
+    driver.machine.signal(TERM);
+    assert_eq!(driver.wait(), None);
+    assert_eq!(driver.machine.signals.first(), Some(TERM));
+}
+
 #[test]
 fn a_host_that_demands_a_worker_gets_it_after_the_huge_pages() {
     let mut driver = Driver::new(0);

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use super::error::{Error, guard, pf_result};
 use super::handle::{HOST_ROOM, fact, manager, pf_t, seconds};
 use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
-use crate::machine::Action;
+use crate::machine::{Action, Counts, Lead, Spare, wanted};
 use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
 
@@ -45,11 +45,78 @@ pub extern "C" fn pf_process_number() -> u64 {
     guard(|| Process::this().life())
 }
 
-/// From the first call on the host decides by itself: how many workers there are, when they
-/// are forked, and when a run ends. A positive number of `workers` asks the next pf_next for
-/// a FORK, one, which it gives unless a fork has just failed; 0 or less asks for none. From
-/// then on max_workers, spawn_interval and err_respawn_interval mean nothing to the library,
-/// STOPPED does not come, and pf_start is refused.
+/// Who decides that a worker is forked, or stopped.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum pf_lead {
+    /// The library: the next pf_next tells FORK when a worker is wanted.
+    PF_LEAD_LIBRARY = 0,
+    /// The library decides by the settings, and the host says when it is ready: it asks pf_wants_fork, and calls pf_demand
+    /// then. WAIT ends when a worker is wanted. A trapped signal ends no run, slots of the scoreboard are freed by the host, and of
+    /// two pauses the one that began last counts, as in Parallel::Prefork 0.18.
+    PF_LEAD_SHARED = 1,
+    /// The host: it demands each worker, and max_workers, spawn_interval and err_respawn_interval mean nothing. Signals and
+    /// slots as with PF_LEAD_SHARED.
+    PF_LEAD_HOST = 2,
+}
+
+/// Sets who has the `lead`, a pf_lead; in a new handle it is PF_LEAD_LIBRARY. Only with that pf_start is allowed.
+///
+/// Called by: manager.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_WRONG_STATE in a hook of pf_start, PF_ERR_INVALID_ARGUMENT if there is
+/// no such lead.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_lead(pf: *mut pf_t, lead: u32) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        let lead = match lead {
+            l if l == pf_lead::PF_LEAD_LIBRARY as u32 => Lead::Machine,
+            l if l == pf_lead::PF_LEAD_SHARED as u32 => Lead::Shared,
+            l if l == pf_lead::PF_LEAD_HOST as u32 => Lead::Host,
+            _ => return Err(Error::invalid(format!("there is no lead {lead}"))),
+        };
+        manager.set_lead(lead)
+    })
+}
+
+/// Returns whether a worker is wanted now, and may be forked: always false with PF_LEAD_HOST, and where no run is under way.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
+    fact!(pf, |manager| manager.wants_fork())
+}
+
+/// What a pool wants that has so many `workers` and is to have `max_workers`: 1, one more; 0, nothing; less than 0, so many
+/// fewer. If `min_spare` is not 0, between `min_spare` and `max_spare` of them are to be idle; `idle` says how many are, and
+/// `leaving` how many of these were told to stop. It is the rule by which the library decides, for hosts
+/// that come by these numbers in their own way.
+///
+/// Called by: manager, worker, hook, signal handler, other thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn pf_decide(
+    workers: u32,
+    max_workers: u32,
+    idle: u32,
+    leaving: u32,
+    min_spare: u32,
+    max_spare: u32,
+) -> i64 {
+    let counts = Counts {
+        workers: workers.into(),
+        idle: idle.into(),
+        leaving: leaving.into(),
+    };
+    let spare = (min_spare > 0).then_some(Spare {
+        min: min_spare,
+        max: max_spare,
+    });
+    wanted(counts, max_workers.into(), spare)
+}
+
+/// A positive number of `workers` asks the next pf_next for a FORK, one, which it gives unless a fork has just failed; 0 or
+/// less asks for none. With PF_LEAD_LIBRARY it does what pf_set_lead does with PF_LEAD_HOST, first.
 ///
 /// Called by: manager.
 ///

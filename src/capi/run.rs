@@ -83,7 +83,7 @@ pub unsafe extern "C" fn pf_start(
 
 fn begin(inner: &mut Inner) -> Result<(), Failure> {
     let manager = &mut inner.manager;
-    if !manager.is_worker() && manager.host_decides() {
+    if !manager.is_worker() && manager.host_leads() {
         return Err(Failure::wrong_state(
             "this host decides by itself (pf_demand), which pf_start would do",
         ));

@@ -28,27 +28,48 @@ impl Statuses for NoStatuses {
     }
 }
 
-/// What the pool wants now: more than 0, a worker; less than 0, so many workers fewer.
-pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn Statuses) -> i64 {
-    let len = workers.len() as i64;
-    let may_grow = len < i64::from(target);
+/// How many workers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All.
+    pub workers: i64,
+    /// Those that are not at work.
+    pub idle: i64,
+    /// Of these, those that were told to stop.
+    pub leaving: i64,
+}
+
+/// What a pool wants: more than 0, a worker; less than 0, so many workers fewer. Whether a worker is wanted, for whatever
+/// host, is decided here and nowhere else.
+pub fn wanted(counts: Counts, target: i64, spare: Option<Spare>) -> i64 {
+    let may_grow = i64::from(counts.workers < target);
     let Some(spare) = spare else {
-        return i64::from(may_grow);
+        return may_grow;
     };
-    let (mut idle, mut leaving) = (0_i64, 0_i64);
-    for worker in workers.iter() {
-        if !pool.is_busy(worker) {
-            idle += 1;
-            leaving += i64::from(worker.stopping);
-        }
-    }
-    if idle - leaving < i64::from(spare.min) {
-        i64::from(may_grow)
-    } else if idle - leaving > i64::from(spare.max) {
-        i64::from(spare.max) - idle
+    let (min, max) = (i64::from(spare.min), i64::from(spare.max));
+    let staying = counts.idle - counts.leaving;
+    if staying < min {
+        may_grow
+    } else if staying > max {
+        max - counts.idle
     } else {
         0
     }
+}
+
+/// The same of a table of workers.
+pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn Statuses) -> i64 {
+    let mut counts = Counts {
+        workers: workers.len() as i64,
+        ..Counts::default()
+    };
+    if spare.is_some() {
+        for worker in workers.iter().filter(|worker| !pool.is_busy(worker)) {
+            counts.idle += 1;
+            counts.leaving += i64::from(worker.stopping);
+        }
+    }
+    wanted(counts, i64::from(target), spare)
 }
 
 /// The numbers of busy workers outside of which `decide` changes its mind: fewer than the

@@ -34,7 +34,10 @@ pub enum Policy {
 pub enum Lead {
     /// The machine decides, and asks for forks.
     Machine,
-    /// The host decides and paces, and demands each fork. Trapped signals and slots are its affair.
+    /// The machine decides, and the host, which asks what is wanted, demands each fork when it is ready for it. Trapped
+    /// signals and slots are the host's affair. The last pause counts, as in Parallel::Prefork 0.18.
+    Shared,
+    /// The host decides and paces, and demands each fork.
     Host,
 }
 
@@ -234,7 +237,7 @@ impl Machine {
         self.generation = generation;
     }
 
-    /// The next step is a fork, where the host has the lead.
+    /// The next step is a fork, where the host has a part in the lead: it wants a worker, and is ready for it.
     pub fn demand(&mut self, workers: i64) {
         self.demand = workers;
     }
@@ -440,9 +443,12 @@ impl Machine {
 
     /// A worker has failed.
     fn pause_after_failure(&mut self, now: Time) {
-        if self.lead == Lead::Machine {
-            let interval = self.pacing.err_respawn_interval;
-            self.pacing.defer_at_least(now, interval);
+        let interval = self.pacing.err_respawn_interval;
+        match self.lead {
+            Lead::Machine => self.pacing.defer_at_least(now, interval),
+            // As in 0.18, those that are waited for hold up no later run.
+            Lead::Shared if matches!(self.goal, Goal::Run) => self.pacing.defer(now, interval),
+            Lead::Shared | Lead::Host => {}
         }
     }
 
@@ -567,7 +573,8 @@ impl Machine {
         })
     }
 
-    /// The fork that the host demands. It paces by itself, but a fork that has just failed is not for it to repeat.
+    /// The fork that the host demands. Whether this is the time it has asked, or decides by itself; but a fork that has
+    /// just failed is not for it to repeat.
     fn demanded(&mut self, now: Time) -> Option<Step> {
         let demand = std::mem::take(&mut self.demand);
         if demand <= 0 || self.lead == Lead::Machine {
@@ -617,9 +624,14 @@ impl Machine {
     /// What the pool wants, while it runs and the machine decides.
     fn wanted(&self, pool: &dyn Statuses) -> i64 {
         match (self.goal, self.lead) {
-            (Goal::Run, Lead::Machine) => self.decide(pool),
+            (Goal::Run, Lead::Machine | Lead::Shared) => self.decide(pool),
             (Goal::Run, Lead::Host) | (Goal::Rest | Goal::Drain(_), _) => 0,
         }
+    }
+
+    /// Whether a worker is to be forked now: what a host that shares the lead asks before it demands that.
+    pub fn wants_fork(&self, now: Time, pool: &dyn Statuses) -> bool {
+        self.wanted(pool) > 0 && self.pacing.is_open(now)
     }
 
     /// One worker more, or some fewer.
@@ -628,7 +640,7 @@ impl Machine {
             return None;
         }
         if wanted > 0 {
-            return Some(self.ask_for_fork());
+            return (self.lead == Lead::Machine).then(|| self.ask_for_fork());
         }
         let surplus = usize::try_from(-wanted).unwrap_or(0);
         let told = self.stop_workers(surplus, pool);
@@ -697,11 +709,13 @@ impl Machine {
         let goal_at = match self.goal {
             Goal::Drain(deadline) => deadline,
             Goal::Run if wanted != 0 && !self.pacing.is_open(now) => Some(self.pacing.open_at()),
+            // The host has not asked yet.
+            Goal::Run if wanted > 0 => Some(now),
             Goal::Run | Goal::Rest => None,
         };
         let woken_at = std::mem::take(&mut self.woken).then_some(now);
         let busy = match (self.policy, self.goal, self.lead) {
-            (Policy::Spare(bounds), Goal::Run, Lead::Machine) => {
+            (Policy::Spare(bounds), Goal::Run, Lead::Machine | Lead::Shared) => {
                 Some(spare::busy_bounds(&self.workers, self.target, bounds, pool))
             }
             (Policy::Spare(_), _, _) | (Policy::Fixed, _, _) => None,

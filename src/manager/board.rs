@@ -98,7 +98,7 @@ impl Manager {
     /// forgot it. A new worker that has the number keeps its own. A host that decides by itself does this too, and when
     /// it likes.
     pub(super) fn free_slots_of(&self, gone: Gone) {
-        let Some(board) = self.board.as_ref().filter(|_| !self.host_decides()) else {
+        let Some(board) = self.board.as_ref().filter(|_| !self.host_leads()) else {
             return;
         };
         match gone {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::board::Board;
 use super::{Failure, Manager};
 use crate::machine::{Action, Lead, Policy, Signal, Spare};
 use crate::os::clock;
@@ -89,7 +90,7 @@ impl Manager {
         Ok(())
     }
 
-    /// From now on the host decides how many workers there are, and asks for one, or for none.
+    /// Asks for a worker, or for none. From now on the host decides how many workers there are, unless it shares the lead.
     ///
     /// # Errors
     /// In a hook of a loop of the library's own.
@@ -100,13 +101,36 @@ impl Manager {
                 "pf_start is running, and decides how many workers there are",
             ));
         }
-        self.machine.lead = Lead::Host;
+        if self.machine.lead == Lead::Machine {
+            self.machine.lead = Lead::Host;
+        }
         self.machine.demand(workers.into());
         Ok(())
     }
 
-    /// Whether the host decides by itself how many workers there are.
-    pub fn host_decides(&self) -> bool {
+    /// Sets who decides that a worker is forked or stopped.
+    ///
+    /// # Errors
+    /// In a hook of a loop of the library's own.
+    pub fn set_lead(&mut self, lead: Lead) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        if self.is_in_loop {
+            return Err(Failure::wrong_state(
+                "pf_start is running, and decides how many workers there are",
+            ));
+        }
+        self.machine.lead = lead;
+        Ok(())
+    }
+
+    /// Whether a worker is wanted now, for a host that shares the lead and demands it then.
+    pub fn wants_fork(&self) -> bool {
+        let board = Board::of(&self.board);
+        self.machine.wants_fork(clock::now(), &board)
+    }
+
+    /// Whether the host has a part in the decision how many workers there are.
+    pub fn host_leads(&self) -> bool {
         self.machine.lead != Lead::Machine
     }
 

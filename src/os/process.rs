@@ -136,7 +136,7 @@ mod stand_in {
         if life != 0 && life & 0xffff_ffff == pid {
             return life;
         }
-        super::next_life(number, life, |count| count << 32 | pid)
+        super::next_life(number, life, |count| (count << 32) | pid)
     }
 }
 

@@ -68,6 +68,8 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_sigchld_handled(pf, true));
     NULL_IS(pf_wake(pf));
     NULL_IS(pf_demand(pf, 1));
+    NULL_IS(pf_set_lead(pf, PF_LEAD_SHARED));
+    NOTHING(pf_wants_fork(pf));
     NULL_IS(pf_defer_spawn(pf, 1));
     ok(pf_spawn_delay(pf) <= 0, "pf_spawn_delay");
     pf_free(pf);
@@ -326,6 +328,7 @@ static void counts(void)
     refused(pf, pf_forked(pf, INT_MIN), "pf_forked", "-2147483648", "pid");
     refused(pf, pf_forked(pf, -1), "pf_forked", "-1", "pid");
     is_int(pf_fork_failed(pf, NULL), PF_OK, "the question is still open after that");
+    refused(pf, pf_set_lead(pf, 3), "pf_set_lead", "3", "lead");
     is_int(pf_start(pf, never, NULL), PF_ERR_WRONG_STATE, "pf_start, where the host decides by itself");
     has(pf_error_message(pf), "pf_demand", "... says so");
     is_int(pf_stop_workers(pf, SIZE_MAX, SIGTERM, &out.told), PF_OK, "pf_stop_workers: all");
@@ -455,6 +458,7 @@ static void start_before_fork(pf_t *pf, void *data)
     refuse(pf_wait_all_children(pf, -1, &out.left), PF_ERR_WRONG_STATE);
     refuse(pf_finish(pf, 0), PF_ERR_WRONG_PROCESS);
     refuse(pf_demand(pf, 5), PF_ERR_WRONG_STATE);
+    refuse(pf_set_lead(pf, PF_LEAD_HOST), PF_ERR_WRONG_STATE);
     refuse(!untouched(&out, sizeof out), PF_OK);
 }
 
@@ -569,6 +573,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_watch_children(pf));
     REFUSED(pf_set_sigchld_handled(pf, true));
     REFUSED(pf_demand(pf, 1));
+    REFUSED(pf_set_lead(pf, PF_LEAD_LIBRARY));
     REFUSED(pf_defer_spawn(pf, 0));
     REFUSED(pf_set_max_workers(pf, 3));
     REFUSED(pf_set_spawn_interval(pf, 0));
@@ -713,6 +718,7 @@ static void without_handle(void)
     for (i = 0; i < COUNT(codes); i++)
         is_str(pf_strerror(codes[i]), "unknown result code", "pf_strerror(%d)", (int)codes[i]);
     has(pf_version(), ".", "pf_version");
+    ok(pf_decide(UINT32_MAX, 0, UINT32_MAX, 0, 1, 0) == -(int64_t)UINT32_MAX, "pf_decide: as many fewer as there can be");
     ok(pf_process_number() != 0, "pf_process_number");
     pf_free(NULL);
     pf_scoreboard_free(NULL);

@@ -528,6 +528,45 @@ static void demands(void)
     finish(pf);
 }
 
+/* ---- a host that has something to do before each fork */
+
+static void shares_the_lead(void)
+{
+    pf_t *pf = pf_new();
+    pf_event event;
+    int status = 3;
+    pf_set_max_workers(pf, 1);
+    pf_set_err_respawn_interval(pf, 3600);
+    pf_trap_signal(pf, SIGHUP, 0, 0);
+    is_int(pf_set_lead(pf, PF_LEAD_SHARED), PF_OK, "pf_set_lead");
+    ok(!pf_wants_fork(pf), "no worker is wanted before the run");
+    pf_begin(pf);
+    ok(pf_wants_fork(pf), "... and one in it");
+    event = next(pf);
+    is_int(event.type, PF_EVENT_WAIT, "... which is not forked before it is demanded");
+    ok(event.timeout >= 0 && event.timeout <= 0, "... but the wait ends at once");
+    pf_demand(pf, 1);
+    is_int(next(pf).type, PF_EVENT_FORK, "... and then it is");
+    answer(pf, exits_with, &status);
+    ok(!pf_wants_fork(pf), "no other is wanted");
+    kill(getpid(), SIGHUP);
+    do {
+        pf_children_changed(pf);
+        event = next(pf);
+    } while (event.type == PF_EVENT_WAIT);
+    is_int(event.type, PF_EVENT_REAPED, "a signal does not stop the run");
+    next(pf);
+    ok(!pf_wants_fork(pf), "after a failure none is wanted");
+    event = next(pf);
+    ok(event.timeout > 0, "... before the end of a pause, for which the wait is");
+    pf_defer_spawn(pf, 0);
+    ok(pf_wants_fork(pf), "... and then one is");
+    is_int((int)pf_decide(3, 5, 0, 0, 0, 0), 1, "pf_decide: a worker more");
+    is_int((int)pf_decide(5, 5, 0, 0, 0, 0), 0, "... none");
+    is_int((int)pf_decide(5, 9, 4, 1, 1, 2), -2, "... two idle ones fewer");
+    finish(pf);
+}
+
 /* ---- generations */
 
 static void generations(void)
@@ -815,6 +854,7 @@ int main(void)
     kept();
     stopping();
     demands();
+    shares_the_lead();
     generations();
     own_forks();
     rests();

@@ -326,7 +326,7 @@ sub _decide_action {
     my $max_workers = $self->max_workers;
     # Several values were stored as an array, whose address is no number of workers.
     return 0 if !$max_workers || ref($max_workers) eq 'ARRAY';
-    return $self->num_workers < $max_workers ? 1 : 0;
+    return Parallel::Prefork::Core::decide($self->num_workers, $max_workers);
 }
 
 sub _on_child_reap {

@@ -12,6 +12,7 @@ sub turn {
     my ($self, $code) = @_;
     Parallel::Prefork::_tie_worker_pids($self);
     $self->{_nobody_to_stop} = 0;
+    Parallel::Prefork::Core::take_lead($self);
     my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
     if ($action > 0) {
         if (my $before_fork = $self->before_fork) {

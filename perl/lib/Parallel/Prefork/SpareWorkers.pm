@@ -101,8 +101,7 @@ sub _decide_action {
             $workers < $target ? $workers - $leaving - $min : undef);
     }
     my $spare = $workers - $self->num_active_workers;
-    return $workers < $target ? 1 : 0 if $spare - $leaving < $min;
-    return $spare > $max ? $max - $spare : 0;
+    return Parallel::Prefork::Core::decide($workers, $target, $spare, $leaving, $min, $max);
 }
 
 sub _on_child_reap {
