@@ -1,4 +1,10 @@
 //! The signals that managers of C hosts trap: which, by whom, and what is in force when they come and go.
+//!
+//! A manager that traps, or goes, takes a lock, with all signals blocked (`Alone`). The lock belongs to a process: a child
+//! that finds its parent's lock makes its own. Handlers never take it.
+//!
+//! The order of steps loses no signal. A manager enters the list (`recorders`) before our handler is in force, and leaves the
+//! list before the program's handler is back. What arrives after that is passed on to the program (`handler::pass_on`).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
