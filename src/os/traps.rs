@@ -132,7 +132,8 @@ impl Traps {
     }
 
     /// Whether SIGCHLD was to be watched, and the program has put a handler of its own in place of
-    /// ours since. Whether that one calls ours nobody can tell.
+    /// ours since. Whether that one calls ours nobody can tell. It takes no lock, which would be one
+    /// more page to write to for each worker.
     pub fn children_unwatched(&self) -> bool {
         self.children.is_some() && !is_ours(libc::SIGCHLD)
     }
