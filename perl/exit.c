@@ -9,8 +9,8 @@
  * - a handle with a layer that is not perl's own;
  * - XS code that wants to be called when a value is freed.
  *
- * If there is none, it leaves the destruction out. END blocks have run by then and handles are flushed; functions of atexit(3)
- * follow. Perl's hook for threads (PL_threadhook) makes this possible: perl calls it after the flush and before the
+ * If there is none, it leaves the destruction out. END blocks have run by then, and handles are flushed. Functions of
+ * atexit(3) follow. Perl's hook for threads (PL_threadhook) makes this possible: perl calls it after the flush and before the
  * destruction, and it may forbid the latter.
  *
  * With fast_exit nobody looks: `leave` closes those handles for which that is work, and calls _exit(2). */

@@ -17,7 +17,7 @@
 //! - After a named worker was reaped. Its successor is forked first. The kernel may put the successor on the manager's
 //!   processor, and then it could begin only when the walk is over.
 //! - While all workers are waited for, after a look that found nobody. While thousands end, a walk for each of them costs
-//!   more than their ends do, and holds the lock that those that exit need. So the manager rests, and one look then finds
+//!   more than their ends do, and holds a lock that exiting workers need. So the manager rests, and one look then finds
 //!   all that have ended meanwhile. A deadline does not wait for the rest. In the rest SIGCHLD tells nothing new: the
 //!   event WAIT says so, `pf_wait` blocks the signal, and the Perl front leaves it to its default.
 

@@ -8,7 +8,7 @@
 //!
 //! The loops of the library look only after code of the program has run, where there is one thread (`is_unchecked`). Such
 //! code is a hook or, after a sleep that has not timed out, a signal handler. A fork may run code of the program as well
-//! (pthread_atfork(3)), which nobody can tell. So after each fork the manager looks before its next wait, and the worker
+//! (pthread_atfork(3)), and nobody can tell whether it did. So after each fork the manager looks before its next wait, and the worker
 //! looks before it closes the pipe.
 
 use std::os::fd::RawFd;

@@ -1,7 +1,7 @@
 //! Whose child is whose, where several managers live in one process, each on its own thread perhaps.
 //!
 //! wait4(2) gives any child that has ended to any manager. This file knows who forked whom. What one manager reaps of
-//! another's is kept for that one, and its wait is ended.
+//! another's is kept for that one, which is woken.
 //!
 //! The lock is held while wait4(2) is called, which never blocks here (WNOHANG). So no manager looks for a worker between
 //! the kernel's reap and our note of it. A child may be reaped before its own manager has heard its pid; it is kept until

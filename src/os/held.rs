@@ -17,7 +17,7 @@
 //! - the process has one thread, as far as the C library knows, and one manager;
 //! - there is no scoreboard, whose workers write to the pipe;
 //! - the handler for SIGCHLD is the library's, and the program had none before it;
-//! - the thread blocks no trapped signal.
+//! - the thread blocks no other trapped signal.
 //!
 //! Otherwise, or where the system refuses sigtimedwait(2), the loop waits as `pf_wait` does.
 
