@@ -1,5 +1,7 @@
-//! Gives the shared library its SONAME, which is its promise of a stable ABI, and keeps it small: what
-//! it maps and writes to is mapped, copied and given back again in each worker.
+//! Gives the shared library its SONAME, which is its promise of a stable ABI, and keeps it small. A fork copies each
+//! mapping of the process, and the exit of each worker gives them back. So the library has few mappings: constants and
+//! code are one, data are one, and the unwinder is inside. Data are one mapping as long as they fit into a page; so the
+//! table of signal handlers is on the heap (`src/os/handler.rs`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,9 +114,9 @@ const PROBE: &str = r#"
     }
 "#;
 
-/// Links gcc's unwinder into the library, where gcc has it as an archive: libgcc_s.so.1, which Rust
-/// asks for by name, would be one library more in each process. What unwinds in here, a panic, ends in
-/// here; exceptions of the host's do not meet it.
+/// Links gcc's unwinder into the library, where gcc has it as an archive. Rust asks by name for libgcc_s.so.1, which
+/// would be five mappings more in each worker. What unwinds in the library is a panic, and it is caught in the library.
+/// Exceptions of a host in C++ are unwound by that host's own unwinder, as before.
 fn unwind_by_itself() {
     let Some(archive) = archived_unwinder() else {
         return;

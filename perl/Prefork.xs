@@ -1,5 +1,6 @@
-/* Unpack, call, pack. What is decided is decided in the core, what is a program's to see or
- * to override is in Perl; here are only the calls between them. */
+/* XS: unpack, call, pack.
+ *
+ * The core decides. What a program may see or override is in Perl. Here are only the calls between them. */
 
 #include "host.h"
 

@@ -1,6 +1,19 @@
-/* The end of a worker. Perl's hook for threads runs between the flushing of handles and the
- * destruction of everything, and may forbid the latter: it does here where nobody would see any of it.
- * With fast_exit nobody asks, and only those handles are closed for which that is work. */
+/* The end of a worker.
+ *
+ * At exit perl looks at all values four times and destroys what it can. In a worker each page that this writes to is copied
+ * first. So the worker looks once whether anybody could see the destruction (`is_seen_to_go`):
+ *
+ * - an object with a destructor;
+ * - a pipe whose process perl has to wait for;
+ * - a socket that lingers;
+ * - a handle with a layer that is not perl's own;
+ * - XS code that wants to be called when a value is freed.
+ *
+ * If there is none, it leaves the destruction out. END blocks have run by then, and handles are flushed. Functions of
+ * atexit(3) follow. Perl's hook for threads (PL_threadhook) makes this possible: perl calls it after the flush and before the
+ * destruction, and it may forbid the latter.
+ *
+ * With fast_exit nobody looks: `leave` closes those handles for which that is work, and calls _exit(2). */
 
 #include "host.h"
 
@@ -58,8 +71,8 @@ has_free_hook(pTHX_ const SV *object)
     return FALSE;
 }
 
-/* The same for what is no object, and may go with one that holds it: XS code. What perl itself hangs on a variable does nothing that
- * shows. A value that has any magic has a flag of it. */
+/* The same for a value that is no object: only XS code counts. What perl itself hangs on a variable does nothing that
+ * shows when it goes. A value that has any magic has a flag for it (SvMAGICAL). */
 static bool
 has_free_hook_of_xs(const SV *value)
 {
@@ -72,8 +85,9 @@ has_free_hook_of_xs(const SV *value)
     return FALSE;
 }
 
-/* Classes of whose objects nobody sees that they go. A program may have many, and their objects in any order, so each is asked for
- * once. The first ones are on the stack: to take memory would be pages to copy, in each worker. */
+/* Classes whose objects go without anybody seeing it. Each class is examined once, as a program may have many objects of
+ * many classes, in any order. The first classes are on the stack: memory from perl would be more pages to copy, in each
+ * worker. */
 typedef struct {
     HV *last;
     HV *first[16];

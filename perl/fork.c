@@ -1,6 +1,15 @@
-/* The fork, and the time around it, in which no handler runs: from before it until the manager knows
- * the pid, and the worker has its own dispositions. What perl has noted is handled before,
- * and what comes too late for that, after. */
+/* The fork of the Perl host, and the time around it, in which no handler runs.
+ *
+ * 1. Handlers for signals that perl has noted run.
+ * 2. `fork_begin` blocks every signal, keeps perl from running handlers for what it has noted too late for step 1
+ *    (PL_sig_pending), and takes the event FORK from the core.
+ * 3. The fork follows, as perl's own fork does it.
+ * 4. In the worker `enter_worker` puts its default handlers in. Then `forked` tells the core the outcome, and only then puts
+ *    the mask and, in the manager, PL_sig_pending back.
+ *
+ * So a handler never sees a manager that has a worker and does not know it. And no handler runs in a worker that takes
+ * itself for the manager. If the program overrides fork (CORE::GLOBAL::fork), Loop.pm calls that between the same two
+ * steps (_fork). */
 
 #include "host.h"
 

@@ -1,4 +1,4 @@
-/* What is left to do or to say when a handle is closed, beyond the flush. */
+/* Perl's handles at the end of a worker: what is left to do or to say when a handle is closed, beyond the flush. */
 
 #include "host.h"
 

@@ -1,5 +1,10 @@
-/* The handles behind Perl objects: they hang on the object by magic, where no program sees
- * them, and go when it goes. */
+/* The handles behind Perl objects. They hang on the object by magic, where no program sees them, and go when it goes.
+ *
+ * A worker sets its status here in C (`set_status`), in the memory of the scoreboard that pf_scoreboard_own_slot and
+ * pf_scoreboard_own_changes give. This takes no system call unless the manager has to be woken: no Rust runs, so no signal
+ * has to be blocked. An immediate handler may leave by longjmp between any two steps. Perl then calls a destructor on its
+ * savestack (`end_change`), in which the core ends the change with signals blocked. A scoreboard with a file always
+ * goes through the core. */
 
 #include "host.h"
 

@@ -1,4 +1,4 @@
-/* What the files of the Perl front share: the handle behind a Perl object, the fork, the wait. */
+/* What the files of the Perl front share: the handle behind a Perl object, the fork, the wait, the loop. */
 
 #ifndef PERL_HOST_H
 #define PERL_HOST_H

@@ -1,5 +1,8 @@
-/* Options and their accessors. What is obviously right is let pass here; what is not, or only perl can
- * tell (overloaded objects, say), goes to Options.pm, which knows what to say of it. */
+/* Options and their accessors.
+ *
+ * A value that is obviously right passes here, in C. All others go to Options.pm: it knows what to say of a wrong value,
+ * and only Perl code can judge some right ones (overloaded objects, say). Accessors are C as well: a call of C code writes to
+ * fewer pages than one of Perl code, and each such page is copied after a fork. */
 
 #include "host.h"
 

@@ -1,7 +1,19 @@
-/* The loop of start, as long as nothing of it is Perl: no hook is due and no method is overridden.
- * Each op that perl runs between two forks writes to pages that a fork has just made
- * shared, and each of those is a page fault, in the manager and in the worker. Whatever is not
- * as simple as this is left to the loop in Loop.pm, which does the same. */
+/* The loop of start, and of wait_all_children, as long as no Perl code has a part in it.
+ *
+ * After a fork each page that the manager or the worker writes to is copied first (copy-on-write, see ARCHITECTURE.md),
+ * and perl writes to many pages for each op that calls something. So this loop does the turns in which nothing is Perl:
+ * no before_fork hook, and no method of %PLAIN (Prefork.pm) overridden. All other turns are done by Loop.pm, which calls
+ * each method, as 0.18 did.
+ *
+ * - `run` returns to Perl for what is Perl's: a signal to look at, an after_fork or on_child_reap hook to call.
+ * - `class_is_plain` knows whether a method is overridden. Perl counts how often it has invalidated its caches of methods,
+ *   and these counters say when to look again. A sub that has got another body is noticed by its body (`body_of`).
+ * - A worker that returns from a Perl sub copies the pages of the sub, of its variables and of @_. So where a pool has no
+ *   hook, the Perl sub start leaves itself by goto for the XSUB start, before there is a worker. If something for Perl comes
+ *   up after all, the XSUB calls _loop and returns what it returns. With a hook, start goes to _loop at once: a hook can
+ *   leave Perl code by last, but not C.
+ * - While `run` fills a pool, it looks for children after a fork only if SIGCHLD was noted, or if something of the core's
+ *   is due (`look_at`). Code of the program that runs in between makes it look again. */
 
 #include "host.h"
 

@@ -1,9 +1,12 @@
 /* What is in %SIG: the manager's handlers, and the defaults of its workers.
  *
- * In a worker the defaults are put in place with as few writes as can be, as each page that is
- * written to after the fork is copied first: a store to %SIG by perl, and the end of the handler that was
- * there, write to a dozen. So the manager makes the worker's elements of %SIG beforehand; a worker
- * only changes what perl's hash and perl's table of handlers point to. */
+ * In a worker each page that is written to after the fork is copied first. A store to %SIG by perl, and the end of the
+ * handler that was there, write to a dozen pages. So the manager makes the worker's elements of %SIG beforehand
+ * (`make_defaults`). For each of them the worker changes two pointers only: that of perl's hash, and that of perl's table
+ * of handlers. For the same reason the trap handlers are XSUBs and no closures.
+ *
+ * The manager's handlers hold the manager object. A worker that replaces such a handler leaks it, and corrects the count of
+ * the object later, where nobody could see the difference (`set_default`). */
 
 #include "host.h"
 
@@ -255,9 +258,9 @@ set_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
         const bool is_only_tie = handler == old && is_only_tied(aTHX_ old, object);
         *slot = PL_psig_ptr[signal] = element;
         if (is_only_tie) {
-            /* That it stays nobody sees, if the object is let go of. Its count of that is taken back in its name: only
-             * the last sweep of perl_destruct frees it, and would take it once more, when counts mean nothing
-             * (PL_in_clean_all). To note that here would be one page more. */
+            /* The old handler is leaked on purpose: to free it would write to one more page. It holds a count of the object.
+             * enter_worker takes that count back (handlers_kept), so the object goes as it would. Only the last
+             * sweep of perl_destruct frees the handler, and counts mean nothing then (PL_in_clean_all). */
             host->handlers_kept++;
         } else if (handler != old || !calls(old, XS_child_exited)) {
             /* What goes with it may be the program's, whose code is not to run here. */

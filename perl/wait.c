@@ -1,4 +1,17 @@
-/* The one wait of the Perl front, and what it needs to know of SIGCHLD. */
+/* The one wait of the Perl front, and what it needs to know of SIGCHLD.
+ *
+ * `next_exit` blocks every signal and calls pf_next. At WAIT it returns, and lets Perl look, if perl has noted a signal or
+ * if signal_received was set since start looked. Otherwise it sleeps by ppoll(2) with the program's own mask, which lets
+ * signals in only while it sleeps, and calls pf_next once more. So no signal can arrive after the last look and before the
+ * sleep. Where the system refuses ppoll, pselect(2) does the same. Where that is refused too, nanosleep(2) has to do, for a
+ * tenth of a second at most, and a signal that comes just before it is acted on after it.
+ *
+ * SIGCHLD must end the sleep even if the program ignores it, blocks it or resets it. So the sleep has a handler of its own
+ * then (`lend_handler`). It has that handler also in place of ours in %SIG: being C, it writes to fewer pages, and it
+ * knows which child has ended (pf_child_ended).
+ *
+ * In a rest (event.rests) SIGCHLD would tell nothing new, and the sleep leaves it to its default, which discards it. It is
+ * not blocked instead: an immediate handler that dies, or that calls start, is to find the program's own mask. */
 
 #include "host.h"
 
@@ -21,10 +34,10 @@ monotonic(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* What is under way, start or wait_all_children, of which each can call the other by a hook or a handler. Their Perl code
- * has it in the member _goal: undef for neither, a negative number for start, for wait_all_children
- * the moment at which that ends. The loop of start in C sets nothing that each worker would have to set back: it
- * is what is under way as long as the member is the one that it found. */
+/* Whether start is under way, and not wait_all_children; each can call the other by a hook or a handler. Their Perl code
+ * says it in the member _goal: undef for neither, a negative number for start, and for wait_all_children the time
+ * when it ends. The loop of start in C does not set the member, as each worker would have to set it back. Instead
+ * it notes which value it has found there (`running`): as long as that is there, start is under way. */
 static bool
 is_running(pTHX_ const host_t *host, SV *goal)
 {
@@ -55,8 +68,8 @@ signal_is_set(pTHX_ SV *object)
     return SvROK(signal) || SvTRUE_nomg(signal);
 }
 
-/* What perl would call the handler for, had it one op to run: a call of a handler writes to more pages
- * than the rest of a turn. A signal that comes in between is noted in either of the two, and so is found. */
+/* Counts a SIGCHLD that perl has noted, without the call of the handler in %SIG: such a call writes to more pages than the
+ * rest of a turn. A signal that arrives meanwhile is noted in PL_psig_pend or in PL_sig_pending, so it is found. */
 static void
 take_sigchld(pTHX)
 {
@@ -80,8 +93,8 @@ run_handlers(pTHX_ host_t *host)
     }
 }
 
-/* Passes on that SIGCHLD was seen; a handler that is not ours sees it and tells nobody, so
- * that anything but time may have been one. */
+/* Tells the core that SIGCHLD was seen. A handler that is not ours sees it and tells nobody. So if anything but time
+ * has ended the wait, it may have been SIGCHLD. */
 static void
 note_exits(pTHX_ host_t *host, bool has_other_handler, bool is_running)
 {
@@ -138,7 +151,8 @@ is_lent(pTHX_ const sigchld_t *sigchld, const struct sigaction *action)
             : !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL);
 }
 
-/* Code of the program's may have run in the sleep, in an immediate handler: what that has put in the place of what was lent is to stay. */
+/* An immediate handler of the program may have run in the sleep. If it has put another handler for SIGCHLD in, that one
+ * stays. */
 static void
 give_back(pTHX_ const sigchld_t *sigchld)
 {
@@ -267,10 +281,8 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     is_ours = has_handler && is_perls_handler(action) && sigchld_is_ours(aTHX);
     lends_handler = blocking && (!has_handler || is_ours);
     if (lends_handler) {
-        /* SIGCHLD must end the wait even if the program ignores or blocks it, or has left it
-         * to the default, which discards it. Perl's own handler does not know which child it was, and notes
-         * the signal for a call of the code in %SIG. It comes back after the sleep: POSIX::sigaction is not to
-         * find another one. */
+        /* See the top of this file. What was there comes back after the sleep: POSIX::sigaction is not to find
+         * another handler. */
         ENTER;
         lend_handler(&sigchld, TRUE);
         SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);

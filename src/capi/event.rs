@@ -97,7 +97,7 @@ impl pf_event {
         }
     }
 
-    /// Becomes this event.
+    /// Becomes this event. It is written where the host wants it: a copy would take room on the stack.
     pub(super) fn tell(&mut self, event: &Event) {
         *self = pf_event::new();
         match event {

@@ -1,5 +1,5 @@
-//! Collections for what changes with each fork. After a fork each page that is written to is copied once
-//! more, so that what most often is one element, or a few, should not have memory of its own.
+//! Collections for what changes with each fork. After a fork each page that is written to is copied first. So what most
+//! often has one element, or a few, has no memory of its own here: it lies where its owner lies.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -1,13 +1,25 @@
 //! When to look for children that have ended, and for whom.
 //!
-//! A notice (SIGCHLD) says that a child has ended, and often which; several notices may have become one, and somebody
-//! else may have reaped the child. So after a notice
+//! A look for any child (wait4(2) of -1) walks past all children in the kernel. It is not done on each turn of a loop that
+//! forks, but after a sign that a child may have ended. The sign is a notice: a SIGCHLD, which often names the child.
+//! Several notices may have become one, and somebody else may have reaped the child. So after a notice the machine looks
 //!
-//! 1. the worker that it names is looked for by its pid, which costs little;
-//! 2. any child is looked for, which walks past all of them; a large pool puts that off for a moment;
-//! 3. each worker is looked for by its pid, once a second at most: who is no child any more was reaped by somebody else.
+//! 1. for the worker that the notice names, by its pid: the kernel finds it at once;
+//! 2. for any child, until none is found; with many workers this is put off for a moment, see below;
+//! 3. for each worker by its pid, once a second at most (`Step::Audit`). A worker that is no child any more was reaped by
+//!    somebody else, and is reported with status -1. This also finds workers that clone(2) has made with another exit
+//!    signal than SIGCHLD: a look for any child leaves them out.
 //!
-//! Where a notice may go to somebody else, all this is done once a second without one.
+//! Where a notice may go to somebody else, all this is done once a second without one. `manager/sigchld.rs` knows where.
+//!
+//! Two looks for any child are put off, where workers are many (`PUT_OFF_EACH`):
+//!
+//! - After a named worker was reaped. Its successor is forked first. The kernel may put the successor on the manager's
+//!   processor, and then it could begin only when the walk is over.
+//! - While all workers are waited for, after a look that found nobody. While thousands end, a walk for each of them costs
+//!   more than their ends do, and holds a lock that exiting workers need. So the manager rests, and one look then finds
+//!   all that have ended meanwhile. A deadline does not wait for the rest. In the rest SIGCHLD tells nothing new: the
+//!   event WAIT says so, `pf_wait` blocks the signal, and the Perl front leaves it to its default.
 
 use core::time::Duration;
 
@@ -22,9 +34,8 @@ const AUDIT_EVERY: Duration = Duration::from_secs(1);
 /// How often children are looked for where one may end without a notice.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// While many workers end, a look for one of them walks past all that are left, and holds up those
-/// that are ending. After one that found nobody the next comes so much later for each worker, some
-/// ten times what it costs, unless that is less than a sleep is worth.
+/// How long a look for any child is put off, for each worker in the table: some ten times what the look costs. It is not
+/// put off if the sum is below the minimum, which is less than a sleep is worth.
 const PUT_OFF_EACH: Duration = Duration::from_nanos(500);
 const PUT_OFF_MIN: Duration = Duration::from_micros(100);
 
@@ -44,7 +55,7 @@ pub enum Look {
 pub struct Looks {
     /// A child may have ended.
     changed: bool,
-    /// Any child is looked for then, and not before, as no more is known than who has ended.
+    /// Do not look for any child before this time: the worker that has ended is known by its pid.
     not_before: Option<Time>,
     /// When any child was looked for, and none had ended.
     found_none_at: Option<Time>,

@@ -1,11 +1,10 @@
-//! Trapped signals: the queue in which they wait, what the program sees of them, and the
-//! actions that they call for.
+//! Trapped signals: the queue in which they wait, what the program sees of them, and the actions that they call for.
+//! SIGNALS.md has the rules for programs.
 //!
-//! Every trapped signal is acted on once, in order of arrival; equal ones that still wait
-//! are one. The program sees a single value (`signal_received`). The one that was acted on
-//! last stays there until the program has read it, so that it does not take a signal that
-//! waits for one that was acted on. What has arrived and was not read waits in any case, and
-//! the next `start` returns with it at once.
+//! Every trapped signal is acted on once, in order of arrival. Equal ones that still wait are one. The program sees a
+//! single value (`signal_received`). The signal that was acted on last stays visible until the program has read it, so
+//! that the program does not take a signal that waits for the one that was acted on. What has arrived and was not read
+//! waits in any case, and the next `start` returns with it at once.
 
 use core::time::Duration;
 use std::collections::VecDeque;

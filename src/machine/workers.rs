@@ -1,9 +1,15 @@
 //! The one table of workers.
 //!
-//! A pid is in the table from the moment its fork is reported to the moment its reap has
-//! been reported to the host, or until the host takes it out. Between the system's reap and
-//! the host's report it is still counted, but never signalled: its number may already
-//! belong to a stranger.
+//! A worker enters the table when its fork is reported. It leaves the table when the host has been told of its end, or
+//! when the host takes it out. Between the system's reap and the end of the host's report the worker still counts, but
+//! nobody signals it: its pid may already belong to a stranger.
+//!
+//! The table is ordered by **index**, the lowest free number from 0. A successor takes the index over. The index is also
+//! the worker's slot in the scoreboard. It is taken when FORK tells it, so a worker that a before_fork hook enters
+//! (`pf_adopt_worker`) gets another one. Beside the table lie the indexes, in the order of the pids.
+//!
+//! A pending action, such as a staggered signal, refers to a worker by **key**: its index and its serial number. So the
+//! action can never hit a successor, even one with the same pid.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -207,7 +213,7 @@ impl Workers {
         }
     }
 
-    #[inline(never)] // It takes room on the stack, which is copied like other memory, see ARCHITECTURE.md.
+    #[inline(never)] // It takes room on the stack, which is copied like other memory, see ARCHITECTURE.md, Copy-on-write.
     fn insert_into_many(&mut self, pid: Pid, index: u32) {
         let slots = &self.slots;
         let few = self.few.as_slice().iter();

@@ -1,4 +1,4 @@
-//! The scoreboard of the workers.
+//! The scoreboard of a manager's workers. `os/shm.rs` and `os/slots.rs` have what is shared; here the manager uses it.
 
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The next event: the machine's steps, carried out until one of them is for the host.
+//! The next event: the machine's steps, carried out until one of them is for the host. And the answers to FORK.
 
 use std::time::Duration;
 
@@ -224,7 +224,7 @@ impl Manager {
     }
 
     /// Looks whether this child has exited, or any (none).
-    #[inline(never)] // What a child has used takes room on the stack, see ARCHITECTURE.md.
+    #[inline(never)] // What a child has used takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn look_for(&mut self, child: Option<Pid>, now: Time) -> Option<Event> {
         let reaped = match child {
             Some(pid) => self.parent.reap(Which::One(pid)),

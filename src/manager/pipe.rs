@@ -1,4 +1,15 @@
 //! The pipe that ends a wait, and what becomes of it where the program closes descriptors that it does not know.
+//!
+//! Daemons close all descriptors, and their files then get the numbers. So before a wait, and before a byte goes in or comes
+//! out, the manager looks whether the number is still its pipe (`os/descriptor.rs`). If not, it makes another pipe. The event
+//! WAIT tells the host the new descriptor, `Waker` tells the handlers, and the scoreboard tells the workers that are forked
+//! from then on. Workers of before have an end of a pipe that nobody reads. As long as one of them is there, the manager
+//! looks at the scoreboard every 250 ms (`has_deaf_workers`).
+//!
+//! The loops of the library look only after code of the program has run, where there is one thread (`is_unchecked`). Such
+//! code is a hook or, after a sleep that has not timed out, a signal handler. A fork may run code of the program as well
+//! (pthread_atfork(3)), and nobody can tell whether it did. So after each fork the manager looks before its next wait, and the worker
+//! looks before it closes the pipe.
 
 use std::os::fd::RawFd;
 use std::time::Duration;

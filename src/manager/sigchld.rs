@@ -1,4 +1,12 @@
 //! How the manager learns that a child has ended: who gets SIGCHLD, and what to do where that is not certain.
+//!
+//! `gets_sigchld` says whether SIGCHLD certainly comes to this manager. Where it may get lost, the machine looks for children
+//! once a second, and for each worker by its pid as well (`machine/reaping.rs`). It is certain only in a process with one
+//! thread. The C library often knows that without a system call. Where it does not, the system is asked, but only for a
+//! wait that follows a wait.
+//!
+//! `hold_sigchld` decides whether `pf_start` may hold SIGCHLD back (`os/held.rs`). SIGCHLD is also held back while a signal
+//! goes to all workers: the first ones end while the last ones wait for their turn.
 
 use super::{Failure, Manager};
 use crate::machine::Pid;
@@ -130,7 +138,7 @@ impl Manager {
         }
     }
 
-    #[inline(never)] // The masks take room on the stack, see ARCHITECTURE.md.
+    #[inline(never)] // The masks take room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn release(&mut self) {
         if let Some(held) = self.take_held() {
             held.release();

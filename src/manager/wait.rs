@@ -1,4 +1,8 @@
-//! The wait of hosts that have nothing else to wait for.
+//! The wait of hosts that have nothing else to wait for: poll(2), or sigtimedwait(2) while SIGCHLD is held back
+//! (`os/held.rs`).
+//!
+//! While a large pool is waited for, WAIT may be a rest in which SIGCHLD tells nothing new (`machine/reaping.rs`). Then
+//! SIGCHLD is blocked for the time of the sleep.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -81,7 +85,7 @@ impl Manager {
 
     /// The sleep where SIGCHLD is not held back, or tells nothing new. Returns whether a handler of the program may have
     /// run, which may close the pipe.
-    #[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md.
+    #[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn poll(
         &self,
         fd: Option<BorrowedFd<'_>>,

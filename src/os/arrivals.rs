@@ -1,5 +1,5 @@
 //! Which signals have arrived, and in what order: a record that handlers and other threads write to, without
-//! a lock, and one thread reads.
+//! a lock, and one thread reads. A handler does nothing else with a signal; the queue is in `machine/signals.rs`.
 
 // `tests/arrivals.rs` compiles this file too, with other modules in the place of these two.
 use super::atomics::{AtomicI32, AtomicU64, Ordering::SeqCst};

@@ -1,7 +1,11 @@
 //! The handlers that the program had before ours, and how ours calls them.
 //!
-//! They make a list for each signal: a program may have put a handler over ours when the next manager traps the signal, and
-//! that handler may call ours, which then is to call the one below.
+//! There is a list for each signal, and not one handler. A program may put a handler over that of one manager, and the next
+//! manager then traps the signal. The program's handler may call ours, which then has to call the one below it. Ours has to
+//! know that it is called from inside of that handler. The stack tells: what a handler calls lies further down the stack
+//! than the handler. A flag alone would not do, as a handler that has left by siglongjmp(3) does not clear it.
+//!
+//! An entry never changes and is never freed, as a handler may be reading it.
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::SeqCst};
 

@@ -1,5 +1,15 @@
-//! Whose child is whose, where several managers live in one process. wait4(2) takes any child
-//! that has exited, so what one manager reaps and another one forked is kept for that one here.
+//! Whose child is whose, where several managers live in one process, each on its own thread perhaps.
+//!
+//! wait4(2) gives any child that has ended to any manager. This file knows who forked whom. What one manager reaps of
+//! another's is kept for that one, which is woken.
+//!
+//! The lock is held while wait4(2) is called, which never blocks here (WNOHANG). So no manager looks for a worker between
+//! the kernel's reap and our note of it. A child may be reaped before its own manager has heard its pid; it is kept until
+//! all forks under way are answered. A child may also belong to two managers (`pf_adopt_worker`, or a copy of a Perl
+//! manager): then both are told of its end.
+//!
+//! A host may have other code that waits for children of its own. It turns foreign children off (`pf_set_reap_foreign`).
+//! Then only workers are waited for, each by its pid.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -94,7 +104,7 @@ impl Children {
         }
     }
 
-    // A map's own functions take room on the stack, which is copied like other memory, see ARCHITECTURE.md.
+    // A map's own functions take room on the stack, which is copied like other memory, see ARCHITECTURE.md, Copy-on-write.
 
     #[inline(never)]
     fn insert_other(&mut self, pid: Pid, parent: u64) {

@@ -1,5 +1,8 @@
-//! Descriptors of ours that the programs around us do not know of: they may close them, and open something else under the
-//! same number.
+//! Descriptors of ours that the program does not know of. A program, such as a daemon, may close what it does not know, and
+//! open files of its own under the same numbers.
+//!
+//! So a descriptor is known by the device and the inode of what it was opened as. Before it is used, fstat(2) tells whether
+//! the number still is that file.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -35,7 +38,7 @@ pub struct Inherited {
 
 impl Inherited {
     /// What the descriptor is now; none if it is closed.
-    #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md.
+    #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
     pub fn new(fd: RawFd) -> Option<Inherited> {
         Inherited::now(fd)
     }

@@ -1,9 +1,13 @@
-//! Our signal handler, the same function for all signals, and what it needs to know: who wants to hear of the signal, and what
-//! the program had for it before.
+//! Our signal handler: one function, `arrives`, for all signals.
 //!
-//! First it tells the managers (`recorders`), and then, with nothing held that anybody could wait for, it does what the program
-//! had in mind: it calls the handler of before, or, if no manager of this process wants the signal, gives it
-//! its default action. So a handler of before may leave by longjmp(3), fork or exit.
+//! First it tells the managers that trap the signal (`recorders`). Then it does what the program had in mind for the signal:
+//! it calls the handler of before (`before`). If no manager of this process wants the signal, and there is no handler of
+//! before, it gives the signal its default action. It holds nothing meanwhile, so a handler of before may leave by longjmp(3),
+//! fork or exit.
+//!
+//! Why not a crate, such as signal-hook? Such a crate calls the program's handler inside of a guard, and the next trap and
+//! the next free wait for that guard. A handler that jumps, forks or exits leaves the guard held for good, and so does a
+//! fork by another thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst};

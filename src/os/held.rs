@@ -1,4 +1,25 @@
-//! SIGCHLD, where a loop of ours holds it back and takes it without a handler.
+//! SIGCHLD, where `pf_start` holds it back and takes it without a handler.
+//!
+//! A handler for SIGCHLD costs `pf_start` more than the rest of a turn: the kernel writes a signal frame to a page that was
+//! shared since the fork, and a byte goes into the pipe and out again. So while no code of the program runs, `pf_start`
+//! blocks SIGCHLD (`hold`) and takes it by sigtimedwait(2) (`take`), whose siginfo names the child. The worker gets the
+//! mask of before.
+//!
+//! Handlers of the other trapped signals run as they come, so the order of arrival is known. (Of several that are pending
+//! the kernel would deliver the lowest number first.) Others leave something for the manager and then end the sleep, by a
+//! SIGCHLD for just this thread (`Arrivals::end_sleep`): such a handler, `pf_wake`, `pf_signal`, another thread that has got
+//! the SIGCHLD, another manager that has reaped a child of this one. They do so from the moment when SIGCHLD is held,
+//! which is before the manager's last look at what they leave. So the manager sees it, or the signal is pending.
+//!
+//! The mask of before is put back before each hook, and at the end. SIGCHLD is held only where nobody else wants to know
+//! of it (`Manager::hold_sigchld`):
+//!
+//! - the process has one thread, as far as the C library knows, and one manager;
+//! - there is no scoreboard, whose workers write to the pipe;
+//! - the handler for SIGCHLD is the library's, and the program had none before it;
+//! - the thread blocks no other trapped signal.
+//!
+//! Otherwise, or where the system refuses sigtimedwait(2), the loop waits as `pf_wait` does.
 
 use std::time::Duration;
 
@@ -29,7 +50,7 @@ pub enum Taken {
 /// Holds it back. None where that cannot be, or where this thread blocks another signal that is trapped: the
 /// wait has to let that in.
 #[cfg(target_os = "linux")]
-#[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md.
+#[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md, Copy-on-write.
 pub fn hold() -> Option<Held> {
     let sigchld = Set::of(std::iter::once(libc::SIGCHLD));
     let before = sigchld.block();

@@ -1,6 +1,20 @@
-//! Huge pages. A fork copies the page tables of the process, an entry for each 4 KB; memory that is in
-//! huge pages has an entry for each 2 MB. madvise(2) with MADV_COLLAPSE moves the contents of
-//! small pages into huge ones, whatever the system's policy for them is.
+//! Huge pages.
+//!
+//! A fork copies the page tables of the process, an entry for each 4 KB. So the larger the manager is, the slower is each
+//! fork, and the end of each worker. Memory in huge pages has an entry for each 2 MB. madvise(2) with MADV_COLLAPSE moves the
+//! contents of small pages into huge ones, whatever the system's policy for them is.
+//!
+//! The machine asks for this (`Step::UseHugePages`) before the first FORK of a generation: then all that the program loads
+//! is loaded. It is work and not a wait, so invariant A of ARCHITECTURE.md holds, but that FORK comes late.
+//!
+//! - `/proc/self/smaps` tells which mappings are worth it. A mapping that is huge already costs next to nothing there. So a
+//!   small process pays for one read of the file, and a later generation moves only what is new.
+//! - smaps does not tell where the holes of a mapping are, which the kernel would fill. mincore(2) does, with a byte for each
+//!   page (`/proc/self/pagemap` has eight).
+//! - The kernel is asked with an empty range whether it knows the call: EINVAL for a real range may be about that range.
+//! - The work is done in pieces. A signal that would end or reload the manager ends it between two.
+//! - The call only moves contents. What smaps said may be stale, as another thread may map and unmap meanwhile; nothing
+//!   breaks by that.
 
 /// Moves what this process has in whole huge pages of memory of its own into huge pages: private,
 /// anonymous, writable mappings, the heap included. Ranges that are huge already, and such that are

@@ -1,4 +1,7 @@
 //! Sending signals to our own children, and to nobody else.
+//!
+//! The kernel is asked first whether the pid is an unreaped child of this process. So a number that the kernel has given to
+//! a stranger is never hit, even if somebody else has reaped the worker unnoticed.
 
 use nix::errno::Errno;
 
@@ -11,7 +14,7 @@ use crate::machine::{Pid, Signal};
 ///
 /// # Errors
 /// EINVAL for a signal that does not exist, EPERM for a child that has changed its user.
-#[inline(never)] // What waitid(2) tells takes room on the stack, see ARCHITECTURE.md.
+#[inline(never)] // What waitid(2) tells takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
 pub fn signal_child(pid: Pid, signal: Signal) -> Result<bool, Errno> {
     if pid <= 0 || !wait::is_child(pid) {
         return Ok(false);

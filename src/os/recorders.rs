@@ -1,10 +1,12 @@
 //! Who wants to hear of a signal: a list that handlers walk at any moment, and that managers enter and leave.
 //!
-//! Nobody waits for a handler here. A handler may be interrupted for as long as it likes, and a fork by another thread
-//! leaves the child a copy of a handler in the middle of its work that nobody goes on with. So a reader raises a count and
-//! then looks whether the entry still has an owner; whoever takes the entry away clears the owner and then looks at the
-//! count. One of the two sees the other. An entry with a count is not filled anew, that is all: it stays in the list, and
-//! the next manager takes another one.
+//! Nobody waits for a handler here. A handler may be interrupted for as long as it likes. A fork by another thread leaves
+//! the child a copy of a handler in the middle of its work, with which nobody goes on.
+//!
+//! So a handler raises the count of an entry, and then looks whether the entry still has an owner. Whoever takes the entry
+//! away clears the owner, and then looks at the count. One of the two sees the other. An entry with a count is not filled
+//! anew, and that is all: it stays in the list, and the next manager takes another one. In a child such an entry may stay
+//! out of use for good.
 //!
 //! Entries are never freed, as a handler may be on its way along the list. `tests/recorders.rs` compiles this file too, with
 //! other modules in the place of `atomics`, and tries many orders of its steps.

@@ -1,5 +1,14 @@
-//! Memory for one value in a page that is written to around each fork anyway. Manager and worker copy each page
-//! that they write to after a fork, so what changes then had better be in as few as can be.
+//! The page that is written to around each fork.
+//!
+//! After a fork, manager and worker copy each page that they write to. So all that changes at each fork lies in this one
+//! page, as far as it fits (`children::Home` is the page, and `Room` is the memory in it that one other may take). In it are
+//!
+//! - whose child is whose, for up to 128 children (`os/children.rs`);
+//! - the first handle of the process (`pf_t`), with the table of up to 16 workers and the order by pid of up to 128;
+//! - what the host of that handle keeps there (`pf_host_room`): the Perl front's `host_t`.
+//!
+//! To replace one of a hundred workers writes to one more page, that of its place in the table. Beyond 128 workers there
+//! are trees, with pages of their own.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;

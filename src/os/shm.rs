@@ -1,15 +1,27 @@
-//! The scoreboard: one 16-byte slot a worker, in memory that all of them share.
+//! The scoreboard: one 16-byte slot a worker, in memory that all of them share. `slots.rs` has the rules of that memory.
 //!
-//! A slot is text: the status character, the pid in 14 columns, a newline. A worker writes its
-//! own slot and no other, the status with one atomic store; nobody takes a lock. A scoreboard
-//! file is a copy that can be read with cat(1) while the server runs. It is written and not
-//! mapped: whoever shortens a mapped file ends the processes that look at it. A number of busy
-//! workers is kept beside the slots, so that the worker whose change of state makes the
-//! pool want attention knows it, and wakes the manager; and marks, of workers each of whose changes
-//! does.
+//! A slot is text: the status character, the pid in 14 columns, a newline. A worker writes its own slot and no other, the
+//! status with one atomic store. Nobody takes a lock.
 //!
-//! A worker may be in the hands of somebody else. So the manager takes nothing from here as a
-//! size, an index or a pid to signal, and no number found here makes it fail.
+//! If the program names a file, each change is written there as well. The file is a copy for others, who can read it with
+//! cat(1) while the server runs. No part of the library reads it, so whoever spoils it spoils nothing else. It is not
+//! mapped: whoever shortens a mapped file ends the processes that look at it (SIGBUS).
+//!
+//! Beside the slots the workers count how many of them are busy, and the manager leaves two bounds there before it sleeps.
+//! The worker that makes the number cross a bound writes a byte to the manager's pipe, the descriptor of WAIT. The manager
+//! sets the bounds before it looks at the slots: it sees a change, or the change wakes it. If the manager is gone nobody
+//! reads the pipe; the SIGPIPE of that write is taken before it can end the worker.
+//!
+//! The manager looks for a worker at the slot of its index first, which another process may have, and then at all slots. A
+//! worker without a slot is idle. A host that decides by itself frees slots by pid (`pf_scoreboard_clear`). So the manager
+//! notes the pid of each ticket: in the shared memory (`Known`), whose pages no fork copies. In its own memory it notes the
+//! workers that have left the table alive, and those whose index another one has by now (`Former`).
+//!
+//! A worker that has closed its descriptor of the pipe opens it again by the manager's /proc. Where that is not allowed it
+//! says so, and the manager looks every 250 ms as long as that worker lives.
+//!
+//! A worker may be in the hands of somebody else. So the manager takes no size, no index and no pid to signal from the
+//! shared memory, and no number found there makes it fail. SECURITY.md says what follows.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;

@@ -1,30 +1,37 @@
 //! What a manager and its workers do with the memory of a scoreboard that they share.
 //!
-//! Nobody locks, and any process may stop between any two steps: for a while, because it has lost the
-//! processor or was stopped, or for good. So every word here can be understood at any time:
+//! Nobody locks. Any process may stop between any two steps: for a while, because it was preempted or stopped, or for good.
+//! So nothing is concluded from how long a step takes, and every word here can be understood at any time:
 //!
-//! - A slot is its **owner**'s, whom one compare-and-exchange stores. The pid as text and the
-//!   status come after that. Whoever frees the slots of an owner finds them, however far that came. A worker
-//!   is known by the **ticket** that the manager gave it at its fork, as the pid that it has for itself may be another one
-//!   than the manager's for it; any other process is known by its pid.
-//! - The **busy** number is never less than the number of slots with a busy status: it goes up before
-//!   a status turns busy, and down after one has turned idle.
-//! - Each change between busy and idle ends with a look at the bounds, or its process has died, or
-//!   has left the change by longjmp and says so (`left_change`). In each of these cases the manager wakes
-//!   up if it has to: at once, or when the process goes on, or for the reap.
-//! - **changes** of a slot counts those that are in the middle of a change, and the changes. It tells
-//!   how much too high a death may have left the busy number (**doubt**). The lower bound is
-//!   raised by that, until a look at all slots finds nobody in the middle of a change, before and after: the
-//!   difference is what the dead have left, then, and is taken off.
-//! - The manager's bounds are about its workers, and the busy number is about all slots. So the manager
-//!   adds the busy slots of **strangers** (owners that are no workers of its table) to the bounds, and marks their slots: each of their
-//!   changes wakes it. A stranger marks a slot that it claims by itself, as soon as the manager has begun to look for
-//!   strangers.
-//! - **woken** has the number of the manager's round (`arm`), so that who comes late says nothing about
-//!   a later round, and does not say that the manager is woken until the bell has been rung.
+//! - **A slot has an owner.** One compare-and-exchange claims the slot and stores the owner. The pid as text and the status
+//!   follow. When the owner was reaped, all its slots are freed, however far it came.
+//! - **The owner is a ticket, or a pid.** A worker in a PID namespace of its own has one pid for itself, and the manager
+//!   knows it by another. Both know its serial number in the table: the machine takes it before the fork, which copies it.
+//!   This number is the worker's **ticket**. Its last 20 bits are a series, which the scoreboard gives to each manager that
+//!   uses it, so no two managers give the same ticket. Nobody writes to one more page for this. A child that a worker has
+//!   forked has a copy of the ticket, too; so the ticket counts only together with the worker's own pid, which that child
+//!   has not. Any process without a ticket is known by its pid.
+//! - **The busy number is never too low.** It goes up before a status turns busy, and down after a status has turned idle.
+//! - **Each change between busy and idle ends with a look at the bounds.** The manager sets two bounds for the busy number
+//!   before it sleeps (`arm`). The worker that makes the number cross a bound wakes the manager. A worker that is held up in
+//!   the middle of a change does so when it goes on. One that has left a change by longjmp says so (`left_change`).
+//! - **A worker may die in the middle of a change**, and leave the busy number too high by one. `changes` of its slot counts
+//!   the changes, and those that are under way. So the manager that frees the slot knows of it, and notes how much too high
+//!   the number may be (**doubt**). It raises the lower bound by the doubt. A look at all slots that finds nobody in the
+//!   middle of a change, before and after, corrects the number. Until then the manager looks again every 250 ms.
+//! - **Strangers** are owners of slots that are no workers of the manager's table. The bounds are about its workers, but the
+//!   busy number is about all slots. So the manager adds the busy strangers to the bounds, and marks their slots: each of
+//!   their changes wakes it, as the bounds are wrong then. As soon as the manager has begun to look for strangers, whoever
+//!   claims a slot without a ticket of its series marks the slot by itself. What the manager saw at its last look may be out
+//!   of date. Then it sets the bounds a second time, and whatever changes after that wakes it.
+//! - **A worker that was told to stop** may have no slot yet. Then whoever claims a slot next wakes the manager, which looks
+//!   for that worker's slot, and marks it.
+//! - **woken** has the number of the manager's round (`arm`), so a worker that comes late says nothing about a later round.
+//!   It says that the manager is woken only when the byte has been written. So a worker that is held up there, or has no
+//!   descriptor any more, keeps no other from waking the manager.
 //!
-//! This file is compiled a second time by `tests/scoreboard.rs`, with other atomics in `super::atomics`:
-//! they stop workers, and kill them, between any two steps.
+//! This file is compiled a second time by `tests/scoreboard.rs`, with the atomics of shuttle in `super::atomics`: it tries
+//! schedules in which workers stop, die and leave after any step.
 
 use super::atomics::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 

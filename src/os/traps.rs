@@ -1,4 +1,10 @@
 //! The signals that managers of C hosts trap: which, by whom, and what is in force when they come and go.
+//!
+//! A manager that traps, or goes, takes a lock, with all signals blocked (`Alone`). The lock belongs to a process: a child
+//! that finds its parent's lock makes its own. Handlers never take it.
+//!
+//! The order of steps loses no signal. A manager enters the list (`recorders`) before our handler is in force, and leaves the
+//! list before the program's handler is back. What arrives after that is passed on to the program (`handler::pass_on`).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -126,7 +132,8 @@ impl Traps {
     }
 
     /// Whether SIGCHLD was to be watched, and the program has put a handler of its own in place of
-    /// ours since. Whether that one calls ours nobody can tell.
+    /// ours since. Whether that one calls ours nobody can tell. It takes no lock, which would be one
+    /// more page to write to for each worker.
     pub fn children_unwatched(&self) -> bool {
         self.children.is_some() && !is_ours(libc::SIGCHLD)
     }

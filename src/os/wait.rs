@@ -1,4 +1,8 @@
-//! Reaping.
+//! Reaping: wait4(2) and waitid(2), without waiting.
+//!
+//! A wait for any child leaves out children that clone(2) has made with another exit signal than SIGCHLD: they are
+//! **silent** here. A wait for one pid finds them too (`__WALL`). Silent children of other code stay with that code; silent
+//! workers are looked for by their pids.
 
 use nix::errno::Errno;
 

@@ -1,8 +1,12 @@
-//! What ends a manager's wait: a pipe that handlers, workers and other threads write a byte to.
+//! What ends a manager's wait: a pipe. Signal handlers, workers and other threads write a byte to it.
 //!
-//! The manager closes its pipe when it goes, and makes another one where the program has closed it. A handler may be in the middle of
-//! a write to the old one then, on another thread, for as long as it likes, and nobody waits for it: the
-//! pipe is closed by the last who uses it. A number that is closed too early may be a file of the program's when the byte comes.
+//! The manager closes its pipe when it goes, and makes another one where the program has closed it (`manager/pipe.rs`). At
+//! that moment a handler on another thread may be in the middle of a write to the old pipe. Nobody waits for the handler:
+//! the pipe counts its users, and the last of them closes it. If it were closed too early, its number might be a file of
+//! the program's when the byte comes.
+//!
+//! A worker shares no status flags of the pipe with the manager: it gets a write end that was opened apart, and drops the
+//! manager's two ends. A worker that is taken over could otherwise make the manager block.
 
 use std::cell::UnsafeCell;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};

@@ -50,7 +50,7 @@ is $today->status, 0, 'today\'s ABI is the recorded one, and additions' or diag 
 # That abidiff sees what would break programs, and nothing else.
 my @breaking = (
     ['a function is gone'      => qr/^pf_result pf_rest\(.*\n/m,              ''],
-    ['a parameter'             => qr/(pf_demand\(pf_t \*pf, )int32_t/,         'int64_t'],
+    ['a parameter'             => qr/(pf_demand\(pf_t \*pf,\s+)int32_t/,         'int64_t'],
     ['one more parameter'      => qr/(pf_rest\(pf_t \*pf)/,                    ', int more'],
     ['what is returned'        => qr/^()size_t(?= pf_num_workers)/m,           'uint32_t'],
     ['a callback'              => qr/(\*pf_after_fork_fn\)\(pf_t \*pf, )int32_t/, 'uint64_t'],
@@ -67,7 +67,7 @@ my @harmless = (
         "typedef struct { int a; } pf_more;\npf_result pf_one_more(pf_more *more);\n"],
     ['a result more'           => qr/(PF_ERR_NO_SLOT = 8,)/,                   'PF_ERR_MORE = 1000,'],
     ['an event more'           => qr/(PF_EVENT_TIMED_OUT = 6,)/,               'PF_EVENT_MORE = 1000,'],
-    ['another name of a parameter' => qr/(pf_demand\(pf_t \*pf, int32_t )\w+/, 'other'],
+    ['another name of a parameter' => qr/(pf_demand\(pf_t \*pf,\s+int32_t )\w+/, 'other'],
 );
 for my $case ($today->status == 0 ? @breaking : ()) {
     my $run = changed(@$case);
