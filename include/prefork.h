@@ -22,9 +22,11 @@
 // - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
 //   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.
-// - "Called by:" says where a call is in place: in the manager (the process that called
-//   pf_new), in a worker (a process that was forked for a FORK event), in a hook (which runs
-//   in the manager), in a signal handler, in another thread than the one that uses the handle.
+// - The host is the program, or the front for another language, that calls these functions. A run is what pf_begin or
+//   pf_start begins, and a generation its number; a slot is a worker's place in a scoreboard.
+// - "Called by:" says from where a function may be called: from the manager (the process that called
+//   pf_new), a worker (a process that was forked for a FORK event), a hook (which runs
+//   in the manager), a signal handler, another thread than the one that uses the handle.
 // - A function that returns a pf_result may return PF_ERR_PANIC: the library has a defect. The workers can still be
 //   signalled and waited for.
 
@@ -82,8 +84,8 @@ typedef enum {
 // What a host is asked to do. New types may be added; treat one that you do not know as
 // nothing to do, and call pf_next again.
 typedef enum {
-  // Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. Signals
-  // that pf_trap_signal trapped are blocked until the answer.
+  // Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. The signals
+  // that any manager of this process traps, and a watched SIGCHLD, are blocked until the answer.
   PF_EVENT_FORK = 1,
   // A child was reaped. No answer.
   PF_EVENT_REAPED = 2,
@@ -131,14 +133,15 @@ typedef struct {
   int32_t signal;
   // WAIT: seconds to wait at most; negative: no limit.
   double timeout;
-  // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
+  // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only pf_next
+  // reads from it. It may stay in a set that is watched, level-triggered or not.
   int32_t fd;
   // DRAINED, TIMED_OUT: workers that are left.
   uint32_t workers;
   // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
-  // WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
-  // before. A host may block or discard it for this wait, as many may come.
+  // WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
+  // SIGCHLD may arrive until then. A host may block SIGCHLD for this wait; it may also ignore this.
   uint32_t rests;
   // Room for what later versions tell.
   uint32_t reserved[15];
@@ -154,11 +157,11 @@ typedef struct {
 typedef struct pf_t pf_t;
 
 // A worker's code. What it returns is the exit status of the worker. `data` is what pf_start
-// was given; of the functions on `pf`, those that a worker may call are in place.
+// was given. Of the functions on `pf` it may call those that name the worker in "Called by:".
 typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
 
-// Called in the manager before each fork, with the `data` of pf_set_before_fork. Trapped
-// signals are blocked meanwhile.
+// Called in the manager before each fork, with the `data` of pf_set_before_fork. The signals that are blocked from FORK to its
+// answer are blocked meanwhile.
 typedef void (*pf_before_fork_fn)(pf_t *pf, void *data);
 
 // Called in the manager after each fork that has succeeded, with the `pid` of the new
@@ -191,8 +194,8 @@ pf_t *pf_new(void);
 // trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 // manager handles them and the program has not installed others since. In a worker, handlers
 // stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-// the signal mask that it had before the event. Nobody wakes this manager any more by the scoreboard that it has, which
-// may be freed after this, or given to another one.
+// the signal mask that it had before the event. After this its scoreboard may be
+// freed, or given to another manager.
 //
 // Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 // it.
@@ -203,8 +206,8 @@ void pf_free(pf_t *pf);
 // with the process that has them. Until then a trapped signal does in this process what it did
 // before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 //
-// Called by: manager. Also by a process that the host has forked by itself, which has to
-// call it before all others.
+// Called by: manager. Also by a process that the host has forked by itself: pf_begin, pf_start and pf_set_scoreboard
+// do it, too, and until then the calls of a manager return PF_ERR_WRONG_PROCESS there.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be
@@ -246,16 +249,16 @@ uint32_t pf_max_workers(const pf_t *pf);
 // not a number.
 pf_result pf_set_spawn_interval(pf_t *pf, double interval);
 
-// Sets the seconds that forking rests after a failure to `interval` (1): after a worker of
-// the current generation has ended with a status that is not 0 or was killed, or a fork has
-// failed. After a failed fork the rest is 0.05 seconds at least.
+// Sets a pause of `interval` seconds (1), in which no worker is forked. It begins when a fork has failed (then it is
+// 0.05 seconds at least), and with a REAPED event of the current generation whose reason is FAILED or STOLEN.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `interval` is negative or
 // not a number.
-pf_result pf_set_err_respawn_interval(pf_t *pf, double interval);
+pf_result pf_set_err_respawn_interval(pf_t *pf,
+                                      double interval);
 
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 // all; those that are one too many are sent `stop_signal`. Needs a scoreboard
@@ -272,16 +275,15 @@ pf_result pf_set_spare_workers(pf_t *pf,
                                uint32_t max,
                                int32_t stop_signal);
 
-// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
-// the process group that the worker leads, nobody if it leads none), all at once or, with an
-// `interval` above 0, one worker every so many seconds during later calls. Works from the
-// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-// get the signal's default action. A handler that the program has is called after the
-// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
-// library. A second call for the same signal replaces what is sent, and takes the place of a
-// handler that the program has installed since.
+// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative: the process group that the
+// worker leads, nobody if it leads none), all at once or, with an `interval` above 0, one worker every so many
+// seconds during later calls. It works from the moment of the call, by sigaction(2) with SA_RESTART; workers, those
+// of other managers too, get the signal's default action. A handler that the program has is called after the
+// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the library. A second call
+// for the same signal changes what is sent. If the program has installed a handler since, the library's goes in
+// front of it and calls it.
 //
-// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
+// A host that wants to keep a handler of its own in front does not trap the signal: its handler calls pf_signal.
 //
 // Called by: manager, hook.
 //
@@ -289,34 +291,35 @@ pf_result pf_set_spare_workers(pf_t *pf,
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` cannot be trapped
 // (SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, or none), `send` is no signal, or
 // `interval` is negative or not a number, PF_ERR_SYSTEM if pipe2(2) or sigaction(2) fails.
-pf_result pf_trap_signal(pf_t *pf, int32_t signal, int32_t send, double interval);
+pf_result pf_trap_signal(pf_t *pf,
+                         int32_t signal,
+                         int32_t send,
+                         double interval);
 
-// Sets whether children that are not workers are reaped too: if `reap` is true, as in a new
-// handle, they are, and are reported with PF_REASON_FOREIGN; if it is false they are left to
-// the code that forked them. For programs where somebody else waits for children of their
-// own: popen(3), system(3), a library.
+// Sets whether children that are not workers are reaped too. If `reap` is true, as in a new handle, they are, and
+// are reported with PF_REASON_FOREIGN. Set it to false if other code in the process waits for children of its own:
+// popen(3), system(3), a library. They are left to that code then.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-pf_result pf_set_reap_foreign(pf_t *pf, bool reap);
+pf_result pf_set_reap_foreign(pf_t *pf,
+                              bool reap);
 
 // Sets whether memory is moved to huge pages before forks: if `use_them` is true (in a new
 // handle it is false), pf_next does that before it hands out the first FORK of each
 // generation (pf_begin), or the next one if that is out already. A fork of a large process is then
 // several times faster, as it copies a page table entry for each 2 MB and not for each 4 KB.
 //
-// It is done by madvise(2) with MADV_COLLAPSE, in Linux 6.1 and later; elsewhere nothing is
-// done. Moved is what the process has of private anonymous writable memory, heap included,
-// where at least 7 of 8 small pages of a whole huge page are in use; not locked memory, not stacks,
-// not what madvise(2) has excluded from huge pages or from forks. What is in the memory stays
-// the same, and so do addresses. Whatever fails, the workers run.
+// It is done by madvise(2) with MADV_COLLAPSE, in Linux 6.1 and later; elsewhere nothing is done. This moves the
+// private, anonymous, writable memory of the process, the heap included: huge pages of which at least 7 of 8 small
+// pages are in use. It does not move stacks, locked memory, or what madvise(2) has excluded from huge pages or from
+// forks. What is in the memory stays the same, and so do addresses. Whatever fails, the workers run.
 //
-// It takes 0.4 ms for each MB that is not in huge pages yet, ten times that on a busy machine,
-// during which pf_next does not return, and other threads may have to wait for their page faults. A trapped signal, or a
-// pending one of HUP, INT, QUIT, TERM, USR1 and USR2, ends it; the next generation goes on. See
-// prefork-settings(3) for when it pays.
+// It takes time for each MB that is not in huge pages yet, during which pf_next does not return, and other threads
+// may have to wait for their page faults. A trapped signal, or a pending one of HUP, INT, QUIT, TERM, USR1 and USR2,
+// ends it; the next generation goes on. See prefork-settings(3) for when it pays.
 //
 // Called by: manager, hook.
 //
@@ -374,17 +377,18 @@ pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *dat
 // Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
 // `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 //
-// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
-// where the process has other threads stdout and stderr, as long as no thread holds them.
-// SIGCHLD is watched as by pf_watch_children. Between hooks it may be blocked and taken by
-// sigtimedwait(2); hooks and workers have the mask of before.
+// stdio is flushed before each fork(2), so that nothing is printed twice: all streams or, if the process has other
+// threads, stdout and stderr, each unless some thread has it locked. SIGCHLD is watched as by pf_watch_children.
+// Between hooks it may be blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
 //
 // Called by: manager.
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a
 // hook of a pf_start or after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
-pf_result pf_start(pf_t *pf, pf_worker_fn worker, void *data);
+pf_result pf_start(pf_t *pf,
+                   pf_worker_fn worker,
+                   void *data);
 
 // Ends a worker with exit(3) and `code` as its status. It does not return, unless the call
 // fails.
@@ -410,21 +414,22 @@ pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
 
 // ---- Signals -------------------------------------------------------------------------------------
 //
-// pf_trap_signal (above) says which signals end a run. What has arrived is in pf_signal_received; each signal is acted
-// on once, and none is lost, however many arrive. Workers are sent signals by the manager alone, and nobody but a
-// child of the manager that was not reaped is ever sent one.
+// pf_trap_signal (above) says which signals end a run. Each ends one; equal signals that wait count as one. A signal that
+// the program reads between two runs (pf_signal_received) is the program's, and ends no run. The manager signals nobody but
+// children that were not reaped yet, and the process groups that these lead.
 
-// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
-// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
-// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
-// have not been acted on are one. It keeps errno(3).
+// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a hook or a thread. It
+// ends the run, trapped or not; if pf_trap_signal has trapped it, the workers are sent what that said, otherwise
+// nothing. A wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that wait count as
+// one. It keeps errno(3).
 //
 // Called by: manager, hook, signal handler, other thread.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT for a number that is no signal's,
 // PF_ERR_WRONG_PROCESS in a worker. No message is left.
-pf_result pf_signal(pf_t *pf, int32_t signal);
+pf_result pf_signal(pf_t *pf,
+                    int32_t signal);
 
 // Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
 // has changed that the host wants looked at. A wait that has no descriptor ends by a signal
@@ -436,10 +441,9 @@ pf_result pf_signal(pf_t *pf, int32_t signal);
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker. No message is left.
 pf_result pf_wake(pf_t *pf);
 
-// The signal that the program is to know of, and 0 if there is none: the one that ended the
-// run last or, once that was read, the one that arrived last. By this call the program has
-// read it, so the next pf_begin or pf_start clears it; what arrives and is not read ends the
-// next run at once.
+// The signal that the program is to know of, and 0 if there is none: the one that ended the run last, until the
+// program has read it and another one arrives, which it is then. By this call the program has read it, so the next
+// pf_begin or pf_start clears it; what arrives and is not read ends the next run at once.
 //
 // Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
 int32_t pf_signal_received(pf_t *pf);
@@ -522,9 +526,9 @@ pf_result pf_rest(pf_t *pf);
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is not a number.
 pf_result pf_drain(pf_t *pf, double timeout);
 
-// The next event, into `event`. It never blocks, never forks and calls nothing of the
-// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
-// and sends by kill(2). With pf_set_huge_pages the first FORK event of a generation is long in coming.
+// The next event, into `event`. It waits for nothing, never forks and calls nothing of the host's. After a FORK
+// event, answer before the next call. It reaps by wait4(2) with WNOHANG and sends by kill(2). One thing takes time:
+// with pf_set_huge_pages, memory is moved before the first FORK of a generation.
 //
 // Called by: manager.
 //
@@ -581,12 +585,12 @@ pf_result pf_forked(pf_t *pf,
 // PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer.
 pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
 
-// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
-// children too. A handler that the program had before is still called. pf_wait, pf_start and
-// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
-// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
-// a time-out of 1 second, after which children are looked for; once also after other code has run. Call pf_next after a
-// thread was made, or the handler or the mask of SIGCHLD changed, during a WAIT.
+// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of children too. A handler that
+// the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves.
+// Another thread, or another handler, may take SIGCHLD before it comes to this thread, and the thread may block it:
+// where that is possible, WAIT has a time-out of 1 second at most, after which children are looked for. After a call
+// of the host's code there is one such look in any case. A host that makes a thread, or changes the handler or the
+// mask of SIGCHLD, during a WAIT calls pf_next again before it sleeps.
 //
 // Called by: manager, hook.
 //

@@ -46,9 +46,11 @@ const TOP: &str = r#"// libprefork: a prefork manager. Generated from src/capi; 
 // - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
 //   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.
-// - "Called by:" says where a call is in place: in the manager (the process that called
-//   pf_new), in a worker (a process that was forked for a FORK event), in a hook (which runs
-//   in the manager), in a signal handler, in another thread than the one that uses the handle.
+// - The host is the program, or the front for another language, that calls these functions. A run is what pf_begin or
+//   pf_start begins, and a generation its number; a slot is a worker's place in a scoreboard.
+// - "Called by:" says from where a function may be called: from the manager (the process that called
+//   pf_new), a worker (a process that was forked for a FORK event), a hook (which runs
+//   in the manager), a signal handler, another thread than the one that uses the handle.
 // - A function that returns a pf_result may return PF_ERR_PANIC: the library has a defect. The workers can still be
 //   signalled and waited for.
 "#;

@@ -12,8 +12,8 @@ use crate::os::wait;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum pf_event_type {
-    /// Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. Signals
-    /// that pf_trap_signal trapped are blocked until the answer.
+    /// Fork a worker; answer with pf_forked in both processes, or with pf_fork_failed. The signals
+    /// that any manager of this process traps, and a watched SIGCHLD, are blocked until the answer.
     PF_EVENT_FORK = 1,
     /// A child was reaped. No answer.
     PF_EVENT_REAPED = 2,
@@ -65,14 +65,15 @@ pub struct pf_event {
     pub signal: i32,
     /// WAIT: seconds to wait at most; negative: no limit.
     pub timeout: f64,
-    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that.
+    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only pf_next
+    /// reads from it. It may stay in a set that is watched, level-triggered or not.
     pub fd: i32,
     /// DRAINED, TIMED_OUT: workers that are left.
     pub workers: u32,
     /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,
-    /// WAIT: 1 if SIGCHLD tells nothing new: children will be looked for when `timeout` is over, and not
-    /// before. A host may block or discard it for this wait, as many may come.
+    /// WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
+    /// SIGCHLD may arrive until then. A host may block SIGCHLD for this wait; it may also ignore this.
     pub rests: u32,
     /// Room for what later versions tell.
     pub reserved: [u32; 15],

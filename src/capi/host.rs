@@ -19,9 +19,9 @@ const _: () = assert!(PF_HOST_ROOM == HOST_ROOM);
 /// Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
 /// uint64_t, begins with zeros, is always the same of one handle, and goes with it.
 ///
-/// It lies in the page to which the library writes around each fork, where the handle is the first one of
-/// the process: a host that keeps there what it changes for each fork has no other page
-/// copied for that, in the manager or in the worker.
+/// It lies in the page to which the library writes around each fork, where the handle is the first one of the
+/// process. A host that keeps there what it changes for each fork has no other page copied for that, in the manager
+/// or in the worker.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
@@ -33,8 +33,8 @@ pub unsafe extern "C" fn pf_host_room(pf: *mut pf_t, size: usize) -> *mut c_void
     }
 }
 
-/// A number of the process that calls it: the same as long as that lives, and another one than that of each process
-/// from which it descends. A pid may be the same, in a PID namespace of its own. It is never 0. Where the
+/// A number of this process, which is never 0 and stays the same as long as the process lives. No process that it
+/// descends from has the same one, as may be with pids: each may be PID 1 in a PID namespace of its own. Where the
 /// kernel tells nothing better (before Linux 4.14), it is the pid.
 ///
 /// The first call in a process writes to a page of memory that the process has for this.
@@ -55,8 +55,8 @@ pub enum pf_lead {
     /// then. WAIT ends when a worker is wanted. A trapped signal ends no run, slots of the scoreboard are freed by the host, and of
     /// two pauses the one that began last counts, as in Parallel::Prefork 0.18.
     PF_LEAD_SHARED = 1,
-    /// The host: it demands each worker, and max_workers, spawn_interval and err_respawn_interval mean nothing. Signals and
-    /// slots as with PF_LEAD_SHARED.
+    /// The host: it demands each worker, and max_workers and spawn_interval mean nothing; err_respawn_interval counts after a
+    /// failed fork only. Signals and slots as with PF_LEAD_SHARED.
     PF_LEAD_HOST = 2,
 }
 
@@ -88,10 +88,10 @@ pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
     fact!(pf, |manager| manager.wants_fork())
 }
 
-/// What a pool wants that has so many `workers` and is to have `max_workers`: 1, one more; 0, nothing; less than 0, so many
-/// fewer. If `min_spare` is not 0, between `min_spare` and `max_spare` of them are to be idle; `idle` says how many are, and
-/// `leaving` how many of these were told to stop. It is the rule by which the library decides, for hosts
-/// that come by these numbers in their own way.
+/// Returns what a pool with these numbers wants: 1, one worker more; 0, nothing; less than 0, so many fewer. It has
+/// so many `workers`, and `max_workers` are the most. If `min_spare` is not 0, between `min_spare` and `max_spare` of
+/// them are to be idle; `idle` says how many are, and `leaving` how many of these were told to stop. It is the rule
+/// by which the library decides, for hosts that come by these numbers in their own way.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
@@ -206,15 +206,12 @@ pub unsafe extern "C" fn pf_signal_staggered(
     })
 }
 
-/// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its
-/// handler. It does what pf_children_changed does; in addition, if `pid` is a worker, the next
-/// pf_next reaps it first and by its number, if it has exited. wait4(2) for any child passes
-/// one after the other until it finds one that has exited: 0.27 ms among 5,000. The look
-/// for others follows all the same, since of several SIGCHLD that are pending only the first one
-/// is kept; but a FORK for the worker that was reaped comes before that and, of 200 workers or more, a WAIT of
-/// 0.5 microseconds for each of them. It may be called for several
-/// before the next pf_next, and for any number that a siginfo_t had: a child that was only stopped, one
-/// that was reaped meanwhile, one that is no worker.
+/// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its handler. The
+/// next pf_next then works in this order: it reaps `pid`, if that is a worker that has ended; it gives the FORK for
+/// its successor; in a large pool it gives a short WAIT; it looks for other children that have ended, as of several
+/// SIGCHLD that are pending only the first one is kept. To reap by a pid takes no look at other children, which
+/// pf_children_changed does need. It may be called for several before the next pf_next, and for any number that a
+/// siginfo_t had.
 ///
 /// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call
 /// pf_wake so that the host comes to this.
@@ -240,12 +237,12 @@ pub unsafe extern "C" fn pf_look_for_children(pf: *mut pf_t, each_worker: bool) 
     manager!(pf, Serve, |manager| manager.look_for_children(each_worker))
 }
 
-/// Tells, where the host owns the handler of SIGCHLD, whether that or the host's wait gets each SIGCHLD that comes
-/// to the host's own thread. From the first call on children are looked for once a second where one may end
-/// without a notice: if `handled` is false, or as long as the process has, or may have, other threads, any of
-/// which may take the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. A host that
-/// never calls it is taken at its word. It means nothing where the library handles SIGCHLD (pf_watch_children),
-/// which then finds out by itself.
+/// Tells whether the host's own handler of SIGCHLD, or its wait, gets each SIGCHLD that comes to its thread:
+/// `handled` is true then. From the first call on, children are looked for once a second where one may end without a
+/// notice: if `handled` is false, or as long as the process has, or may have, other threads, any of which may take
+/// the signal (sigwait(3), signalfd(2), a handler that runs there). WAIT has a time-out then. Without a call the
+/// library trusts the host, and does not look by itself. It means nothing where the library handles SIGCHLD
+/// (pf_watch_children), which then finds out by itself.
 ///
 /// Called by: manager, hook.
 ///
@@ -363,11 +360,11 @@ pub unsafe extern "C" fn pf_stop_workers(
     })
 }
 
-/// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this scoreboard, that
-/// is what fork(2) returned, and of any other process the pid that it had for itself (pf_scoreboard_claim).
-/// Returns whether it had one. A manager
-/// does it by itself, unless its host decides (pf_demand): for each child whose end was reported, a worker or
-/// not, with the first call after that, and for those that the host has reaped, in pf_worker_reaped.
+/// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this
+/// scoreboard, that is what fork(2) returned, and of any other process the pid that it had for itself
+/// (pf_scoreboard_claim). Returns whether it had one. With PF_LEAD_LIBRARY a manager does it by itself: for each
+/// child whose end was reported, a worker or not, with the first call after that, and for those that the host has
+/// reaped, in pf_worker_reaped.
 ///
 /// Called by: manager, hook.
 #[unsafe(no_mangle)]
@@ -375,14 +372,13 @@ pub unsafe extern "C" fn pf_scoreboard_clear(scoreboard: *mut pf_scoreboard_t, p
     on_scoreboard(scoreboard, |board| board.borrow_mut().clear(pid))
 }
 
-/// From now on a worker whose change of status makes the number of busy workers less than
-/// `low` or more than `high` wakes the manager of pf_set_scoreboard, once; so does a worker that
-/// pf_stop_workers has told to stop, whenever it turns busy or idle. For hosts that
-/// decide by themselves (pf_demand); pf_set_spare_workers needs it not. A busy process counts here that
-/// is no worker and has a slot, as pf_scoreboard_statuses shows it. Call it, then look at
-/// the statuses: a change is seen there or it wakes. Returns whether that is all; if not (a worker was
-/// killed in the middle of a change, and others are in the middle of one; a worker has closed the descriptor
-/// to wake the manager by; or one that was told to stop has claimed no slot yet), call again within a second or so.
+/// From now on a worker whose change of status makes the number of busy workers less than `low` or more than `high`
+/// wakes the manager of pf_set_scoreboard, once; so does a worker that pf_stop_workers has told to stop, whenever it
+/// turns busy or idle. A busy process that is no worker and has a slot counts as well, as pf_scoreboard_statuses
+/// shows it. It is for hosts with PF_LEAD_HOST; pf_set_spare_workers needs it not. Call it, then read the statuses: a
+/// change before the call shows in them, and a change after it wakes the manager. It returns false if a change may be
+/// missed (a worker was killed in the middle of one, has closed the descriptor to wake the manager by, or was told to
+/// stop before it has claimed a slot): then call it again within a second.
 ///
 /// Called by: manager, hook.
 #[unsafe(no_mangle)]

@@ -51,8 +51,8 @@ pub extern "C" fn pf_new() -> *mut pf_t {
 /// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
 /// manager handles them and the program has not installed others since. In a worker, handlers
 /// stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-/// the signal mask that it had before the event. Nobody wakes this manager any more by the scoreboard that it has, which
-/// may be freed after this, or given to another one.
+/// the signal mask that it had before the event. After this its scoreboard may be
+/// freed, or given to another manager.
 ///
 /// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 /// it.
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn pf_free(pf: *mut pf_t) {
 /// with the process that has them. Until then a trapped signal does in this process what it did
 /// before it was trapped. pf_begin does it too. In the manager itself it does nothing.
 ///
-/// Called by: manager. Also by a process that the host has forked by itself, which has to
-/// call it before all others.
+/// Called by: manager. Also by a process that the host has forked by itself: pf_begin, pf_start and pf_set_scoreboard
+/// do it, too, and until then the calls of a manager return PF_ERR_WRONG_PROCESS there.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if the signals cannot be

@@ -65,9 +65,9 @@ pub unsafe extern "C" fn pf_drain(pf: *mut pf_t, timeout: f64) -> pf_result {
         .drain(limit("timeout", timeout)?))
 }
 
-/// The next event, into `event`. It never blocks, never forks and calls nothing of the
-/// host's. After a FORK event, answer before the next call. It reaps by wait4(2) with WNOHANG
-/// and sends by kill(2). With pf_set_huge_pages the first FORK event of a generation is long in coming.
+/// The next event, into `event`. It waits for nothing, never forks and calls nothing of the host's. After a FORK
+/// event, answer before the next call. It reaps by wait4(2) with WNOHANG and sends by kill(2). One thing takes time:
+/// with pf_set_huge_pages, memory is moved before the first FORK of a generation.
 ///
 /// Called by: manager.
 ///
@@ -163,12 +163,12 @@ pub unsafe extern "C" fn pf_fork_failed(pf: *mut pf_t, report: *mut u32) -> pf_r
     })
 }
 
-/// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of
-/// children too. A handler that the program had before is still called. pf_wait, pf_start and
-/// pf_wait_all_children call this by themselves. Where it is not certain that SIGCHLD comes to this
-/// thread, because there are other threads, the thread blocks it, or the program has put in another handler, WAIT has
-/// a time-out of 1 second, after which children are looked for; once also after other code has run. Call pf_next after a
-/// thread was made, or the handler or the mask of SIGCHLD changed, during a WAIT.
+/// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of children too. A handler that
+/// the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves.
+/// Another thread, or another handler, may take SIGCHLD before it comes to this thread, and the thread may block it:
+/// where that is possible, WAIT has a time-out of 1 second at most, after which children are looked for. After a call
+/// of the host's code there is one such look in any case. A host that makes a thread, or changes the handler or the
+/// mask of SIGCHLD, during a WAIT calls pf_next again before it sleeps.
 ///
 /// Called by: manager, hook.
 ///

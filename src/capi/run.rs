@@ -24,10 +24,9 @@ use pf_result::{PF_IN_WORKER, PF_OK};
 /// Each worker runs `worker` with `data` and exits with what that returns, by exit(3). If
 /// `worker` is null, pf_start returns PF_IN_WORKER in each worker, which ends with pf_finish.
 ///
-/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams, and
-/// where the process has other threads stdout and stderr, as long as no thread holds them.
-/// SIGCHLD is watched as by pf_watch_children. Between hooks it may be blocked and taken by
-/// sigtimedwait(2); hooks and workers have the mask of before.
+/// stdio is flushed before each fork(2), so that nothing is printed twice: all streams or, if the process has other
+/// threads, stdout and stderr, each unless some thread has it locked. SIGCHLD is watched as by pf_watch_children.
+/// Between hooks it may be blocked and taken by sigtimedwait(2); hooks and workers have the mask of before.
 ///
 /// Called by: manager.
 ///

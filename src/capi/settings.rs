@@ -48,9 +48,8 @@ pub unsafe extern "C" fn pf_set_spawn_interval(pf: *mut pf_t, interval: f64) -> 
     })
 }
 
-/// Sets the seconds that forking rests after a failure to `interval` (1): after a worker of
-/// the current generation has ended with a status that is not 0 or was killed, or a fork has
-/// failed. After a failed fork the rest is 0.05 seconds at least.
+/// Sets a pause of `interval` seconds (1), in which no worker is forked. It begins when a fork has failed (then it is
+/// 0.05 seconds at least), and with a REAPED event of the current generation whose reason is FAILED or STOLEN.
 ///
 /// Called by: manager, hook.
 ///
@@ -88,16 +87,15 @@ pub unsafe extern "C" fn pf_set_spare_workers(
     ))
 }
 
-/// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative:
-/// the process group that the worker leads, nobody if it leads none), all at once or, with an
-/// `interval` above 0, one worker every so many seconds during later calls. Works from the
-/// moment of the call, by sigaction(2) with SA_RESTART; workers, those of other managers too,
-/// get the signal's default action. A handler that the program has is called after the
-/// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the
-/// library. A second call for the same signal replaces what is sent, and takes the place of a
-/// handler that the program has installed since.
+/// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative: the process group that the
+/// worker leads, nobody if it leads none), all at once or, with an `interval` above 0, one worker every so many
+/// seconds during later calls. It works from the moment of the call, by sigaction(2) with SA_RESTART; workers, those
+/// of other managers too, get the signal's default action. A handler that the program has is called after the
+/// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the library. A second call
+/// for the same signal changes what is sent. If the program has installed a handler since, the library's goes in
+/// front of it and calls it.
 ///
-/// A signal that has a handler of the host's own is not for this: its handler calls pf_signal.
+/// A host that wants to keep a handler of its own in front does not trap the signal: its handler calls pf_signal.
 ///
 /// Called by: manager, hook.
 ///
@@ -118,10 +116,9 @@ pub unsafe extern "C" fn pf_trap_signal(
     })
 }
 
-/// Sets whether children that are not workers are reaped too: if `reap` is true, as in a new
-/// handle, they are, and are reported with PF_REASON_FOREIGN; if it is false they are left to
-/// the code that forked them. For programs where somebody else waits for children of their
-/// own: popen(3), system(3), a library.
+/// Sets whether children that are not workers are reaped too. If `reap` is true, as in a new handle, they are, and
+/// are reported with PF_REASON_FOREIGN. Set it to false if other code in the process waits for children of its own:
+/// popen(3), system(3), a library. They are left to that code then.
 ///
 /// Called by: manager, hook.
 ///
@@ -137,16 +134,14 @@ pub unsafe extern "C" fn pf_set_reap_foreign(pf: *mut pf_t, reap: bool) -> pf_re
 /// generation (pf_begin), or the next one if that is out already. A fork of a large process is then
 /// several times faster, as it copies a page table entry for each 2 MB and not for each 4 KB.
 ///
-/// It is done by madvise(2) with MADV_COLLAPSE, in Linux 6.1 and later; elsewhere nothing is
-/// done. Moved is what the process has of private anonymous writable memory, heap included,
-/// where at least 7 of 8 small pages of a whole huge page are in use; not locked memory, not stacks,
-/// not what madvise(2) has excluded from huge pages or from forks. What is in the memory stays
-/// the same, and so do addresses. Whatever fails, the workers run.
+/// It is done by madvise(2) with MADV_COLLAPSE, in Linux 6.1 and later; elsewhere nothing is done. This moves the
+/// private, anonymous, writable memory of the process, the heap included: huge pages of which at least 7 of 8 small
+/// pages are in use. It does not move stacks, locked memory, or what madvise(2) has excluded from huge pages or from
+/// forks. What is in the memory stays the same, and so do addresses. Whatever fails, the workers run.
 ///
-/// It takes 0.4 ms for each MB that is not in huge pages yet, ten times that on a busy machine,
-/// during which pf_next does not return, and other threads may have to wait for their page faults. A trapped signal, or a
-/// pending one of HUP, INT, QUIT, TERM, USR1 and USR2, ends it; the next generation goes on. See
-/// prefork-settings(3) for when it pays.
+/// It takes time for each MB that is not in huge pages yet, during which pf_next does not return, and other threads
+/// may have to wait for their page faults. A trapped signal, or a pending one of HUP, INT, QUIT, TERM, USR1 and USR2,
+/// ends it; the next generation goes on. See prefork-settings(3) for when it pays.
 ///
 /// Called by: manager, hook.
 ///

@@ -1,16 +1,16 @@
 //! Signals
 //!
-//! pf_trap_signal (above) says which signals end a run. What has arrived is in pf_signal_received; each signal is acted
-//! on once, and none is lost, however many arrive. Workers are sent signals by the manager alone, and nobody but a
-//! child of the manager that was not reaped is ever sent one.
+//! pf_trap_signal (above) says which signals end a run. Each ends one; equal signals that wait count as one. A signal that
+//! the program reads between two runs (pf_signal_received) is the program's, and ends no run. The manager signals nobody but
+//! children that were not reaped yet, and the process groups that these lead.
 
 use super::error::pf_result;
 use super::handle::{fact, manager, pf_t, remote};
 
-/// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a
-/// hook or a thread. If pf_trap_signal has trapped it, the workers are sent what that said. A
-/// wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that
-/// have not been acted on are one. It keeps errno(3).
+/// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a hook or a thread. It
+/// ends the run, trapped or not; if pf_trap_signal has trapped it, the workers are sent what that said, otherwise
+/// nothing. A wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that wait count as
+/// one. It keeps errno(3).
 ///
 /// Called by: manager, hook, signal handler, other thread.
 ///
@@ -44,10 +44,9 @@ pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
     })
 }
 
-/// The signal that the program is to know of, and 0 if there is none: the one that ended the
-/// run last or, once that was read, the one that arrived last. By this call the program has
-/// read it, so the next pf_begin or pf_start clears it; what arrives and is not read ends the
-/// next run at once.
+/// The signal that the program is to know of, and 0 if there is none: the one that ended the run last, until the
+/// program has read it and another one arrives, which it is then. By this call the program has read it, so the next
+/// pf_begin or pf_start clears it; what arrives and is not read ends the next run at once.
 ///
 /// Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
 #[unsafe(no_mangle)]

@@ -165,12 +165,11 @@ extern "C-unwind" fn arrives(
         known
             .recorders
             .tell(|recorder| has_manager |= recorder.record());
-        let here = 0_u8;
         let arrival = Arrival {
             signal,
             info,
             context,
-            stack: (&raw const here).addr(),
+            stack: stack_pointer(),
         };
         // The program's handler finds what it would find without ours.
         Errno::set_raw(errno);
@@ -182,6 +181,29 @@ extern "C-unwind" fn arrives(
         }
     }
     Errno::set_raw(errno);
+}
+
+/// Where the stack is. AddressSanitizer may have the variables of a function elsewhere, so their address does not tell.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: it reads a register.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// On other processors a variable has to do.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let here = 0_u8;
+    (&raw const here).addr()
 }
 
 /// No manager wants the signal: the last one has just gone, or has gone and the program has put ours back that it had saved, or this
