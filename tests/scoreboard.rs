@@ -97,7 +97,7 @@ const SERIES: u32 = 1;
 const FIRST: i32 = 1;
 
 fn ticket(number: i32) -> Owner {
-    Owner::ticket((number as u64) << 20 | u64::from(SERIES))
+    Owner::ticket(((number as u64) << 20) | u64::from(SERIES))
 }
 
 shuttle::thread_local! {
