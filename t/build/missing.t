@@ -58,6 +58,13 @@ fails_with_one_line('an old perl', qr/\AParallel::Prefork: Perl v5\.32\.0 requir
 # %Config is read-only, but the object behind it is a hash.
 fails_with_one_line('no perl headers', qr/perl's headers are missing: install.*libperl-dev/,
     "$perl -MConfig -e '(tied %Config)->{archlibexp} = q{/nonexistent}; do q{./Makefile.PL}'");
+my $blind = File::Temp->newdir;
+open $fh, '>', "$blind/cc" or die $!;
+print {$fh} "#!/bin/sh\nexit 1\n";
+close $fh;
+chmod 0755, "$blind/cc";
+fails_with_one_line('no crypt.h', qr/crypt\.h, which perl's headers include, is missing: install.*libcrypt-dev/,
+    "$perl -MConfig -e '(tied %Config)->{cc} = q{$blind/cc}; (tied %Config)->{i_crypt} = q{define}; do q{./Makefile.PL}'");
 fails_with_one_line('Windows', qr/\AOS unsupported\n\z/,
     "$perl -MExtUtils::MakeMaker -e " . q('$^O = q{MSWin32}; do q{./Makefile.PL}; die $@ if $@'));
 
