@@ -79,13 +79,18 @@ sub sanitized {
 
 sub no_reports {
     my ($name, $reports) = @_;
-    my @reports = glob "$reports/*";
-    ok !@reports, "$name: no report";
-    for my $file (@reports) {
-        open my $fh, '<', $file or die "cannot open $file: $!\n";
-        diag do { local $/; readline $fh };
-    }
+    my @said = grep { /\S/ } map { said_in($_) } glob "$reports/*";
+    ok !@said, "$name: no report" or diag @said;
     return;
+}
+
+# A report, but for what is none: older compilers warn of each jump from an alternate stack.
+sub said_in {
+    my $file = shift;
+    open my $fh, '<', $file or die "cannot open $file: $!\n";
+    my $said = do { local $/; readline $fh };
+    $said =~ s/^==\d+==WARNING: ASan is ignoring requested __asan_handle_no_return.*\nFalse positive.*\nFor details.*\n//mg;
+    return $said;
 }
 
 for my $source (c_tests()) {
