@@ -62,7 +62,12 @@ for my $way (
     like in_dir('/', "ldd $root/$object")->out, qr{libprefork\.so\.1 => \Q$root/$core\E },
         "$name: the object finds the library beside itself";
 }
-like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, 'with a man page';
+# A perl may be configured without man pages. MakeMaker puts ours in a folder named "none" then, and leaves it there.
+my $has_man_pages = $Config{installman3dir} =~ /\S/;
+SKIP: {
+    skip 'this perl installs no man pages', 1 if !$has_man_pages;
+    like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, 'with a man page';
+}
 
 # t/c-library/install.t looks closer.
 unlike ok_in_tree("make install-c PREFIX=/opt/prefork DESTDIR=$installed/c", 'make install-c')->out, qr/cargo build/,
@@ -72,7 +77,7 @@ like $c_files, qr{^\Q$_\E}m, "... and installs $_"
     for qw(include/prefork.h lib/libprefork.so.1 lib/libprefork.a lib/pkgconfig/prefork.pc share/man/man3/prefork.3);
 
 ok_in_tree('make clean', 'make clean');
-is_deeply [grep { $_ ne 'Makefile.old' } @{ files_in($tree) }], $pristine,
+is_deeply [grep { $_ ne 'Makefile.old' && ($has_man_pages || !m{\Anone/}) } @{ files_in($tree) }], $pristine,
     'and nothing but the sources is left';
 
 done_testing;
