@@ -58,7 +58,7 @@ sigchld_handler(pTHX)
 }
 
 static bool
-calls(const SV *handler, XSUBADDR_t function)
+calls(SV *handler, XSUBADDR_t function)
 {
     return handler && SvROK(handler) && SvTYPE(SvRV(handler)) == SVt_PVCV
         && CvISXSUB((const CV *)SvRV(handler)) && CvXSUB((const CV *)SvRV(handler)) == function;

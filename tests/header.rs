@@ -62,8 +62,13 @@ fn root() -> &'static Path {
 /// The text at the top of a file.
 fn heading(name: &str) -> String {
     let source = std::fs::read_to_string(source(name)).expect("a source can be read");
-    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
-    lines.map(|line| format!("//{line}\n")).collect()
+    let mut heading = String::new();
+    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+        heading.push_str("//");
+        heading.push_str(line);
+        heading.push('\n');
+    }
+    heading
 }
 
 fn source(name: &str) -> PathBuf {
