@@ -237,6 +237,7 @@ pub unsafe fn fork() -> Result<Pid, Errno> {
 }
 
 /// Ends the process as at the end of main (exit(3)).
+#[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
 pub fn exit(status: i32) -> ! {
     // SAFETY: exit(3) may be called once, from one thread: the one that has the manager.
     unsafe { libc::exit(status) }
