@@ -4,7 +4,7 @@
 //! While a large pool is waited for, WAIT may be a rest in which SIGCHLD tells nothing new (`machine/reaping.rs`). Then
 //! SIGCHLD is blocked for the time of the sleep.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::{Event, Failure, Manager, Wait};
@@ -74,10 +74,7 @@ impl Manager {
             self.pipe.is_unchecked |= matches!(taken, Taken::Nothing);
             self.note(taken);
         } else {
-            // SAFETY: the pipe is closed by nobody but this manager, or by the program in a handler, which a
-            // descriptor that is none shows.
-            let fd = unsafe { sleep::borrow(wait.fd.unwrap_or(-1)) };
-            if self.poll(fd, timeout, wait.ignores_sigchld) {
+            if self.poll(wait.fd, timeout, wait.ignores_sigchld) {
                 self.pipe.is_unchecked = true;
             }
         }
@@ -86,12 +83,7 @@ impl Manager {
     /// The sleep where SIGCHLD is not held back, or tells nothing new. Returns whether a handler of the program may have
     /// run, which may close the pipe.
     #[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md, Copy-on-write.
-    fn poll(
-        &self,
-        fd: Option<BorrowedFd<'_>>,
-        timeout: Option<Duration>,
-        ignores_sigchld: bool,
-    ) -> bool {
+    fn poll(&self, fd: Option<RawFd>, timeout: Option<Duration>, ignores_sigchld: bool) -> bool {
         let trapped = self.traps.signals();
         if ignores_sigchld {
             let _held = mask::hold_sigchld();

@@ -22,10 +22,14 @@ use crate::machine::Signal;
 /// Returns whether a handler of the program may have run: nothing but the time that is over tells that none has. If the
 /// descriptor can be read, one may have closed it just before, so that it is another file.
 pub fn sleep(
-    fd: Option<BorrowedFd<'_>>,
+    fd: Option<RawFd>,
     timeout: Option<Duration>,
     let_in: impl Iterator<Item = Signal> + Clone,
 ) -> bool {
+    // SAFETY: it is used in this call alone, and a number that is not open, or another file's, makes poll(2) return, no more.
+    let fd = fd
+        .filter(|&fd| fd >= 0)
+        .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
     let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
     let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
     let mask = mask::unblock(let_in);
@@ -95,13 +99,4 @@ fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
             .unwrap_or(PollTimeout::MAX)
     });
     poll(fds, timeout)
-}
-
-/// The descriptor, for as long as the caller keeps it open; none if it is negative.
-///
-/// # Safety
-/// The descriptor is open, and stays so while the result is used.
-pub unsafe fn borrow<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
-    // SAFETY: promised by our caller.
-    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
