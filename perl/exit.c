@@ -72,12 +72,12 @@ has_free_hook(pTHX_ const SV *object)
 }
 
 /* The same for a value that is no object: only XS code counts. What perl itself hangs on a variable does nothing that
- * shows when it goes. A value that has any magic has a flag for it (SvMAGICAL). */
+ * shows when it goes. */
 static bool
 has_free_hook_of_xs(const SV *value)
 {
     const MAGIC *mg;
-    if (!SvMAGICAL(value) || SvTYPE(value) < SVt_PVMG)
+    if (SvTYPE(value) < SVt_PVMG)
         return FALSE;
     for (mg = SvMAGIC(value); mg; mg = mg->mg_moremagic)
         if (mg->mg_type == PERL_MAGIC_ext && mg->mg_virtual && mg->mg_virtual->svt_free && !is_magic_of_ours(mg))
@@ -126,8 +126,23 @@ goes_unseen(pTHX_ harmless_t *known, SV *object)
         && !(SvTYPE(object) == SVt_PVIO && closes_visibly(aTHX_ (IO *)object));
 }
 
+/* A value that has neither flag is nothing but memory. Whatever magic a value has, perl gives it one of the latter three. */
+#define SEEN_TO_GO_IF (SVs_OBJECT | SVs_GMG | SVs_SMG | SVs_RMG)
+
+static bool
+value_is_seen_to_go(pTHX_ harmless_t *known, SV *value, size_t *at_most)
+{
+    if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value))
+        return FALSE;
+    if (!SvOBJECT(value))
+        return has_free_hook_of_xs(value);
+    --*at_most;
+    return !goes_unseen(aTHX_ known, value);
+}
+
 /* Whether anybody could tell that perl's destruction of everything was left out. It walks through all values
- * four times, and in a worker each page that it writes to is copied first. This walks as perl does, past `at_most` objects. */
+ * four times, and in a worker each page that it writes to is copied first. This walks as perl does, past `at_most` objects.
+ * Each worker does it, and a program has tens of thousands of values: all but a few are passed with one look at their flags. */
 static bool
 is_seen_to_go(pTHX_ size_t at_most)
 {
@@ -139,18 +154,15 @@ is_seen_to_go(pTHX_ size_t at_most)
     known.last = NULL;
     known.firsts = 0;
     known.others = NULL;
-    for (arena = PL_sv_arenaroot; arena && !is_seen; arena = (SV *)SvANY(arena)) {
+    for (arena = PL_sv_arenaroot; arena && !is_seen && at_most; arena = (SV *)SvANY(arena)) {
         const SV *end = &arena[SvREFCNT(arena)];
         SV *value;
-        for (value = arena + 1; value < end && !is_seen && at_most; value++) {
-            if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value))
+        for (value = arena + 1; value < end; value++) {
+            if (!(SvFLAGS(value) & SEEN_TO_GO_IF))
                 continue;
-            if (SvOBJECT(value)) {
-                is_seen = !goes_unseen(aTHX_ &known, value);
-                at_most--;
-            } else {
-                is_seen = has_free_hook_of_xs(value);
-            }
+            is_seen = value_is_seen_to_go(aTHX_ &known, value, &at_most);
+            if (is_seen || !at_most)
+                break;
         }
     }
     ptr_table_free(known.others);
