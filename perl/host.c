@@ -8,20 +8,6 @@
 
 #include "host.h"
 
-void
-block_signals(sigset_t *before)
-{
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, before);
-}
-
-void
-unblock_signals(const sigset_t *before)
-{
-    pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
 static int
 free_host(pTHX_ SV *sv, MAGIC *mg)
 {

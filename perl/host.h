@@ -74,8 +74,17 @@ typedef struct {
         errno = errno_before; \
     } STMT_END
 
+/* Blocks every signal in this thread, and puts the mask of before back. Where there are other threads, perl's handlers send
+ * what those get in the meantime to this one. */
 void block_signals(sigset_t *before);
 void unblock_signals(const sigset_t *before);
+
+/* For C handlers that are put in while signals are blocked: whether another thread than the one that blocks them got this
+ * one. Then that one gets it now. */
+bool is_passed_on(int signal);
+
+/* What the program has for a signal while signals are blocked here. */
+void program_action(int signal, struct sigaction *action);
 
 /* The handle of an object, made when it is first needed: subclasses may bless their own. */
 host_t *host_of(pTHX_ SV *object);
@@ -228,6 +237,9 @@ bool sigchld_is_ours(pTHX);
 /* Whether the system calls perl for a signal, which then calls what is in %SIG. Others install handlers in C that perl's
  * tables do not show: libev does. */
 bool is_perls_handler(const struct sigaction *action);
+
+/* Whether it is the one that calls what is in %SIG at once (POSIX::SigAction without `safe`). */
+bool is_perls_immediate_handler(pTHX_ const struct sigaction *action);
 
 /* What SIGCHLD calls in a sleep (SA_SIGINFO), where it is ours to notice. */
 void note_sigchld(int signal, siginfo_t *info, void *context);

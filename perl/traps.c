@@ -84,11 +84,24 @@ is_perls_handler(const struct sigaction *action)
 #endif
 }
 
+bool
+is_perls_immediate_handler(pTHX_ const struct sigaction *action)
+{
+    const Sighandler_t function = (Sighandler_t)action->sa_handler;
+#if PERL_VERSION >= 32
+    if (function == (Sighandler_t)PL_sighandler1p || function == (Sighandler_t)PL_sighandler3p)
+        return TRUE;
+#endif
+    return function == (Sighandler_t)PL_sighandlerp;
+}
+
 void
 note_sigchld(int signal, siginfo_t *info, void *context)
 {
-    PERL_UNUSED_VAR(signal);
     PERL_UNUSED_VAR(context);
+    /* It is to end the sleep of the manager's thread. */
+    if (is_passed_on(signal))
+        return;
     /* One that was stopped has not ended, nor has one that sends SIGCHLD by kill. */
     ended_child = info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED
         ? info->si_pid : 0;

@@ -271,7 +271,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
     event->type = PF_EVENT_WAIT;
     event->timeout = 0;
     block_signals(&mask);
-    sigaction(SIGCHLD, NULL, &sigchld.action);
+    program_action(SIGCHLD, &sigchld.action);
     sigchld.in_sig = sigchld_in_sig(aTHX);
     sigchld.by_longjmp = TRUE;
     sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;

@@ -38,7 +38,7 @@ static int is_pending(void)
 int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     static int (*real)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
-    static int has_struck;
+    static int has_struck, naps;
     const struct timespec nap = { 0, 5000000 };
     char path[64];
     FILE *children;
@@ -51,7 +51,8 @@ int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const si
             siginfo_t info;
             kill(child, SIGKILL);
             waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT);
-            while (is_pending())
+            /* One that was passed on to this thread is pending here, and is waited for in vain. */
+            while (is_pending() && naps++ < 40)
                 nanosleep(&nap, NULL);
         }
         fclose(children);
@@ -74,6 +75,7 @@ my $pm = Parallel::Prefork->new({
     after_fork           => sub { $_[0]->signal_received('enough') if ++$forks == 2 },
 });
 $strikes or $pm->{after_fork} = sub { $forks++ == 0 ? kill KILL => $_[1] : $_[0]->signal_received('enough') };
+$sleeps->();
 $pm->start(sub { sleep 60 while 1 });
 print "forks: $forks\n";
 $pm->signal_all_children('KILL');
@@ -84,6 +86,7 @@ my $pm = Parallel::Prefork->new({
     max_workers => 1,
     after_fork  => sub { $_[0]->signal_received('enough') },
 });
+$sleeps->();
 $pm->start(sub { sleep 60 while 1 });
 $strikes or kill KILL => keys %{ $pm->{worker_pids} };
 print 'left: ', $pm->wait_all_children, "\n";
@@ -97,9 +100,9 @@ use warnings;
 use threads;
 use Parallel::Prefork;
 
-# It has nothing to do, and signals can come to it.
-my $sleeper = threads->create(sub { sleep 3600 while 1 });
-$sleeper->detach;
+# A thread that has nothing to do, and signals can come to it. It is made after the manager: perl ends a process in which
+# a thread gets a signal that it has no handler for.
+my $sleeps = sub { threads->create(sub { sleep 3600 while 1 })->detach };
 my $strikes = exists $INC{'Parallel/Prefork/Options.pm'} || Parallel::Prefork->can('worker_index');
 PERL
 my $end = "\nPOSIX::_exit(0);\n";

@@ -1454,7 +1454,8 @@ The signal handlers stay in C<%SIG> when the object goes.
 
 =head1 LIMITS
 
-A manager belongs to the thread that has made it. Windows is not supported.
+A manager belongs to the thread that has made it. Make other threads after it: a thread that has no handler for a signal, and
+gets it while the manager's handler for it runs, ends the process (this is perl's doing). Windows is not supported.
 
 =head1 DEPENDENCIES
 
