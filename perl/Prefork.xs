@@ -2,7 +2,18 @@
  *
  * The core decides. What a program may see or override is in Perl. Here are only the calls between them. */
 
-#include "host.h"
+#include "fork.h"
+#include "options.h"
+#include "policy.h"
+#include "scoreboard.h"
+#include "traps.h"
+#include "wait.h"
+#include "workers.h"
+
+#include "internals/exit.h"
+#include "internals/loop.h"
+#include "internals/modules.h"
+#include "internals/switches.h"
 
 static int
 signal_to_send(pTHX_ SV *signal)
@@ -66,6 +77,13 @@ PROTOTYPES: DISABLE
 
 BOOT:
     load_before_run(aTHX);
+
+# Whether modules are compiled when they are needed, from what was read at once; see internals/README.md.
+bool
+reads_early()
+    CODE:
+        RETVAL = TRICK_SOURCES;
+    OUTPUT: RETVAL
 
 const char *
 library_version()
@@ -166,7 +184,6 @@ begin(host_t *host)
                 result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
         );
         check_result(aTHX_ host, result);
-        make_defaults(aTHX_ host, object);
         prepare_to_leave(aTHX_ host, object);
 
 void
@@ -179,28 +196,6 @@ void
 look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
-
-bool
-runs_alone(host_t *host)
-    CODE:
-        RETVAL = runs_alone(aTHX_ host, ST(0));
-    OUTPUT: RETVAL
-
-# In which context it is wanted perl does not tell an XSUB that goto has called.
-void
-start(SV *self, SV *code = NULL)
-    ALIAS:
-        start_for_list = 1
-    INIT:
-        bool is_manager;
-    PPCODE:
-        PUTBACK;
-        is_manager = start(aTHX_ self, code);
-        SPAGAIN;
-        if (is_manager)
-            mXPUSHi(1);
-        else if (!ix)
-            XPUSHs(&PL_sv_undef);
 
 # Undef in a worker, in which it is to touch as few variables as possible.
 SV *
@@ -299,24 +294,9 @@ fork_worker(host_t *host)
 void
 enter_worker(host_t *host, ...)
     INIT:
-        SV *object = ST(0);
-        I32 i;
+        AV *names = (AV *)sv_2mortal((SV *)av_make(items - 1, &ST(1)));
     CODE:
-        host->defaults_left = FALSE;
-        for (i = 1; i < items; i++) {
-            STRLEN length;
-            const char *name = SvPV(ST(i), length);
-            set_default(aTHX_ host, object, name, (I32)length);
-        }
-        enter_worker(aTHX_ host, object);
-        if (host->defaults_left) {
-            for (i = 1; i < items; i++) {
-                STRLEN length;
-                const char *name = SvPV(ST(i), length);
-                set_default_by_store(aTHX_ host, object, name, SvUTF8(ST(i)) ? -(I32)length : (I32)length);
-            }
-            set_default_by_store(aTHX_ host, object, "CHLD", 4);
-        }
+        enter_worker(aTHX_ host, ST(0), names);
 
 bool
 fork_begin(host_t *host)
@@ -345,19 +325,21 @@ next_exit(host_t *host, bool keep, bool blocking = FALSE, bool adjust = FALSE, S
     INIT:
         pf_event event;
         SV *object = ST(0);
-        double at_most = -1;
+        how_t how = { FALSE, FALSE, -1, 0 };
     PPCODE:
         if (max_wait)
             SvGETMAGIC(max_wait);
         if (max_wait && SvOK(max_wait)) {
-            at_most = SvNV_nomg(max_wait);
-            if (!(at_most > 0))
-                at_most = 0;
+            how.max_wait = SvNV_nomg(max_wait);
+            if (!(how.max_wait > 0))
+                how.max_wait = 0;
         }
+        how.blocking = blocking;
+        how.adjust = adjust;
         keep_reaped(aTHX_ host, keep);
         /* Immediate handlers may use the stack while we wait. */
         PUTBACK;
-        if (next_exit(aTHX_ object, host, &event, blocking, adjust, at_most, 0)) {
+        if (next_exit(aTHX_ object, host, &event, how)) {
             const struct rusage *used = &event.rusage;
             const long counts[] = {
                 used->ru_maxrss, used->ru_ixrss, used->ru_idrss, used->ru_isrss,

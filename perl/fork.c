@@ -4,44 +4,49 @@
  * 2. `fork_begin` blocks every signal, keeps perl from running handlers for what it has noted too late for step 1
  *    (PL_sig_pending), and takes the event FORK from the core.
  * 3. The fork follows, as perl's own fork does it.
- * 4. In the worker `enter_worker` puts its default handlers in. Then `forked` tells the core the outcome, and only then puts
+ * 4. In the worker `enter_worker` puts the default actions in. Then `forked` tells the core the outcome, and only then puts
  *    the mask and, in the manager, PL_sig_pending back.
  *
  * So a handler never sees a manager that has a worker and does not know it. And no handler runs in a worker that takes
  * itself for the manager. If the program overrides fork (CORE::GLOBAL::fork), Loop.pm calls that between the same two
  * steps (_fork). */
 
-#include "host.h"
+#include "fork.h"
+
+#include "internals/exit.h"
+#include "traps.h"
+#include "wait.h"
+#include "workers.h"
 
 bool
 fork_begin(pTHX_ host_t *host, SV *object)
 {
     pf_event event;
     pf_result result;
-    block_signals(&host->mask);
+    block_signals(&host->fork.mask);
     set_goal(aTHX_ host, object);
-    host->timed_out = FALSE;
+    host->exits.timed_out = FALSE;
     pf_demand(host->pf, 1);
     result = pf_next(host->pf, &event);
-    host->is_forking = result == PF_OK && event.type == PF_EVENT_FORK;
-    if (host->is_forking) {
-        host->pending = PL_sig_pending;
+    host->fork.is_under_way = result == PF_OK && event.type == PF_EVENT_FORK;
+    if (host->fork.is_under_way) {
+        host->fork.pending = PL_sig_pending;
         PL_sig_pending = 0;
     } else {
-        unblock_signals(&host->mask);
+        unblock_signals(&host->fork.mask);
     }
     check_result(aTHX_ host, result);
-    return host->is_forking;
+    return host->fork.is_under_way;
 }
 
 /* The outcome is known; what perl had noted before the fork is the manager's. */
 static void
 fork_end(pTHX_ host_t *host, bool is_manager)
 {
-    host->is_forking = FALSE;
-    if (is_manager && host->pending)
-        PL_sig_pending = host->pending;
-    unblock_signals(&host->mask);
+    host->fork.is_under_way = FALSE;
+    if (is_manager && host->fork.pending)
+        PL_sig_pending = host->fork.pending;
+    unblock_signals(&host->fork.mask);
 }
 
 void
@@ -56,7 +61,7 @@ unsigned
 fork_failed(pTHX_ host_t *host)
 {
     uint32_t failures = 0;
-    if (host->is_forking) {
+    if (host->fork.is_under_way) {
         pf_fork_failed(host->pf, &failures);
         fork_end(aTHX_ host, TRUE);
     }
@@ -91,11 +96,7 @@ fork_worker(pTHX_ host_t *host, SV *object)
         return -1;
     pid = PerlProc_fork();
     if (pid == 0) {
-        int signal;
-        PL_sig_pending = 0;
-        for (signal = 1; PL_psig_pend && signal < SIG_SIZE; signal++)
-            if (PL_psig_pend[signal])
-                PL_psig_pend[signal] = 0;
+        forget_noted_signals(aTHX);
     } else if (pid > 0) {
         forked(aTHX_ host, pid);
         forget_stored(aTHX_ object, pid);
@@ -117,15 +118,21 @@ leave_evals(pTHX)
 }
 
 void
-enter_worker(pTHX_ host_t *host, SV *object)
+enter_worker(pTHX_ host_t *host, SV *object, AV *trapped)
 {
-    set_default(aTHX_ host, object, "CHLD", 4);
-    host->defaults = 0;
+    set_default_actions(aTHX_ trapped);
     sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
     forked(aTHX_ host, 0);
-    while (host->handlers_kept) {
-        host->handlers_kept--;
-        SvREFCNT_dec(SvRV(object));
-    }
     leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
+    set_default_handlers(aTHX_ trapped);
+}
+
+void
+run_worker(pTHX_ SV *code)
+{
+    dSP;
+    PUSHSTACKi(PERLSI_UNKNOWN);
+    PUSHMARK(SP);
+    call_sv(code, G_VOID | G_DISCARD);
+    POPSTACK;
 }

@@ -4,24 +4,9 @@
  * and only Perl code can judge some right ones (overloaded objects, say). Accessors are C as well: a call of C code writes to
  * fewer pages than one of Perl code, and each such page is copied after a fork. */
 
-#include "host.h"
+#include "options.h"
 
-bool
-plain_number(pTHX_ SV *value, double *number)
-{
-    *number = 0;
-    if (SvROK(value) || SvGMAGICAL(value) || (SvOK(value) && !looks_like_number(value)))
-        return FALSE;
-    if (SvOK(value))
-        *number = SvNV_nomg(value);
-    return TRUE;
-}
-
-bool
-is_set(pTHX_ SV *value)
-{
-    return SvROK(value) || SvTRUE_nomg(value);
-}
+#include "handle.h"
 
 static bool
 is_plain_signal(pTHX_ SV *signal)
@@ -47,13 +32,6 @@ is_plain_action(pTHX_ SV *action)
     return is_plain_signal(aTHX_ *av_fetch(pair, 0, 1))
         && (!interval || (plain_number(aTHX_ *interval, &seconds) && seconds >= 0
             && Perl_isfinite(seconds)));
-}
-
-HV *
-plain_hash(pTHX_ SV *value)
-{
-    HV *hash = SvROK(value) ? (HV *)SvRV(value) : NULL;
-    return hash && SvTYPE(hash) == SVt_PVHV && !SvOBJECT(hash) && !SvRMAGICAL(hash) ? hash : NULL;
 }
 
 static bool

@@ -13,26 +13,13 @@
  * In a rest (event.rests) SIGCHLD would tell nothing new, and the sleep leaves it to its default, which discards it. It is
  * not blocked instead: an immediate handler that dies, or that calls start, is to find the program's own mask. */
 
-#include "host.h"
+#include "wait.h"
+
+#include "traps.h"
 
 #include <poll.h>
 #include <sys/select.h>
 #include <time.h>
-
-SV *
-member(pTHX_ SV *object, const char *name)
-{
-    SV **found = hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 0);
-    return found ? *found : &PL_sv_undef;
-}
-
-double
-monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* Whether start is under way, and not wait_all_children; each can call the other by a hook or a handler. Their Perl code
  * says it in the member _goal: undef for neither, a negative number for start, and for wait_all_children the time
@@ -41,7 +28,7 @@ monotonic(void)
 static bool
 is_running(pTHX_ const host_t *host, SV *goal)
 {
-    return host->running == goal || (SvOK(goal) && SvNV(goal) < 0);
+    return host->class.running == goal || (SvOK(goal) && SvNV(goal) < 0);
 }
 
 /* It is set again for each turn. */
@@ -61,34 +48,12 @@ set_goal(pTHX_ host_t *host, SV *object)
     }
 }
 
-bool
-signal_is_set(pTHX_ SV *object)
-{
-    SV *signal = member(aTHX_ object, "signal_received");
-    return SvROK(signal) || SvTRUE_nomg(signal);
-}
-
-/* Counts a SIGCHLD that perl has noted, without the call of the handler in %SIG: such a call writes to more pages than the
- * rest of a turn. A signal that arrives meanwhile is noted in PL_psig_pend or in PL_sig_pending, so it is found. */
-static void
-take_sigchld(pTHX)
-{
-    if (PL_psig_pend && PL_psig_pend[SIGCHLD] && sigchld_is_ours(aTHX)) {
-        PL_psig_pend[SIGCHLD] = 0;
-        PL_sig_pending = 0;
-        exit_notices++;
-        (void)signal_is_noted(aTHX);
-    }
-}
-
 void
 run_handlers(pTHX_ host_t *host)
 {
     if (signal_is_noted(aTHX)) {
-        host->look_at = 0;
-        take_sigchld(aTHX);
-        if (PL_sig_pending)
-            host->is_named = FALSE;
+        host->exits.look_at = 0;
+        host->exits.is_named = FALSE;
         PERL_ASYNC_CHECK();
     }
 }
@@ -98,12 +63,11 @@ run_handlers(pTHX_ host_t *host)
 static void
 note_exits(pTHX_ host_t *host, bool has_other_handler, bool is_running)
 {
-    if (host->exits != exit_notices || (PL_psig_pend && PL_psig_pend[SIGCHLD])
-            || (!host->timed_out && has_other_handler)) {
-        host->exits = exit_notices;
+    if (host->exits.exits != exit_notices || (!host->exits.timed_out && has_other_handler)) {
+        host->exits.exits = exit_notices;
         /* While all are waited for, they are better looked for together. */
-        host->is_named = is_running && ended_child;
-        if (host->is_named)
+        host->exits.is_named = is_running && ended_child;
+        if (host->exits.is_named)
             pf_child_ended(host->pf, ended_child);
         else
             pf_children_changed(host->pf);
@@ -251,108 +215,156 @@ sleep_with_mask(const sigset_t *mask, double timeout, int fd)
     return woken == 0;
 }
 
-bool
-next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool adjust,
-    double max_wait, unsigned untold)
-{
-    const bool running = is_running(aTHX_ host, member(aTHX_ object, "_goal"));
+/* One call of next_exit, in which every signal is blocked. */
+typedef struct {
+    host_t *host;
+    how_t how;
+    sigset_t mask;           /* the program's */
     sigchld_t sigchld;
-    const struct sigaction *action = &sigchld.action;
-    sigset_t mask;
-    bool is_ignored;
-    bool has_handler;
-    bool is_ours;
+    bool is_running;         /* start is under way */
+    bool is_ignored;         /* the program ignores SIGCHLD */
+    bool has_handler;        /* it lets it in, and something is called for it... */
+    bool is_ours;            /* ... which is ours, by way of perl's */
     bool lends_handler;
-    bool found = FALSE;
-    bool slept = FALSE;
-    pf_result result = PF_OK;
-    const int errno_before = errno;
+    bool slept;
+} wait_t;
 
-    event->type = PF_EVENT_WAIT;
-    event->timeout = 0;
-    block_signals(&mask);
-    program_action(SIGCHLD, &sigchld.action);
-    sigchld.in_sig = sigchld_in_sig(aTHX);
-    sigchld.by_longjmp = TRUE;
-    sigchld.is_blocked = sigismember(&mask, SIGCHLD) == 1;
-    is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
-    has_handler = !is_ignored && !sigchld.is_blocked
+/* Looks at what the program has for SIGCHLD, and puts something else there for a sleep. */
+static void
+begin_wait(pTHX_ wait_t *wait, SV *object)
+{
+    sigchld_t *sigchld = &wait->sigchld;
+    const struct sigaction *action = &sigchld->action;
+    wait->is_running = is_running(aTHX_ wait->host, member(aTHX_ object, "_goal"));
+    block_signals(&wait->mask);
+    program_action(SIGCHLD, &sigchld->action);
+    sigchld->in_sig = sigchld_in_sig(aTHX);
+    sigchld->by_longjmp = TRUE;
+    sigchld->is_blocked = sigismember(&wait->mask, SIGCHLD) == 1;
+    wait->is_ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
+    wait->has_handler = !wait->is_ignored && !sigchld->is_blocked
         && ((action->sa_flags & SA_SIGINFO) || action->sa_handler != SIG_DFL);
-    is_ours = has_handler && is_perls_handler(action) && sigchld_is_ours(aTHX);
-    lends_handler = blocking && (!has_handler || is_ours);
-    if (lends_handler) {
+    wait->is_ours = wait->has_handler && is_perls_handler(action) && sigchld_is_ours(aTHX);
+    wait->lends_handler = wait->how.blocking && (!wait->has_handler || wait->is_ours);
+    wait->slept = FALSE;
+    if (wait->lends_handler) {
         /* See the top of this file. What was there comes back after the sleep: POSIX::sigaction is not to find
          * another handler. */
         ENTER;
-        lend_handler(&sigchld, TRUE);
-        SAVEDESTRUCTOR_X(restore_sigchld, &sigchld);
+        lend_handler(sigchld, TRUE);
+        SAVEDESTRUCTOR_X(restore_sigchld, sigchld);
     }
+}
+
+/* Whether the core is to look for children although it was told of none. */
+static void
+ask_for_looks(const wait_t *wait)
+{
+    exits_t *exits = &wait->host->exits;
     /* Once before each wait, whatever was or was not noticed: handlers come and go, and some
      * go round %SIG. If code of the program has run since the last one, it may have ignored
      * SIGCHLD for a while, and then the system has reaped by itself. */
-    if (blocking && !host->timed_out && !host->is_named)
-        pf_children_changed(host->pf);
-    if (blocking)
-        host->is_named = FALSE;
+    if (wait->how.blocking && !exits->timed_out && !exits->is_named)
+        pf_children_changed(wait->host->pf);
+    if (wait->how.blocking)
+        exits->is_named = FALSE;
     /* A handler that is not ours tells nobody what it has seen. */
-    if (blocking || !is_ours)
-        pf_look_for_children(host->pf, is_ignored || (action->sa_flags & SA_NOCLDWAIT));
-    for (;;) {
-        sigset_t mask_asleep = mask;
-        double timeout;
-        /* The loop in start has not looked at this one yet. */
-        if (running && !host->signal_was_set && signal_is_set(aTHX_ object))
-            break;
+    if (wait->how.blocking || !wait->is_ours)
+        pf_look_for_children(wait->host->pf, wait->is_ignored || (wait->sigchld.action.sa_flags & SA_NOCLDWAIT));
+}
+
+/* Seconds; -1 for no end. */
+static double
+sleep_time(const wait_t *wait, const pf_event *event)
+{
+    double timeout = event->timeout;
+    if (wait->how.adjust) {
+        const double delay = pf_spawn_delay(wait->host->pf);
+        if (timeout < 0 || delay < timeout)
+            timeout = delay;
+    }
+    if (wait->how.max_wait >= 0 && (timeout < 0 || wait->how.max_wait < timeout))
+        timeout = wait->how.max_wait;
+    return timeout;
+}
+
+static void
+sleep_once(pTHX_ wait_t *wait, const pf_event *event)
+{
+    exits_t *exits = &wait->host->exits;
+    const double timeout = sleep_time(wait, event);
+    const bool is_deaf = event->rests && wait->lends_handler;
+    sigset_t mask_asleep = wait->mask;
+    if (!wait->has_handler)
+        sigdelset(&mask_asleep, SIGCHLD);
+    /* What it would tell in a rest is looked for after that, and only then. */
+    if (is_deaf)
+        lend_handler(&wait->sigchld, FALSE);
+    exits->timed_out = FALSE;
+    if (timeout != 0)
+        exits->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
+    if (is_deaf) {
+        struct sigaction now;
+        sigaction(SIGCHLD, NULL, &now);
+        if (is_lent(aTHX_ &wait->sigchld, &now))
+            lend_handler(&wait->sigchld, TRUE);
+    }
+    /* A SIGCHLD that was noted is passed on before the next look. */
+    if (!exits->timed_out && exits->exits == exit_notices)
+        pf_look_for_children(wait->host->pf, FALSE);
+    wait->slept = TRUE;
+}
+
+/* With perl's handler, which is ours, a child that exits is noted; an immediate handler that ended the sleep may have put
+ * another one there. */
+static double
+next_look(const wait_t *wait, pf_result result, const pf_event *event)
+{
+    if (result != PF_OK || event->type != PF_EVENT_WAIT || !wait->is_ours || (wait->slept && !wait->host->exits.timed_out))
+        return 0;
+    return event->timeout < 0 ? NV_INF : monotonic() + event->timeout;
+}
+
+static void
+end_wait(pTHX_ wait_t *wait)
+{
+    unblock_signals(&wait->mask);
+    wait->sigchld.by_longjmp = FALSE;
+    if (wait->lends_handler)
+        LEAVE;
+}
+
+bool
+next_exit(pTHX_ SV *object, host_t *host, pf_event *event, how_t how)
+{
+    wait_t wait;
+    bool found = FALSE;
+    pf_result result = PF_OK;
+    const int errno_before = errno;
+    wait.host = host;
+    wait.how = how;
+    event->type = PF_EVENT_WAIT;
+    event->timeout = 0;
+    begin_wait(aTHX_ &wait, object);
+    ask_for_looks(&wait);
+    /* The loop in start has not looked at a signal_received that was not set then. */
+    while (!wait.is_running || host->signal_was_set || !signal_is_set(aTHX_ object)) {
         set_goal(aTHX_ host, object);
-        note_exits(aTHX_ host, has_handler && !is_ours, running);
+        note_exits(aTHX_ host, wait.has_handler && !wait.is_ours, wait.is_running);
         do {
             result = pf_next(host->pf, event);
             found = result == PF_OK && event->type == PF_EVENT_REAPED;
             if (found)
-                host->timed_out = FALSE;
-        } while (found && untold && untold--);
+                host->exits.timed_out = FALSE;
+        } while (found && wait.how.untold && wait.how.untold--);
         if (result == PF_ERR_WRONG_PROCESS && pf_become_manager(host->pf) == PF_OK)
             continue;
-        if (result != PF_OK || event->type != PF_EVENT_WAIT || !blocking || slept
-                || signal_is_noted(aTHX))
+        if (result != PF_OK || event->type != PF_EVENT_WAIT || !how.blocking || wait.slept || signal_is_noted(aTHX))
             break;
-
-        timeout = event->timeout;
-        if (adjust) {
-            const double delay = pf_spawn_delay(host->pf);
-            if (timeout < 0 || delay < timeout)
-                timeout = delay;
-        }
-        if (max_wait >= 0 && (timeout < 0 || max_wait < timeout))
-            timeout = max_wait;
-        if (!has_handler)
-            sigdelset(&mask_asleep, SIGCHLD);
-        /* What it would tell in a rest is looked for after that, and only then. */
-        if (event->rests && lends_handler)
-            lend_handler(&sigchld, FALSE);
-        host->timed_out = FALSE;
-        if (timeout != 0)
-            host->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
-        if (event->rests && lends_handler) {
-            struct sigaction now;
-            sigaction(SIGCHLD, NULL, &now);
-            if (is_lent(aTHX_ &sigchld, &now))
-                lend_handler(&sigchld, TRUE);
-        }
-        /* A SIGCHLD that was noted is passed on below. */
-        if (!host->timed_out && host->exits == exit_notices)
-            pf_look_for_children(host->pf, FALSE);
-        slept = TRUE;
-        take_sigchld(aTHX);
+        sleep_once(aTHX_ &wait, event);
     }
-    /* With perl's handler, which is ours, a child that exits is noted; an immediate handler that ended the sleep may have put
-     * another one there. */
-    host->look_at = result != PF_OK || event->type != PF_EVENT_WAIT || !is_ours || (slept && !host->timed_out) ? 0
-        : event->timeout < 0 ? NV_INF : monotonic() + event->timeout;
-    unblock_signals(&mask);
-    sigchld.by_longjmp = FALSE;
-    if (lends_handler)
-        LEAVE;
+    host->exits.look_at = next_look(&wait, result, event);
+    end_wait(aTHX_ &wait);
     errno = errno_before;
     /* A worker has nobody to wait for. */
     if (result != PF_ERR_WRONG_PROCESS)

@@ -11,31 +11,9 @@ use v5.12;
 our $VERSION;
 BEGIN { $VERSION = '1.00' }
 
-# The shared object, by the calls of DynaLoader that perl has built in. XSLoader makes the same ones, but to compile it
-# takes longer than to load the object; it gets what is out of the ordinary, to load it or to say what is wrong.
 BEGIN {
-    my $file = substr(__FILE__, 0, -length 'Parallel/Prefork.pm') . 'auto/Parallel/Prefork/Prefork.so';
-    my $boot;
-    if (substr($file, 0, 1) eq '/' && -f $file && defined &DynaLoader::boot_DynaLoader && !defined &bootstrap) {
-        DynaLoader::boot_DynaLoader('DynaLoader') if !defined &DynaLoader::dl_error;
-        my $library = DynaLoader::dl_load_file($file, 0);
-        my $symbol  = $library && DynaLoader::dl_find_symbol($library, 'boot_Parallel__Prefork');
-        if ($symbol) {
-            # What XSLoader notes as well, for programs that unload what was loaded.
-            package DynaLoader {
-                our (@dl_librefs, @dl_modules, @dl_shared_objects);
-                push @dl_librefs,        $library;
-                push @dl_modules,        'Parallel::Prefork';
-                push @dl_shared_objects, $file;
-            }
-            $boot = DynaLoader::dl_install_xsub(__PACKAGE__ . '::bootstrap', $symbol, $file);
-        }
-    }
-    if (!$boot) {
-        require XSLoader;
-        $boot = \&XSLoader::load;
-    }
-    $boot->(__PACKAGE__, $VERSION);
+    require XSLoader;
+    XSLoader::load(__PACKAGE__, $VERSION);
 }
 
 # Programs ask whether we are one of these, and call mk_accessors and the like, on that class too; the module itself is not needed.
@@ -79,7 +57,7 @@ Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_p
 # Perl knows the names of functions that the program calls, and one is not there: see load_what_is_called.
 sub _load_module {
     my $file = "$_[0].pm" =~ s{::}{/}gr;
-    local ($@, $SIG{__DIE__});
+    local ($@, $!, $SIG{__DIE__});
     eval { require $file };
     return;
 }
@@ -118,13 +96,19 @@ sub _prepare { return }
 sub start {
     my ($self, $code) = @_;
     _begin_generation($self, $code);
-    # Handlers run from here on too, and may give the program's own variables other values.
-    @_ = ($self, $code || ());
-    goto &_loop if $fork_is_overridden || !Parallel::Prefork::Core::runs_alone($self);
-    # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So these
-    # are left before there is one, where the loop needs no Perl code.
-    goto &Parallel::Prefork::Core::start_for_list if wantarray;
-    goto &Parallel::Prefork::Core::start;
+    # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
+    # in wait.c.
+    local $self->{_goal} = -1;
+
+    until (_signal_to_act_on($self)) {
+        # Undef is a worker's, which copies the page of each variable that it sets.
+        defined(my $told = $fork_is_overridden ? [] : Parallel::Prefork::Core::run($self, $code))
+            or return $code ? _work($self, $code) : ();
+        return _work($self, $code) if _turn($self, $code, @$told);
+    }
+
+    _act_on_signal($self);
+    return 1;
 }
 
 sub _begin_generation {
@@ -140,25 +124,6 @@ sub _begin_generation {
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
     return;
-}
-
-# What start does and returns from the loop on; $event is what has come up in it before.
-sub _loop {
-    my ($self, $code, $event) = @_;
-    # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
-    # in wait.c.
-    local $self->{_goal} = -1;
-
-    _turn($self, $code, @$event) if $event && @$event;
-    until (_signal_to_act_on($self)) {
-        # Undef is a worker's, which copies the page of each variable that it sets.
-        defined(my $told = $fork_is_overridden ? [] : Parallel::Prefork::Core::run($self, $code))
-            or return $code ? _work($self, $code) : ();
-        return _work($self, $code) if _turn($self, $code, @$told);
-    }
-
-    _act_on_signal($self);
-    return 1;
 }
 
 # Returns true in a worker.
@@ -390,7 +355,10 @@ BEGIN {
     for my $module (qw(Loop Options WorkerPids)) {
         my $file = __FILE__;
         $file =~ s{\.pm\z}{/$module.pm};
-        if (open my $source, '<', $file) {
+        if (!Parallel::Prefork::Core::reads_early()) {
+            require "Parallel/Prefork/$module.pm";
+        }
+        elsif (open my $source, '<', $file) {
             local $/;
             $source{$module} = qq{#line 1 "$file"\n} . <$source>;
             # Under taint checks what was read is no code. It is as trusted as this file, which perl has
@@ -455,6 +423,9 @@ sub Parallel::Prefork::WorkerPids::STORABLE_thaw;
 # Perl calls these of every tie that has an AUTOLOAD.
 sub Parallel::Prefork::WorkerPids::DESTROY { return }
 sub Parallel::Prefork::WorkerPids::UNTIE   { return }
+
+# What programs name of modules that 0.18 loads is looked up when they run; where that is not known, all are loaded.
+Parallel::Prefork::Core::load_what_is_called() if !Parallel::Prefork::Core::reads_early();
 
 # The methods that run and drain, the loops in C, do the work of. Where one of them is
 # overridden, each turn is Perl code.

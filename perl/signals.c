@@ -10,7 +10,7 @@
  * That sends the signal on to the manager's thread, where it is pending until that thread lets signals in. When it
  * does, perl's handlers are back. A program with one thread pays one look at a variable for all this. */
 
-#include "host.h"
+#include "signals.h"
 
 #include <pthread.h>
 
@@ -28,6 +28,24 @@
 static pthread_t manager_thread;
 static bool has_manager_thread;
 static struct sigaction replaced[SIG_SIZE];    /* what `pass_on` is there for */
+
+bool
+is_perls_handler(const struct sigaction *action)
+{
+    /* Perl gives its functions to the system by either type, and has made more of them in the course of time. */
+    const Sighandler_t function = (Sighandler_t)action->sa_handler;
+    return function == PL_csighandlerp || function == (Sighandler_t)PL_csighandler1p
+        || function == (Sighandler_t)PL_csighandler3p;
+}
+
+/* Whether it is the one that calls what is in %SIG at once (POSIX::SigAction without `safe`). */
+static bool
+is_perls_immediate_handler(pTHX_ const struct sigaction *action)
+{
+    const Sighandler_t function = (Sighandler_t)action->sa_handler;
+    return function == (Sighandler_t)PL_sighandlerp || function == (Sighandler_t)PL_sighandler1p
+        || function == (Sighandler_t)PL_sighandler3p;
+}
 
 bool
 is_passed_on(int signal)
@@ -122,4 +140,23 @@ unblock_signals(const sigset_t *before)
         dTHX;
         take_pass_on_away(aTHX_ before);
     }
+}
+
+bool
+signal_is_noted(pTHX)
+{
+    int signal;
+    for (signal = 1; !PL_sig_pending && PL_psig_pend && signal < SIG_SIZE; signal++)
+        PL_sig_pending = PL_psig_pend[signal] != 0;
+    return PL_sig_pending != 0;
+}
+
+void
+forget_noted_signals(pTHX)
+{
+    int signal;
+    PL_sig_pending = 0;
+    for (signal = 1; PL_psig_pend && signal < SIG_SIZE; signal++)
+        if (PL_psig_pend[signal])
+            PL_psig_pend[signal] = 0;
 }

@@ -1,9 +1,13 @@
 /* Perl's handles at the end of a worker: what is left to do or to say when a handle is closed, beyond the flush. */
 
-#include "host.h"
+#include "handles.h"
+
+#include "switches.h"
 
 #include <perliol.h>
 #include <sys/socket.h>
+
+#if TRICK_EXIT
 
 /* Perl tries once more to write what it could not, and warns; a layer that compresses has an end to write. */
 static bool
@@ -67,9 +71,7 @@ finish(pTHX_ PerlIO *handle)
 }
 
 /* Perl's own table of handles, as perlio.c has it: chunks, in the first element of each of which is the next chunk. All values
- * would have to be looked at to find them otherwise, which takes as long as fast_exit saves. Perls that came out later are not trusted with
- * that. */
-#if PERL_VERSION < 45
+ * would have to be looked at to find them otherwise, which takes as long as fast_exit saves. */
 #define CHUNK 64
 
 void
@@ -82,21 +84,5 @@ finish_handles(pTHX)
             finish(aTHX_ &chunk[i].next);
     }
 }
-#else
-void
-finish_handles(pTHX)
-{
-    SV *arena;
-    for (arena = PL_sv_arenaroot; arena; arena = (SV *)SvANY(arena)) {
-        const SV *end = &arena[SvREFCNT(arena)];
-        SV *value;
-        for (value = arena + 1; value < end; value++)
-            if (SvTYPE(value) == SVt_PVIO && SvREFCNT(value)) {
-                if (IoOFP((IO *)value) && IoOFP((IO *)value) != IoIFP((IO *)value))
-                    finish(aTHX_ IoOFP((IO *)value));
-                if (IoIFP((IO *)value))
-                    finish(aTHX_ IoIFP((IO *)value));
-            }
-    }
-}
+
 #endif

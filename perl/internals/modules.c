@@ -1,8 +1,12 @@
 /* Modules that 0.18 loads and we do not need. A program may call their functions by their full names without having loaded
  * them by itself, as in POSIX::_exit(0). Perl has noted each such name when it compiled the call. So a module is loaded here if
- * a function of its package is named that is not there; a program that calls none has nothing of it to carry along. */
+ * a function of its package is named that is not there; a program that calls none has nothing of it to carry along.
+ *
+ * The plain path is to load all of them. */
 
-#include "host.h"
+#include "modules.h"
+
+#include "switches.h"
 
 /* Those that 0.18 loads in any case, and those that it loads when it makes a scoreboard. */
 static const char *const loaded_before[] = { "Time::HiRes", "List::Util", "Exporter", "Proc::Wait3" };
@@ -23,6 +27,7 @@ is_loaded(pTHX_ const char *module)
 }
 
 /* Whether code that was compiled names a function of a package that is not there. */
+#if TRICK_SOURCES
 static bool
 lacks_function(pTHX_ HV *package)
 {
@@ -39,13 +44,16 @@ lacks_function(pTHX_ HV *package)
     }
     return FALSE;
 }
+#else
+#define lacks_function(package) TRUE
+#endif
 
 static void
 load_those_called(pTHX_ const char *const *modules, size_t length)
 {
     size_t i;
     for (i = 0; i < length; i++) {
-        HV *package = gv_stashpv(modules[i], 0);
+        HV *package = gv_stashpv(modules[i], TRICK_SOURCES ? 0 : GV_ADD);
         if (package && !is_loaded(aTHX_ modules[i]) && lacks_function(aTHX_ package)) {
             dSP;
             PUSHMARK(SP);
@@ -67,9 +75,13 @@ load_what_is_called(pTHX_ bool spare_workers)
 void
 load_before_run(pTHX)
 {
+#if TRICK_SOURCES
     if (PL_phase == PERL_PHASE_START) {
         if (!PL_initav)
             PL_initav = newAV();
         av_push(PL_initav, SvREFCNT_inc((SV *)get_cv("Parallel::Prefork::Core::load_what_is_called", 0)));
     }
+#else
+    PERL_UNUSED_CONTEXT;
+#endif
 }

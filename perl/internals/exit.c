@@ -15,14 +15,18 @@
  *
  * With fast_exit nobody looks: `leave` closes those handles for which that is work, and calls _exit(2). */
 
-#include "host.h"
+#include "exit.h"
+
+#include "handles.h"
+#include "switches.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
+#if TRICK_EXIT
+
 static thrhook_proc_t hook_before;   /* whose place ours has taken... */
 static thrhook_proc_t first_hook;    /* ... and when that was done first */
-static const host_t *leaving;    /* which handle a worker of this process has, if there is one */
 
 #ifdef MULTIPLICITY
 #define THIS_INTERPRETER aTHX
@@ -173,6 +177,7 @@ static int
 leave(pTHX)
 {
     static bool is_leaving;
+    const host_t *leaving = handle_of_workers();
     int is_vetoed;
     /* Another module's hook, put in after ours, may call ours, and ours was put in again after it: the first one of all then
      * is called by the inner call. */
@@ -182,10 +187,10 @@ leave(pTHX)
     is_vetoed = hook_before(aTHX);
     is_leaving = FALSE;
     /* The threads of a worker have interpreters of their own. */
-    if (!leaving || !leaving->is_worker || leaving->interpreter != THIS_INTERPRETER)
+    if (!leaving || !leaving->worker.is_one || leaving->worker.interpreter != THIS_INTERPRETER)
         return is_vetoed;
     /* What a worker forks by itself is none, whatever pid it has in a namespace of its own. */
-    if (leaving->is_fast && leaving->process == pf_process_number()) {
+    if (leaving->worker.is_fast && leaving->worker.process == pf_process_number()) {
         finish_handles(aTHX);
         fflush(NULL);
         _exit(STATUS_EXIT);
@@ -239,30 +244,6 @@ keep_lexicals(pTHX)
     }
 }
 
-/* Perl binds a function of the C library's when it calls it first: every worker would bind longjmp at
- * its exit, and take a dozen page faults for that. */
-XS_INTERNAL(XS_croak)
-{
-    PERL_UNUSED_VAR(cv);
-    croak("%s", "");
-}
-
-static void
-bind_longjmp(pTHX)
-{
-    CV *code = newXS(NULL, XS_croak, __FILE__);
-    dSP;
-    ENTER;
-    SAVEGENERICSV(GvSV(PL_errgv));
-    GvSV(PL_errgv) = newSVpvs("");
-    SAVESPTR(PL_diehook);
-    PL_diehook = NULL;
-    PUSHMARK(SP);
-    call_sv((SV *)code, G_VOID | G_DISCARD | G_EVAL | G_NODEBUG);
-    LEAVE;
-    SvREFCNT_dec((SV *)code);
-}
-
 /* A few classes have most of the objects; start is not to take longer the more objects there are. */
 #define WARM_UP_OBJECTS 2000
 
@@ -289,29 +270,40 @@ prepare_to_leave(pTHX_ host_t *host, SV *object)
                 PL_threadhook = leave;
             }
         );
-        bind_longjmp(aTHX);
     }
-    host->interpreter = THIS_INTERPRETER;
-    leaving = host;
+    host->worker.interpreter = THIS_INTERPRETER;
+    set_handle_of_workers(host);
     warm_up(aTHX_ object);
 }
 
 void
 leave_worker(pTHX_ host_t *host, bool fast)
 {
-    host->is_worker = TRUE;
-    host->is_fast = fast;
-    if (leaving != host)
-        leaving = host;
+    host->worker.is_one = TRUE;
+    host->worker.is_fast = fast;
+    set_handle_of_workers(host);
     if (fast) {
-        host->process = pf_process_number();
+        host->worker.process = pf_process_number();
         keep_lexicals(aTHX);
     }
 }
 
+#else
+
 void
-forget_leaving(const host_t *host)
+prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
-    if (leaving == host)
-        leaving = NULL;
+    PERL_UNUSED_CONTEXT;
+    PERL_UNUSED_VAR(object);
+    set_handle_of_workers(host);
 }
+
+void
+leave_worker(pTHX_ host_t *host, bool fast)
+{
+    PERL_UNUSED_CONTEXT;
+    host->worker.is_one = TRUE;
+    host->worker.is_fast = fast;
+}
+
+#endif

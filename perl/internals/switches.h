@@ -1,0 +1,28 @@
+/* Which of the tricks of this directory are used: README.md here says what each relies on, and what it buys. Without one there is a
+ * plain path, by what perl documents.
+ *
+ * `perl Makefile.PL PLAIN=1` leaves all of them out; so does a perl that is newer than those that they were tried with. One
+ * alone goes by `perl Makefile.PL DEFINE=-DTRICK_LOOP=0`. */
+
+#ifndef PREFORK_SWITCHES_H
+#define PREFORK_SWITCHES_H
+
+#define NEWEST_TESTED 42    /* perl 5.42, see script/perls */
+
+#if defined(PREFORK_PLAIN) || PERL_VERSION > NEWEST_TESTED
+#define TRICKS 0
+#else
+#define TRICKS 1
+#endif
+
+#ifndef TRICK_LOOP
+#define TRICK_LOOP TRICKS
+#endif
+#ifndef TRICK_EXIT
+#define TRICK_EXIT TRICKS
+#endif
+#ifndef TRICK_SOURCES
+#define TRICK_SOURCES TRICKS
+#endif
+
+#endif

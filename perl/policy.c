@@ -1,0 +1,85 @@
+/* Who decides whether a worker is wanted, and by what. The core does, by what the program has set; where the program has overridden
+ * a method that decides, the program does. */
+
+#include "policy.h"
+
+#include <sys/time.h>
+
+void
+take_lead(pTHX_ host_t *host, pf_lead lead)
+{
+    if (host->policy.lead != lead) {
+        CALL(pf_set_lead(host->pf, lead));
+        host->policy.lead = lead;
+    }
+}
+
+bool
+pass_settings(pTHX_ host_t *host, SV *object)
+{
+    policy_t *policy = &host->policy;
+    double max_workers, spawn_interval, err_respawn_interval;
+    if (!plain_number(aTHX_ member(aTHX_ object, "max_workers"), &max_workers)
+            || !plain_number(aTHX_ member(aTHX_ object, "spawn_interval"), &spawn_interval)
+            || !plain_number(aTHX_ member(aTHX_ object, "err_respawn_interval"), &err_respawn_interval))
+        return FALSE;
+    if (policy->lead != PF_LEAD_SHARED || policy->max_workers != max_workers || policy->spawn_interval != spawn_interval
+            || policy->err_respawn_interval != err_respawn_interval) {
+        take_lead(aTHX_ host, PF_LEAD_SHARED);
+        /* Not a number is no pause, and no worker. */
+        CALL(
+            pf_set_max_workers(host->pf, to_count(max_workers));
+            pf_set_spawn_interval(host->pf, spawn_interval > 0 ? spawn_interval : 0);
+            pf_set_err_respawn_interval(host->pf, err_respawn_interval > 0 ? err_respawn_interval : 0);
+        );
+        policy->max_workers = max_workers;
+        policy->spawn_interval = spawn_interval;
+        policy->err_respawn_interval = err_respawn_interval;
+    }
+    return TRUE;
+}
+
+IV
+decide(pTHX_ double workers, double max_workers, double idle, double leaving, double min_spare, double max_spare)
+{
+    const double most = Perl_floor(max_spare);
+    return (IV)pf_decide(to_count(workers), to_count(max_workers), to_count(idle), to_count(leaving),
+        to_count(min_spare), to_count(most));
+}
+
+void
+show_rest(pTHX_ host_t *host, SV *object, double rest)
+{
+    /* Only now: an immediate handler may have put another one there. */
+    SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
+    if (rest > 0) {
+        struct timeval now;
+        gettimeofday(&now, NULL);
+        host->policy.rest_shown = (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest;
+        sv_setnv(shown, host->policy.rest_shown);
+    } else {
+        host->policy.rest_shown = 0;
+        sv_setiv(shown, 0);
+    }
+}
+
+void
+update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
+{
+    CALL(pf_defer_spawn(host->pf, rest));
+    show_rest(aTHX_ host, object, rest);
+}
+
+void
+follow_rest(pTHX_ host_t *host, SV *object)
+{
+    SV *shown = member(aTHX_ object, "_no_adjust_until");
+    double until;
+    if (SvOK(shown) && plain_number(aTHX_ shown, &until) && until != host->policy.rest_shown) {
+        struct timeval now;
+        gettimeofday(&now, NULL);
+        host->policy.rest_shown = until;
+        until -= (double)now.tv_sec + (double)now.tv_usec / 1e6;
+        CALL(pf_defer_spawn(host->pf, until > 0 ? until : 0));
+    }
+}

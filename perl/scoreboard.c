@@ -1,0 +1,207 @@
+/* Scoreboards behind Perl objects, and the status that a worker sets.
+ *
+ * A worker sets its status in C (`set_status`), in the memory of the scoreboard that pf_scoreboard_own_slot and
+ * pf_scoreboard_own_changes give. This takes no system call unless the manager has to be woken: no Rust runs, so no signal
+ * has to be blocked. An immediate handler may leave by longjmp between any two steps. Perl then calls a destructor on its
+ * savestack (`end_change`), in which the core ends the change with signals blocked. A scoreboard with a file always
+ * goes through the core. */
+
+#include "scoreboard.h"
+
+static int
+free_scoreboard(pTHX_ SV *sv, MAGIC *mg)
+{
+    PERL_UNUSED_ARG(sv);
+    if (!PL_dirty && mg->mg_ptr) {
+        board_t *board = (board_t *)mg->mg_ptr;
+        CALL(pf_scoreboard_free(board->board));
+        Safefree(board);
+        mg->mg_ptr = NULL;
+    }
+    return 0;
+}
+
+static MGVTBL scoreboard_magic =
+    { NULL, NULL, NULL, NULL, free_scoreboard, NULL, clone_gets_nothing, NULL };
+
+board_t *
+board_of(pTHX_ SV *object)
+{
+    MAGIC *mg = attached(aTHX_ object, &scoreboard_magic);
+    if (!mg || !mg->mg_ptr)
+        croak("this scoreboard belongs to another thread, or was never made");
+    return (board_t *)mg->mg_ptr;
+}
+
+pf_scoreboard_t *
+scoreboard_of(pTHX_ SV *object)
+{
+    return board_of(aTHX_ object)->board;
+}
+
+static bool
+is_busy(uint8_t status)
+{
+    return status != '_' && status != '.';
+}
+
+#ifdef __GNUC__
+#define LOAD(from) __atomic_load_n(from, __ATOMIC_SEQ_CST)
+#define ADD(to, number) __atomic_fetch_add(to, number, __ATOMIC_SEQ_CST)
+#define EXCHANGE(where, with) __atomic_exchange_n(where, with, __ATOMIC_SEQ_CST)
+#define SWAP(where, old, with) \
+    __atomic_compare_exchange_n(where, old, with, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+
+static bool
+wakes_manager(const pf_own_slot *slot)
+{
+    const int32_t busy = LOAD(slot->busy);
+    return busy < LOAD(slot->low) || busy > LOAD(slot->high) || LOAD(slot->mark);
+}
+
+/* A change between busy and idle that is under way. */
+typedef struct {
+    const board_t *board;
+    uint32_t before;         /* the number of changes when it began */
+    bool is_whole;           /* all its steps are done */
+    bool is_over;            /* and nothing is left to be done after them */
+} change_t;
+
+/* An immediate handler may have left by longjmp after any step. */
+static void
+end_change(pTHX_ void *left)
+{
+    change_t *change = (change_t *)left;
+    PERL_UNUSED_CONTEXT;
+    if (!change->is_over)
+        CALL(
+            pf_scoreboard_end_change(change->board->board, change->before, change->is_whole);
+            change->is_over = TRUE;
+        );
+}
+
+/* Sets the status as pf_scoreboard_own_changes says, without a system call unless the manager has to be
+ * woken. False if nothing is changed. */
+static bool
+set_status_quickly(const board_t *board, uint8_t status)
+{
+    dTHX;
+    const pf_own_slot *slot = &board->slot;
+    uint8_t old = LOAD(slot->status);
+    change_t change;
+    if (is_busy(old) == is_busy(status))
+        return SWAP(slot->status, &old, status);
+    change.board = board;
+    change.before = LOAD(board->changes);
+    change.is_whole = change.is_over = FALSE;
+    ENTER;
+    SAVEDESTRUCTOR_X(end_change, &change);
+    ADD(board->changes, 1);
+    if (is_busy(status))
+        ADD(slot->busy, 1);
+    if (is_busy(EXCHANGE(slot->status, status)))
+        ADD(slot->busy, -1);
+    change.is_whole = TRUE;
+    /* Not before the change: the manager may set other bounds in the meantime. */
+    if (wakes_manager(slot)) {
+        end_change(aTHX_ &change);
+    } else {
+        ADD(board->changes, PF_CHANGE_END);
+        change.is_over = TRUE;
+    }
+    LEAVE;
+    return TRUE;
+}
+#endif
+
+bool
+set_status(board_t *board, uint8_t status)
+{
+    pf_result result;
+#ifdef __GNUC__
+    if (board->changes && set_status_quickly(board, status))
+        return TRUE;
+#endif
+    CALL(result = pf_scoreboard_set_status(board->board, status);
+        board->changes = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK
+            ? pf_scoreboard_own_changes(board->board) : NULL);
+    return result == PF_OK;
+}
+
+/* Of one interpreter: others do not find theirs here, and call the methods. */
+static CV *plain_scoreboard, *plain_set_status;
+
+void
+know_methods(pTHX_ SV *scoreboard, SV *set_status)
+{
+    plain_scoreboard = (CV *)SvREFCNT_inc(SvRV(scoreboard));
+    plain_set_status = (CV *)SvREFCNT_inc(SvRV(set_status));
+}
+
+static bool
+has_method(pTHX_ SV *object, const char *name, CV *plain)
+{
+    GV *method;
+    if (!SvROK(object) || !SvOBJECT(SvRV(object)) || SvTYPE(SvRV(object)) != SVt_PVHV)
+        return FALSE;
+    method = gv_fetchmeth(SvSTASH(SvRV(object)), name, strlen(name), 0);
+    return method && GvCV(method) == plain;
+}
+
+board_t *
+plain_board(pTHX_ SV *self)
+{
+    MAGIC *mg;
+    SV **board;
+    if (!has_method(aTHX_ self, "scoreboard", plain_scoreboard))
+        return NULL;
+    board = hv_fetchs((HV *)SvRV(self), "scoreboard", 0);
+    if (!board || !has_method(aTHX_ *board, "set_status", plain_set_status))
+        return NULL;
+    mg = mg_findext(SvRV(*board), PERL_MAGIC_ext, &scoreboard_magic);
+    return mg ? (board_t *)mg->mg_ptr : NULL;
+}
+
+uint8_t
+status_character(pTHX_ SV *status)
+{
+    STRLEN length = 0;
+    const char *text;
+    /* Before it is asked whether it is defined: $1 and substr are not until then. */
+    SvGETMAGIC(status);
+    text = SvOK(status) ? SvPVbyte_nomg(status, length) : "";
+    if (length == 0)
+        croak_for_caller(aTHX_ newSVpvs("set_status: the status must be a character, and it is empty"));
+    return (uint8_t)text[0];
+}
+
+/* The bytes that perl has for the name, as its own open takes them. One with a NUL is cut nowhere: there is no such file. */
+bool
+make_scoreboard(pTHX_ SV *object, SV *filename, unsigned slots)
+{
+    const char *path = NULL;
+    STRLEN length = 0;
+    board_t *board;
+    int error;
+    (void)attached(aTHX_ object, &scoreboard_magic);
+    SvGETMAGIC(filename);
+    if (SvOK(filename))
+        path = SvPV_nomg(filename, length);
+    if (SvTAINTED(filename)) {
+        TAINT;
+        TAINT_PROPER("sysopen");
+    }
+    if (path && memchr(path, '\0', length)) {
+        errno = ENOENT;
+        return FALSE;
+    }
+    Newxz(board, 1, board_t);
+    CALL(board->board = pf_scoreboard_new(path, slots); error = errno);
+    if (!board->board) {
+        Safefree(board);
+        errno = error;
+        return FALSE;
+    }
+    attach(aTHX_ object, &scoreboard_magic, board);
+    return TRUE;
+}

@@ -1,0 +1,31 @@
+/* What is in %SIG: the manager's handlers, and the defaults of its workers. */
+
+#ifndef PREFORK_TRAPS_H
+#define PREFORK_TRAPS_H
+
+#include "handle.h"
+
+/* The handlers in %SIG: of a trapped signal, which calls _trapped, and of SIGCHLD. */
+void trap(pTHX_ SV *self, SV *name);
+void trap_sigchld(pTHX);
+
+/* How often SIGCHLD was noticed, and the child that the last one named, if that is known; whether $SIG{CHLD} is
+ * ours. */
+extern volatile unsigned long exit_notices;
+extern volatile pid_t ended_child;
+bool sigchld_is_ours(pTHX);
+
+/* What SIGCHLD calls in a sleep (SA_SIGINFO), where it is ours to notice. */
+void note_sigchld(int signal, siginfo_t *info, void *context);
+
+/* The names of the trapped signals, if trap_signals is a plain hash. */
+AV *trapped_signals(pTHX_ SV *object);
+
+/* In a worker in which signals are blocked, the system's default action for these signals and SIGCHLD. No code of the
+ * program's runs. */
+void set_default_actions(pTHX_ AV *names);
+
+/* The rest, when signals can arrive again: perl, and whoever has hung something on %SIG, knows of it. */
+void set_default_handlers(pTHX_ AV *names);
+
+#endif
