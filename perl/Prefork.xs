@@ -78,11 +78,12 @@ PROTOTYPES: DISABLE
 BOOT:
     load_before_run(aTHX);
 
-# Whether modules are compiled when they are needed, from what was read at once; see internals/README.md.
+# Whether this build has a trick of internals/: loop, exit or sources.
 bool
-reads_early()
+has_trick(const char *name)
     CODE:
-        RETVAL = TRICK_SOURCES;
+        RETVAL = (TRICK_LOOP && strEQ(name, "loop")) || (TRICK_EXIT && strEQ(name, "exit"))
+            || (TRICK_SOURCES && strEQ(name, "sources"));
     OUTPUT: RETVAL
 
 const char *
@@ -294,9 +295,11 @@ fork_worker(host_t *host)
 void
 enter_worker(host_t *host, ...)
     INIT:
-        AV *names = (AV *)sv_2mortal((SV *)av_make(items - 1, &ST(1)));
+        /* A handler of the program may have the stack moved before the names are needed again. */
+        AV *copies = (AV *)sv_2mortal((SV *)av_make(items - 1, &ST(1)));
+        const names_t names = { AvARRAY(copies), items - 1, NULL };
     CODE:
-        enter_worker(aTHX_ host, ST(0), names);
+        enter_worker(aTHX_ host, ST(0), &names);
 
 bool
 fork_begin(host_t *host)
@@ -423,6 +426,8 @@ bool
 forget_worker(host_t *host, SV *pid)
     CODE:
         CALL(RETVAL = pf_forget_worker(host->pf, to_pid(aTHX_ pid)));
+        if (RETVAL)
+            forget_stored(aTHX_ ST(0), to_pid(aTHX_ pid));
     OUTPUT: RETVAL
 
 # The generation of a worker whose exit has been reported, which leaves the table with that.

@@ -14,7 +14,6 @@
 #include "fork.h"
 
 #include "internals/exit.h"
-#include "traps.h"
 #include "wait.h"
 #include "workers.h"
 
@@ -118,7 +117,7 @@ leave_evals(pTHX)
 }
 
 void
-enter_worker(pTHX_ host_t *host, SV *object, AV *trapped)
+enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
 {
     set_default_actions(aTHX_ trapped);
     sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);

@@ -3,7 +3,7 @@
 #ifndef PREFORK_FORK_H
 #define PREFORK_FORK_H
 
-#include "handle.h"
+#include "traps.h"
 
 /* Forks a worker: its pid in the manager; 0 in the worker, where enter_worker has to follow; -1 if
  * there is none now, after a warning when it is time for one. */
@@ -22,7 +22,7 @@ unsigned fork_failed(pTHX_ host_t *host);
 
 /* In the worker, before any code of the program's: its handlers for these signals are the default ones, and signals can
  * arrive from there on. */
-void enter_worker(pTHX_ host_t *host, SV *object, AV *trapped);
+void enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped);
 
 /* The worker's code must never come back into the manager's: evals around start are left for good,
  * so that die ends the process as perl ends it. */

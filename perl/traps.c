@@ -100,16 +100,25 @@ trap_sigchld(pTHX)
     set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP), sigchld_handler(aTHX));
 }
 
-AV *
+/* Both walks through the names may be in a worker, where each value that is made is a page to copy. */
+static void
+for_each(pTHX_ const names_t *names, void (*call)(pTHX_ SV *name))
+{
+    HE *entry;
+    SSize_t i;
+    for (i = 0; i < names->length; i++)
+        call(aTHX_ names->list[i]);
+    if (names->hash)
+        hv_iterinit(names->hash);
+    while (names->hash && (entry = hv_iternext(names->hash)))
+        call(aTHX_ hv_iterkeysv(entry));
+}
+
+names_t
 trapped_signals(pTHX_ SV *object)
 {
-    HV *actions = plain_hash(aTHX_ member(aTHX_ object, "trap_signals"));
-    AV *names = (AV *)sv_2mortal((SV *)newAV());
-    HE *entry;
-    if (actions)
-        hv_iterinit(actions);
-    while (actions && (entry = hv_iternext(actions)))
-        av_push(names, SvREFCNT_inc(hv_iterkeysv(entry)));
+    names_t names = { NULL, 0, NULL };
+    names.hash = plain_hash(aTHX_ member(aTHX_ object, "trap_signals"));
     return names;
 }
 
@@ -122,19 +131,26 @@ set_default_action(pTHX_ SV *name)
 }
 
 void
-set_default_actions(pTHX_ AV *names)
+set_default_actions(pTHX_ const names_t *names)
 {
-    SSize_t i;
-    for (i = 0; i <= av_top_index(names); i++)
-        set_default_action(aTHX_ *av_fetch(names, i, 0));
+    for_each(aTHX_ names, set_default_action);
     (void)rsignal(SIGCHLD, SIG_DFL);
 }
 
-void
-set_default_handlers(pTHX_ AV *names)
+static void
+set_default_handler(pTHX_ SV *name)
 {
-    SSize_t i;
-    for (i = 0; i <= av_top_index(names); i++)
-        set_handler(aTHX_ *av_fetch(names, i, 0), newSVpvs("DEFAULT"));
-    set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP), newSVpvs("DEFAULT"));
+    SV *slot = HeVAL(hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0));
+    sv_setpvs(slot, "DEFAULT");
+    SvSETMAGIC(slot);
+}
+
+void
+set_default_handlers(pTHX_ const names_t *names)
+{
+    SV **slot;
+    for_each(aTHX_ names, set_default_handler);
+    slot = hv_fetchs(get_hv("SIG", GV_ADD), "CHLD", 1);
+    sv_setpvs(*slot, "DEFAULT");
+    SvSETMAGIC(*slot);
 }

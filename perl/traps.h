@@ -18,14 +18,21 @@ bool sigchld_is_ours(pTHX);
 /* What SIGCHLD calls in a sleep (SA_SIGINFO), where it is ours to notice. */
 void note_sigchld(int signal, siginfo_t *info, void *context);
 
-/* The names of the trapped signals, if trap_signals is a plain hash. */
-AV *trapped_signals(pTHX_ SV *object);
+/* Names of signals: those of a list, and the keys of a hash, if there is one. */
+typedef struct {
+    SV **list;
+    SSize_t length;
+    HV *hash;
+} names_t;
+
+/* Those of the trapped signals, if trap_signals is a plain hash. */
+names_t trapped_signals(pTHX_ SV *object);
 
 /* In a worker in which signals are blocked, the system's default action for these signals and SIGCHLD. No code of the
  * program's runs. */
-void set_default_actions(pTHX_ AV *names);
+void set_default_actions(pTHX_ const names_t *names);
 
 /* The rest, when signals can arrive again: perl, and whoever has hung something on %SIG, knows of it. */
-void set_default_handlers(pTHX_ AV *names);
+void set_default_handlers(pTHX_ const names_t *names);
 
 #endif

@@ -34,7 +34,7 @@ sub loaded {
 }
 
 # A build that is plain loads all it may need at once (PLAIN=1, see perl/internals/README.md).
-my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "print Parallel::Prefork::Core::reads_early()"};
+my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "print Parallel::Prefork::Core::has_trick(q(sources))"};
 
 SKIP: {
     skip 'a plain build', 2 if !$is_light;

@@ -126,9 +126,11 @@ is_due(const host_t *host)
 static void
 enter(pTHX_ host_t *host, SV *object, bool runs_code)
 {
+    names_t trapped;
     if (runs_code)
         leave_evals(aTHX);
-    enter_worker(aTHX_ host, object, trapped_signals(aTHX_ object));
+    trapped = trapped_signals(aTHX_ object);
+    enter_worker(aTHX_ host, object, &trapped);
     if (signal_is_set(aTHX_ object))
         my_exit(0);
 }

@@ -355,7 +355,7 @@ BEGIN {
     for my $module (qw(Loop Options WorkerPids)) {
         my $file = __FILE__;
         $file =~ s{\.pm\z}{/$module.pm};
-        if (!Parallel::Prefork::Core::reads_early()) {
+        if (!Parallel::Prefork::Core::has_trick('sources')) {
             require "Parallel/Prefork/$module.pm";
         }
         elsif (open my $source, '<', $file) {
@@ -425,7 +425,7 @@ sub Parallel::Prefork::WorkerPids::DESTROY { return }
 sub Parallel::Prefork::WorkerPids::UNTIE   { return }
 
 # What programs name of modules that 0.18 loads is looked up when they run; where that is not known, all are loaded.
-Parallel::Prefork::Core::load_what_is_called() if !Parallel::Prefork::Core::reads_early();
+Parallel::Prefork::Core::load_what_is_called() if !Parallel::Prefork::Core::has_trick('sources');
 
 # The methods that run and drain, the loops in C, do the work of. Where one of them is
 # overridden, each turn is Perl code.
