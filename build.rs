@@ -1,7 +1,6 @@
 //! Gives the shared library its SONAME, which is its promise of a stable ABI, and keeps it small. A fork copies each
-//! mapping of the process, and the exit of each worker gives them back. So the library has few mappings: constants and
-//! code are one, data are one, and the unwinder is inside. Data are one mapping as long as they fit into a page; so the
-//! table of signal handlers is on the heap (`src/os/handler.rs`).
+//! mapping of the process, and the exit of each worker gives them back. So the unwinder is inside of the library, and its data are
+//! one mapping as long as they fit into a page; so the table of signal handlers is on the heap (`src/os/handler.rs`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,26 +17,14 @@ fn main() {
         // dlclose(3) must not take their code away.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
-    if os == "linux" {
-        map_little();
-        if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
-            unwind_by_itself();
-            end_quietly();
-        }
-    }
-}
-
-/// Constants and code in one mapping: a fork copies each mapping, and each exit gives it back. And data begin
-/// with a page, or the zeroed ones may not fit in, and be another mapping. GNU ld does that by itself; for the
-/// other it and lld have different options. GNU ld refuses one of lld's, or takes it for its own (2.44), and warns
-/// of the other.
-fn map_little() {
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
-    let of_lld = ["-Wl,--no-rosegment", "-Wl,-z,separate-loadable-segments"];
-    if links_with(&[of_lld[0], of_lld[1], "-Wl,--fatal-warnings"]) {
-        for option in of_lld {
-            println!("cargo:rustc-cdylib-link-arg={option}");
-        }
+    println!("cargo:rerun-if-env-changed=PREFORK_PLAIN");
+    // What follows is about page faults in workers (perl/internals/README.md has what each buys).
+    if std::env::var_os("PREFORK_PLAIN").is_none()
+        && os == "linux"
+        && std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu")
+    {
+        unwind_by_itself();
+        end_quietly();
     }
 }
 

@@ -12,7 +12,7 @@ use lib 't/lib';
 use ProcessTest;
 use Tricks;
 
-plan skip_all => 'a build in which fast_exit does nothing' if !has_trick('exit');
+plan skip_all => 'a build in which fast_exit does nothing' if !has_trick('fast_exit');
 
 # What is destroyed tells so; what is printed is flushed at the exit.
 my $program = <<'PERL';

@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#if TRICK_EXIT
+#if TRICK_EXIT || TRICK_FAST_EXIT
 
 static thrhook_proc_t hook_before;   /* whose place ours has taken... */
 static thrhook_proc_t first_hook;    /* ... and when that was done first */
@@ -34,6 +34,7 @@ static thrhook_proc_t first_hook;    /* ... and when that was done first */
 #define THIS_INTERPRETER NULL
 #endif
 
+#if TRICK_EXIT
 /* Perl does not call a destructor that does nothing, such as IO::Handle's, either. */
 static bool
 does_nothing(const CV *code)
@@ -173,6 +174,23 @@ is_seen_to_go(pTHX_ size_t at_most)
     return is_seen;
 }
 
+/* A few classes have most of the objects; start is not to take longer the more objects there are. */
+#define WARM_UP_OBJECTS 2000
+
+/* What perl finds out about the methods of classes it keeps. The manager object goes in each worker. */
+static void
+warm_up(pTHX_ SV *object)
+{
+    HV *class = SvSTASH(SvRV(object));
+    (void)is_seen_to_go(aTHX_ WARM_UP_OBJECTS);
+    if (!has_destructor(aTHX_ class))
+        SvREFCNT_dec(sv_bless(newRV_noinc((SV *)newHV()), class));
+}
+#else
+#define is_seen_to_go(at_most) TRUE
+#define warm_up(object) PERL_UNUSED_VAR(object)
+#endif
+
 static int
 leave(pTHX)
 {
@@ -190,7 +208,7 @@ leave(pTHX)
     if (!leaving || !leaving->worker.is_one || leaving->worker.interpreter != THIS_INTERPRETER)
         return is_vetoed;
     /* What a worker forks by itself is none, whatever pid it has in a namespace of its own. */
-    if (leaving->worker.is_fast && leaving->worker.process == pf_process_number()) {
+    if (TRICK_FAST_EXIT && leaving->worker.is_fast && leaving->worker.process == pf_process_number()) {
         finish_handles(aTHX);
         fflush(NULL);
         _exit(STATUS_EXIT);
@@ -198,6 +216,7 @@ leave(pTHX)
     return is_vetoed || !is_seen_to_go(aTHX_ SIZE_MAX);
 }
 
+#if TRICK_LEXICALS
 static bool
 holds_something(pTHX_ SV *value)
 {
@@ -244,18 +263,9 @@ keep_lexicals(pTHX)
     }
 }
 
-/* A few classes have most of the objects; start is not to take longer the more objects there are. */
-#define WARM_UP_OBJECTS 2000
-
-/* What perl finds out about the methods of classes it keeps. The manager object goes in each worker. */
-static void
-warm_up(pTHX_ SV *object)
-{
-    HV *class = SvSTASH(SvRV(object));
-    (void)is_seen_to_go(aTHX_ WARM_UP_OBJECTS);
-    if (!has_destructor(aTHX_ class))
-        SvREFCNT_dec(sv_bless(newRV_noinc((SV *)newHV()), class));
-}
+#else
+#define keep_lexicals(unused) NOOP
+#endif
 
 void
 prepare_to_leave(pTHX_ host_t *host, SV *object)

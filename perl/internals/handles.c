@@ -7,7 +7,7 @@
 #include <perliol.h>
 #include <sys/socket.h>
 
-#if TRICK_EXIT
+#if TRICK_EXIT || TRICK_FAST_EXIT
 
 /* Perl tries once more to write what it could not, and warns; a layer that compresses has an end to write. */
 static bool

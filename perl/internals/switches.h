@@ -21,6 +21,12 @@
 #ifndef TRICK_EXIT
 #define TRICK_EXIT TRICKS
 #endif
+#ifndef TRICK_FAST_EXIT
+#define TRICK_FAST_EXIT TRICKS
+#endif
+#ifndef TRICK_LEXICALS
+#define TRICK_LEXICALS TRICK_FAST_EXIT
+#endif
 #ifndef TRICK_SOURCES
 #define TRICK_SOURCES TRICKS
 #endif
