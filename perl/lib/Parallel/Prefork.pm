@@ -611,7 +611,7 @@ data.
 =item What is done
 
 A worker may call C<exit> or L</finish([STATUS])>, or die, or come to the end of the program. In all these cases it
-destroys the variables of the subroutines that it leaves, runs its C<END> blocks, and flushes its file handles and
+destroys the variables of the subroutines that it leaves, and runs its C<END> blocks. It flushes its file handles and
 those of C's stdio. It also closes the handles for which that is work:
 
 =over 4
@@ -753,8 +753,8 @@ C<wait_all_children> takes care of them again.
 
 Ends a worker by C<exit> with STATUS, or 0. C<END> blocks and destructors run (but see C<fast_exit>).
 
-I<Where:> a worker, and its handlers. I<Errors:> dies in the manager, with the text of 0.18 and its typing error:
-C<$parallel_prefork-E<gt>finish() shouln't be called within the manager process>.
+I<Where:> a worker, and its handlers. I<Errors:> dies in the manager, with the text of 0.18, in which a letter is
+missing: C<$parallel_prefork-E<gt>finish() shouln't be called within the manager process>.
 
 =head2 signal_all_children(SIGNAL)
 
@@ -796,9 +796,9 @@ I<Where:> anywhere. In a worker, and in a process that the program has forked, i
 
 =head2 worker_index
 
-In a worker, returns its index: the lowest number from 0 that no other worker had at the fork. It never changes in the
-life of a worker, and is below C<max_workers>. Use it to give each worker its own port or log file. In the manager it
-returns C<undef>.
+In a worker, returns its index: the lowest number from 0 that no other worker had at the fork. So it was below
+C<max_workers> then, and it never changes in the life of a worker. Use it to give each worker its own port or log
+file. In the manager it returns C<undef>.
 
 I<Where:> anywhere.
 
@@ -940,8 +940,8 @@ In a worker these signals are C<'DEFAULT'>. Handlers that the program has set fo
 
 =item *
 
-The manager acts on each trapped signal once, in the order of their arrival. The first ends C<start>, and each of the
-others ends a later C<start>, at once. Equal signals that wait count as one.
+The manager acts on trapped signals in the order of their arrival, once on each. The first ends C<start>, and each of
+the others ends a later C<start>, at once. Equal signals that wait count as one.
 
 =item *
 
@@ -1456,10 +1456,10 @@ also List::MoreUtils, Scope::Guard and Signal::Mask. Of perl's own modules these
 List::Util, and for SpareWorkers POSIX, Fcntl and File::Temp. A program that uses one of them should load it by
 itself.
 
-If the program calls a function of such a module by its full name, with parentheses, as in C<Time::HiRes::sleep(0.1)>
-or C<POSIX::_exit(0)>, the module is loaded all the same if it is installed: before the program runs, or by C<new> and
-C<start>. This does not notice names without parentheses, methods (C<< Scope::Guard->new >>), and code that is
-compiled in a worker.
+Some programs call a function of such a module by its full name: C<Time::HiRes::sleep(0.1)>, C<POSIX::_exit(0)>. For
+these the module is loaded all the same, if it is installed: before the program runs, or by C<new> and C<start>. This
+does not work for names without parentheses, for methods (C<< Scope::Guard->new >>), and for code that is compiled in
+a worker.
 
 The methods of Class::Accessor::Lite are there all the same (see L</mk_accessors(NAMES)>), and C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
