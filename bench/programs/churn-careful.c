@@ -4,7 +4,7 @@
  *
  * - it prints nothing twice that stdio has buffered;
  * - TERM ends the loop;
- * - workers have the mask of before;
+ * - workers have the previous signal mask;
  * - it reaps workers when one may have ended, with their rusage.
  *
  * With "complete" it also makes all other system calls of pf_start:

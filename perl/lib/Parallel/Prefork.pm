@@ -1420,11 +1420,11 @@ The manager can stop workers without TERM in C<trap_signals>. In 0.18 that was a
 
 =item *
 
-C<max_workers> can be raised while the manager runs. In 0.18 new workers found no place on the scoreboard, and died.
+C<max_workers> can be raised while the manager runs. In 0.18 new workers found no slot on the scoreboard, and died.
 
 =item *
 
-A worker in a pid namespace of its own gives its place on the scoreboard back. In 0.18 the place stayed taken, until
+A worker in a pid namespace of its own gives its slot on the scoreboard back. In 0.18 the slot stayed taken, and soon
 no worker found one.
 
 =item *

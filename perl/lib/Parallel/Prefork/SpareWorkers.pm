@@ -170,7 +170,7 @@ This is a L<Parallel::Prefork> whose number of workers follows the load. Each wo
 are fewer than C<min_spare_workers> idle workers, the manager forks more, up to C<max_workers> in all. If there are
 more than C<max_spare_workers>, it stops some.
 
-The workers say so on a B<scoreboard>: memory that they share with the manager. Each worker has its own place there.
+The workers say so on a B<scoreboard>: memory that they share with the manager. Each worker has its own B<slot> there.
 
 All of L<Parallel::Prefork> is here too: its options, methods, hooks, signals, and what subclasses may override.
 
@@ -243,7 +243,7 @@ You may raise C<max_workers> later. The scoreboard grows with it, up to 1,048,57
 
 =head2 start([CODE])
 
-As in L<Parallel::Prefork>. In a worker, it first takes a place on the scoreboard with the status idle. Then it calls
+As in L<Parallel::Prefork>. In a worker, it first takes a slot on the scoreboard, with the status idle. Then it calls
 CODE, or returns.
 
 =head2 set_status(STATUS)
@@ -251,7 +251,7 @@ CODE, or returns.
 Sets the status of the worker that calls it to the first character of STATUS, and returns 1. C<STATUS_IDLE> means
 idle. Any other character means busy, and the program chooses it. Workers must not set C<STATUS_NEXIST>.
 
-I<Where:> a worker, and its handlers. I<Errors:> dies in a process that has no place on the scoreboard (C<child_start
+I<Where:> a worker, and its handlers. I<Errors:> dies in a process that has no slot on the scoreboard (C<child_start
 not called?>). Dies if STATUS is empty or has a character above 255.
 
 =head2 num_active_workers
@@ -272,7 +272,7 @@ C<_>, the status of a worker that waits for work.
 
 =item STATUS_NEXIST
 
-C<.>, the status of a place that no worker has.
+C<.>, the status of a slot that no worker has.
 
 =back
 
@@ -296,8 +296,8 @@ C<new> makes the file, with mode 0600 whatever the umask is. It dies if there is
 nothing (C<failed to create scoreboard file:>, the name and the reason). Nobody removes the file: the program has to,
 before the next C<new>.
 
-It is text, and any program can read it at any time. Each line of 16 bytes is the place of one worker, in the order of
-L<Parallel::Prefork/worker_index>: the status, the pid in 14 columns, left-aligned, and a newline. A place without a
+It is text, and any program can read it at any time. Each line of 16 bytes is the slot of one worker, in the order of
+L<Parallel::Prefork/worker_index>: the status, the pid in 14 columns, left-aligned, and a newline. A slot without a
 worker has C<.> and no pid.
 
     $ cat -E /run/app/scoreboard
@@ -324,8 +324,8 @@ Called in a worker by the method C<set_status> of the manager, which returns wha
 
 =item get_statuses()
 
-Called in the manager. Returns a list of single characters, one for each place. Those other than C<_> and C<.> are
-busy workers.
+Called in the manager. Returns a list of single characters, one for each slot. Those other than C<_> and C<.> are busy
+workers.
 
 =item clear_child($pid)
 

@@ -91,8 +91,8 @@ Parallel::Prefork::SpareWorkers::Scoreboard - what the workers of a pool are doi
 L<Parallel::Prefork::SpareWorkers> makes a scoreboard by itself and calls the methods below. A program needs this
 class only to read the statuses, by C<< $pm->scoreboard->get_statuses >>, or to make a subclass.
 
-A scoreboard is memory that the manager and its workers share. It has a B<slot>, a place, for each worker. A worker
-changes only its own slot, with one atomic store, and nobody locks anything.
+A scoreboard is memory that the manager and its workers share. It has a B<slot> for each worker. A worker changes only
+its own slot, with one atomic store, and nobody locks anything.
 
 If a subclass overrides C<get_statuses>, the manager treats it like a scoreboard of the program's own: the workers
 cannot wake the manager, which looks every C<heartbeat> seconds.
