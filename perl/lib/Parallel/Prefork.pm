@@ -781,8 +781,8 @@ count. 0 or C<undef> waits for ever. A negative TIMEOUT returns at once.
 It sends no signal of its own, but it goes on with one that goes to one worker after the other (see L</TRAPPED
 SIGNALS>). Trapped signals do not end it. They wait until the program reads them, or for the next C<start>.
 
-It also reaps children of the program that are no workers, and reports them to nobody. The program may call C<start>
-afterwards.
+While it waits, it also reaps children of the program that are no workers, and reports them to nobody. The program may
+call C<start> afterwards.
 
 I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the program has forked by
 itself, it returns 0 at once. I<Errors:> none; a TIMEOUT that is no number counts as a negative one.
@@ -1033,7 +1033,7 @@ The number of calls of C<start>; 0 before the first. In a worker, the generation
 
 =item {in_child}
 
-1 in a worker. In the manager the member does not exist.
+1 in a worker, 0 in the manager.
 
 =item {manager_pid}, {signal_received}, and the options
 
