@@ -12,23 +12,19 @@
 use strict;
 use warnings;
 
-use Config;
-use File::Temp ();
 use POSIX ();
 use Test::More;
 
 use lib 't/lib';
 use FaultTest;
+use Preload;
 use ProcessTest;
 
 my $deaths = scale(full => 10_000, quick => 500);
 my $exits  = scale(full => 2_000,  quick => 60);
 my $ticks  = scale(full => 10_000, quick => 1_000);
 
-my $dir = File::Temp->newdir;
-my $aim = "$dir/aim.so";
-system(split(' ', $Config{cc}), qw(-shared -fPIC -O1 -Wall -Werror -o), $aim, 't/faults/aim.c', '-ldl') == 0
-    or plan skip_all => 'the C compiler cannot make a library to preload';
+my $aim = preload_library('t/faults/aim.c') or plan skip_all => 'no C compiler';
 
 my $pool = <<'PERL';
 use strict;
@@ -109,7 +105,7 @@ PERL
 sub aimed {
     my ($program, $deadline, @args) = @_;
     return start_program("$pool\n#line 1 trial\n$program", args => \@args, deadline => $deadline,
-        env => { LD_PRELOAD => $aim });
+        env => { preloaded($aim) });
 }
 
 sub last_of { return substr $_[0], length $_[0] > 1000 ? -1000 : 0 }

@@ -10,6 +10,7 @@ use Exporter qw(import);
 
 use CProgram;
 use FaultTest;
+use Preload;
 use ProcessTest;
 
 our @EXPORT = qw(hosts start_host lines has_lines unmatched failing_forks);
@@ -78,9 +79,9 @@ my $fork_fails;
 # so many-th fork(2) fails with that error.
 sub failing_forks {
     my ($error, $every, $file) = @_;
-    $fork_fails ||= compile('t/faults/fork-fails.c', qw(-std=gnu99 -Wall -Wextra -Werror -shared -fPIC));
+    $fork_fails ||= preload_library('t/faults/fork-fails.c') || die "no C compiler\n";
     return (
-        LD_PRELOAD       => $fork_fails,
+        preloaded($fork_fails),
         FORK_FAILS_WHILE => $file,
         FORK_FAILS_WITH  => $error,
         FORK_FAILS_EVERY => $every,
