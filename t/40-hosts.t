@@ -271,7 +271,8 @@ sub then_send {
 }
 PERL
 
-prints('a signal that comes while the program reads the one before', "read HUP\nstart on TERM\n", $then_send . <<'PERL');
+prints('a signal that comes while the program reads the one before',
+    "read HUP\nstart on TERM\n", $then_send . <<'PERL');
 my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
 $pm->after_fork(sub { kill HUP => $$ });
 $pm->start(sub { sleep 60 });
