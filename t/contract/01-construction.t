@@ -3,16 +3,8 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
-
-sub facts {
-    my ($title, $source, $status) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, $status || 0, "$title: the program ends as it should"
-        or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
 
 my %made = facts('new', <<'PERL');
 use Parallel::Prefork;
@@ -171,7 +163,7 @@ is $added{full},      '0 mine reaped 0',
 is $added{waited},    '0 other reaped',
     'signal_all_children and wait_all_children take a stored pid for a worker';
 
-my %stored = facts('storing into other members', <<'PERL', 7 << 8);
+my %stored = facts('storing into other members', <<'PERL', status => 7 << 8);
 use Parallel::Prefork;
 my ($pm, @seen);
 $pm = Parallel::Prefork->new(

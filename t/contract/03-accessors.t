@@ -3,21 +3,13 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
 
 my @accessors = qw(max_workers spawn_interval err_respawn_interval trap_signals signal_received
     manager_pid on_child_reap before_fork after_fork);
 
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15,
-        args => \@accessors);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
-my %got = facts('accessors', <<'PERL');
+my %got = facts('accessors', <<'PERL', args => \@accessors);
 use Parallel::Prefork;
 my $code  = sub { };
 my %first = (max_workers => 3, spawn_interval => 0.5, err_respawn_interval => 2, trap_signals => { HUP => 'TERM' },

@@ -3,15 +3,8 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
-
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
 
 my %returned = facts('return values', <<'PERL');
 use Parallel::Prefork;

@@ -3,17 +3,10 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
 
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->err, $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
-my ($err, %hook) = facts('hooks', <<'PERL');
+my %hook = facts('hooks', <<'PERL');
 my @log;
 BEGIN { *CORE::GLOBAL::fork = sub { push @log, 'fork'; return CORE::fork() } }
 use Parallel::Prefork;
@@ -50,7 +43,7 @@ is $hook{known},  'no 0',    'worker_pids does not have the pid while after_fork
 is $hook{reaped}, 'known 1', 'but has it afterwards';
 is $hook{worker}, '0 before_fork fork', 'a worker runs neither after_fork nor sees itself in worker_pids';
 
-($err, my %thrown) = facts('hooks that die', <<'PERL');
+my %thrown = facts('hooks that die', <<'PERL');
 my $forks = 0;
 BEGIN { *CORE::GLOBAL::fork = sub { $forks++; return CORE::fork() } }
 use Parallel::Prefork;
@@ -75,7 +68,7 @@ is $thrown{'after_fork text'},     'thrown after 1 forks', 'what after_fork thro
 is $thrown{'after_fork Problem'},  'thrown after 1 forks', 'also when it throws an object';
 is $thrown{again}, 1, 'start can be called again afterwards';
 
-($err, my %sub) = facts('the sub of a worker', <<'PERL');
+my %sub = facts('the sub of a worker', <<'PERL');
 use Parallel::Prefork;
 { package Loud; sub new { return bless { name => $_[1] }, $_[0] }
   sub DESTROY { print "$main::kind destroyed $_[0]{name} = yes\n" if $$ != $main::manager } }
@@ -120,7 +113,7 @@ is $sub{'value END'}, 0, 'END blocks see the exit code 0';
 is $sub{'exit3 END'}, 3, 'END blocks see the exit code of exit';
 ok exists $sub{'value destroyed own'}, 'destructors of the variables of the sub run';
 
-($err, my %die) = facts('a sub that dies', <<'PERL');
+my %die = facts('a sub that dies', <<'PERL', err => \my $err);
 use Parallel::Prefork;
 { package Problem; use overload '""' => sub { "an object\n" } }
 my ($manager, $kind) = $$;

@@ -3,19 +3,12 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use File::Temp ();
 use Test::More;
 
-sub facts {
-    my ($title, $source, @args) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15, args => \@args);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
 my $file = File::Temp->new;
-facts('buffered output', <<'PERL', "$file");
+facts('buffered output', <<'PERL', args => ["$file"]);
 use Parallel::Prefork;
 open my $fh, '>', $ARGV[0] or die $!;
 pipe my $wait, my $hold or die $!;

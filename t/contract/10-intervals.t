@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
 
 # An interval that must not be applied is this long: applied all the same, it is a hang.
@@ -11,16 +11,9 @@ my $NEVER = 1000;
 # Clocks are read at different places, and may be different clocks.
 my $SLACK = 0.02;
 
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\nuse Time::HiRes ();\nuse Parallel::Prefork;\n$source",
-        deadline => 15, args => [$NEVER]);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    ok !$program->timed_out, "$title: in time";
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
-my %spawn = facts('spawn_interval', <<'PERL');
+my %spawn = facts('spawn_interval', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 my ($pm, @forks);
 $pm = Parallel::Prefork->new(
     max_workers    => 2,
@@ -44,7 +37,9 @@ PERL
 cmp_ok $spawn{"gap $_"}, '>=', 0.2 - $SLACK, "spawn_interval passes after fork $_" for 1, 2;
 is $spawn{first}, 1, 'the first fork of a start does not wait for spawn_interval';
 
-my %stop = facts('stopping', <<'PERL');
+my %stop = facts('stopping', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 # Forks two workers without an interval, then stops them with one.
 { package Shrinks; our @ISA = ('Parallel::Prefork');
   our ($full, $since);
@@ -74,7 +69,9 @@ PERL
 is $stop{left}, 0, 'start stops workers as long as _decide_action is negative';
 cmp_ok $stop{second}, '>=', 0.2 - $SLACK, 'spawn_interval passes after a worker is stopped';
 
-my %bad = facts('err_respawn_interval', <<'PERL');
+my %bad = facts('err_respawn_interval', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 # Three workers in turn end badly; the pool has a second, empty place when the third does.
 my ($pm, $number, %end, @forks);
 my @ways = (sub { exit 1 }, sub { kill 'KILL', $$ }, sub { die "bad end\n" }, sub { exit 0 });
@@ -99,7 +96,9 @@ cmp_ok $bad{'gap 1'}, '>=', 0.2 - $SLACK, 'err_respawn_interval passes after a w
 cmp_ok $bad{'gap 2'}, '>=', 0.2 - $SLACK, 'and after one that is killed';
 cmp_ok $bad{'gap 3'}, '>=', 0.2 - $SLACK, 'and after one that dies, also for a place that is added to the pool';
 
-my %good = facts('a good end', <<'PERL');
+my %good = facts('a good end', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 my ($pm, $forks);
 $pm = Parallel::Prefork->new(
     max_workers          => 1,
@@ -114,7 +113,9 @@ PERL
 
 is $good{forks}, 3, 'a worker that ends with status 0 is replaced at once';
 
-my %older = facts('an older generation', <<'PERL');
+my %older = facts('an older generation', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 # The worker of the first generation ends badly in the second, when the pool is full.
 my ($pm, $forks, $status);
 pipe my $wait, my $hold or die $!;

@@ -3,17 +3,11 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
 
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\nuse Parallel::Prefork;\n$source", deadline => 15);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
 my %start = facts('in start', <<'PERL');
+use Parallel::Prefork;
 my @ways = (sub { exit 3 }, sub { kill 'KILL', $$ }, sub { exit 0 });
 my ($pm, @pids, @reaped);
 $pm = Parallel::Prefork->new(
@@ -51,6 +45,7 @@ is $start{count},    '3 0', 'every worker is reported once, although on_child_re
 is $start{returned}, 1,     'what it throws, text or object, does not leave start';
 
 my %wait = facts('in wait_all_children', <<'PERL');
+use Parallel::Prefork;
 for my $timeout ('none', 10) {
     pipe my $wait, my $hold or die $!;
     my ($pm, %pids, @reaped);
