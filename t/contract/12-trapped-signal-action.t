@@ -249,6 +249,39 @@ print "generation $pm->{generation}\n";
 leave();
 PERL
 is $older->line, '2 2 1 1', 'workers of an older generation count, and are not replaced';
-is $older->line, 'generation 2', 'though the generation is a new one';
+is $older->line, 'generation 2', 'the generation is a new one all the same';
+
+my $object = run(<<'PERL', deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+{
+    package Signal;
+    use overload '""' => sub { return 'TERM' }, fallback => 1;
+}
+my $signal = bless [], 'Signal';
+
+sub sleep_in_worker {
+    sleep 60;
+    exit 0;
+}
+
+my $pm = Parallel::Prefork->new({
+    max_workers  => 1,
+    trap_signals => { USR1 => [$signal, 1] },
+    after_fork   => sub { kill 'USR1', $$ },
+});
+$pm->start or sleep_in_worker();
+waitpid -1, 0;
+print "ended by trap_signals\n";
+$pm->after_fork(sub { $_[0]->signal_received('enough') });
+delete $pm->{worker_pids}{$_} for keys %{ $pm->{worker_pids} };
+$pm->start or sleep_in_worker();
+$pm->signal_all_children($signal);
+waitpid -1, 0;
+print "ended by signal_all_children\n";
+PERL
+is $object->line, 'ended by trap_signals', 'the signal in trap_signals may be an object' or diag $object->err;
+is $object->line, 'ended by signal_all_children', 'the signal for signal_all_children may be an object';
 
 done_testing;

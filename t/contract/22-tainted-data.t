@@ -10,40 +10,62 @@ use Test::More;
 
 my $dir = File::Temp->newdir;
 
-# A pool of two, which its third worker stops; then all that are left are told to leave.
-sub pool {
-    my ($options, $then, @args) = @_;
-    my $p = run(<<"PERL", switches => ['-T'], args => \@args, deadline => 30);
+# A pool, which a third fork stops by HUP; then all workers are told to leave. The text is tainted.
+my $program = <<'PERL';
 use Parallel::Prefork::SpareWorkers;
-my (\$text) = \@ARGV;
-my \$started = 0;
-my \$pm = eval { Parallel::Prefork::SpareWorkers->new({
-    max_workers => 3, min_spare_workers => 3, err_respawn_interval => 0, $options
-}) } or print "new: \$\@" and exit;
-\$pm->after_fork(sub { \$pm->signal_received('HUP') if ++\$started == 3 });
-my \$is_manager = eval { \$pm->start };
-print "start: \$\@" if \$\@;
-sleep 60 if !\$is_manager && !\$\@;
-$then
-\$pm->after_fork(undef);
-\$pm->signal_all_children('KILL');
-\$pm->wait_all_children;
+my ($text) = @ARGV;
+my $started = 0;
+my $pm = eval {
+    Parallel::Prefork::SpareWorkers->new({
+        max_workers          => 3,
+        min_spare_workers    => 3,
+        err_respawn_interval => 0,
+        OPTIONS
+    });
+};
+if (!$pm) {
+    print "new: $@";
+    exit;
+}
+$pm->after_fork(sub { $pm->signal_received('HUP') if ++$started == 3 });
+my $is_manager = eval { $pm->start };
+print "start: $@" if $@;
+sleep 60 if !$is_manager && !$@;
+AFTERWARDS
+$pm->after_fork(undef);
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
 print "over\n";
 PERL
+sub pool {
+    my ($options, %case) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $source = filled($program, OPTIONS => $options, AFTERWARDS => $case{afterwards} || '');
+    my $p = run($source, switches => ['-T'], args => [$case{tainted} || ()], deadline => 30);
+    # 0.18 says so of children that end, and of a signal that it has sent to one worker and means to send to the next.
     (my $said = $p->err) =~ s/^Use of uninitialized value in numeric.*\n//mg;
-    # ... and this of one that it has sent to one worker, and means to send to the next.
     $said =~ s/^Insecure dependency in kill .*\n//mg;
-    is $said, '', 'nothing else is said';
+    is $said, '', "nothing else is said with $options";
     return $p->out;
 }
 
-my $insecure = sub { qr/^\Q$_[0]\E: Insecure dependency in $_[1] while running with -T switch/m };
-is pool('trap_signals => { HUP => "TERM", TERM => "TERM" }', ''), "over\n", 'a pool runs';
-like pool('scoreboard_file => $text', '', "$dir/scoreboard"), $insecure->('new', 'sysopen'), 'a file of a name that is tainted';
-ok !-e "$dir/scoreboard", '... is not made';
-like pool('trap_signals => { HUP => $text }', '', 'TERM'), $insecure->('start', 'kill'), 'a tainted signal of trap_signals';
-like pool('trap_signals => { HUP => [$text, 1] }', '', 'TERM'), $insecure->('start', 'kill'), '... that goes to one worker after the other';
-like pool('trap_signals => { HUP => undef }', 'eval { $pm->signal_all_children($text) }; print "to all: $@" if $@;', 'TERM'),
-    $insecure->('to all', 'kill'), 'a tainted signal for all';
+sub insecure {
+    my ($where, $what) = @_;
+    return qr/^\Q$where\E: Insecure dependency in $what while running with -T switch/m;
+}
+
+is pool('trap_signals => { HUP => "TERM", TERM => "TERM" }'), "over\n", 'a pool runs';
+like pool('scoreboard_file => $text', tainted => "$dir/scoreboard"), insecure('new', 'sysopen'),
+    'a scoreboard file of a tainted name is refused';
+ok !-e "$dir/scoreboard", 'a scoreboard file of a tainted name is not made';
+like pool('trap_signals => { HUP => $text }', tainted => 'TERM'), insecure('start', 'kill'),
+    'a tainted signal of trap_signals is refused';
+like pool('trap_signals => { HUP => [$text, 1] }', tainted => 'TERM'), insecure('start', 'kill'),
+    'a tainted signal that goes to one worker after the other is refused';
+like pool('trap_signals => { HUP => undef }', tainted => 'TERM', afterwards => <<'PERL'), insecure('to all', 'kill'),
+eval { $pm->signal_all_children($text) };
+print "to all: $@" if $@;
+PERL
+    'signal_all_children refuses a tainted signal';
 
 done_testing;

@@ -1,4 +1,5 @@
-# A signal for the manager that comes while it looks for children, in a program with another thread: the manager gets it.
+# A signal for the manager that comes while it looks for children, in a program with another thread: the manager gets
+# it.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# What the manager has before the fork is in each worker: the state of rand, positions in files, no alarm. The POD says so under
-# WHAT WORKERS INHERIT.
+# What the manager has before the fork is in each worker: the state of rand, positions in files, no alarm. The POD says
+# so under WHAT WORKERS INHERIT.
 
 use strict;
 use warnings;
@@ -8,28 +8,31 @@ use lib 't/lib';
 use ProcessTest;
 use Test::More;
 
+my $program = <<'PERL';
+use Parallel::Prefork;
+IN_MANAGER
+pipe my $over, my $end or die "pipe: $!";
+my $pm = Parallel::Prefork->new({ max_workers => 3, trap_signals => {} });
+my $started = 0;
+$pm->after_fork(sub { $pm->signal_received('enough') if ++$started == 3 });
+if (!$pm->start) {
+    close $end;
+    IN_WORKER
+    $pm->finish;
+}
+$pm->wait_all_children;
+PERL
+
 # Three workers, each of which says something; returns what they said, in any order.
 sub workers_say {
     my ($in_manager, $in_worker) = @_;
-    my $p = run(<<"PERL", deadline => 30);
-use Parallel::Prefork;
-$in_manager
-pipe my \$over, my \$end or die "pipe: \$!";
-my \$pm = Parallel::Prefork->new({ max_workers => 3, trap_signals => {} });
-my \$started = 0;
-\$pm->after_fork(sub { \$pm->signal_received('enough') if ++\$started == 3 });
-if (!\$pm->start) {
-    close \$end;
-    $in_worker
-    \$pm->finish;
-}
-\$pm->wait_all_children;
-PERL
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $p = run(filled($program, IN_MANAGER => $in_manager, IN_WORKER => $in_worker), deadline => 30);
     # 0.18 says so of children that end.
     (my $said = $p->err) =~ s/^Use of uninitialized value in numeric.*\n//mg;
-    is $said, '', 'nothing is said of errors';
+    is $said, '', "nothing is said of errors where the manager does '$in_manager'";
     my @said = split /\n/, $p->out;
-    is scalar(@said), 3, 'each worker says something';
+    is scalar(@said), 3, "each worker says something where the manager does '$in_manager'";
     my @sorted = sort @said;
     return @sorted;
 }
@@ -40,14 +43,18 @@ sub different {
 }
 
 my $draw = 'print int(rand 1e9), "\n";';
-is different(workers_say('rand;', $draw)), 1, 'the manager has called rand: all workers draw the same';
-is different(workers_say('srand 42;', $draw)), 1, '... and where it has called srand';
-is different(workers_say('rand;', "srand; $draw")), 3, '... not after an srand of their own';
-is different(workers_say('', $draw)), 3, '... nor where it has called neither';
-is different(workers_say('use List::Util (); rand;', 'print join(" ", List::Util::shuffle(1 .. 20)), "\n";')), 1, 'shuffle draws as rand does';
+is different(workers_say('rand;', $draw)), 1, 'all workers draw the same where the manager has called rand';
+is different(workers_say('srand 42;', $draw)), 1, 'all workers draw the same where the manager has called srand';
+is different(workers_say('rand;', "srand; $draw")), 3, 'workers that call srand draw different numbers';
+is different(workers_say('', $draw)), 3, 'workers draw different numbers where the manager has called neither';
+is different(workers_say('use List::Util (); rand;', 'print join(" ", List::Util::shuffle(1 .. 20)), "\n";')), 1,
+    'all workers shuffle alike where the manager has called rand';
 
-is_deeply [workers_say('open my $file, "<", $0 or die "$0: $!";', 'sysread $file, my $some, 8; printf "%02d\n", sysseek $file, 0, 1;')],
-    ['08', 16, 24], 'a file that is open has one position for all';
-is_deeply [workers_say('alarm 1000;', 'print alarm(0), "\n";')], [0, 0, 0], 'an alarm is the manager\'s';
+is_deeply [workers_say('open my $file, "<", $0 or die "$0: $!";', <<'PERL')], ['08', 16, 24],
+sysread $file, my $some, 8;
+printf "%02d\n", sysseek $file, 0, 1;
+PERL
+    'a file that the manager has opened has one position for all workers';
+is_deeply [workers_say('alarm 1000;', 'print alarm(0), "\n";')], [0, 0, 0], 'no worker has the alarm of the manager';
 
 done_testing;
