@@ -25,7 +25,10 @@ my $READERS_OWN = <<'PERL';
 use strict;
 use warnings;
 our ($pm, $loop, $seconds);
-{ package My::Prefork; our @ended_in_loop }
+{
+    package My::Prefork;
+    our @ended_in_loop;
+}
 use subs qw(read_config serve next_client answer one_turn_of_the_loop);
 PERL
 

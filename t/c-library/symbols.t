@@ -39,7 +39,10 @@ my $dir = File::Temp->newdir;
 # memory that does not fit into the last page of a segment's file is one more.
 my @segments = map { [map { hex } /^\s+LOAD\s+\S+\s+(\S+)\s+\S+\s+(\S+)\s+(\S+)\s/] }
     grep { /^\s+LOAD\s/ } split /\n/, shell_ok("readelf -lW $lib/libprefork.so", 'readelf');
-my $last_page = sub { my ($address, $size) = @_; int(($address + $size - 1) / 4096) };
+my $last_page = sub {
+    my ($address, $size) = @_;
+    int(($address + $size - 1) / 4096);
+};
 ok @segments >= 2 && @segments <= 3, 'it is two or three segments';
 is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [], '... with no memory behind their files';
 

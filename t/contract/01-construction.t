@@ -29,7 +29,10 @@ my %copy = %$pm;
 print "own = $copy{my_own} $copy{max_workers}\n";
 print "deleted = ", delete $pm->{my_own}, ' ', (exists $pm->{my_own} ? 'there' : 'gone'), "\n";
 
-{ package Pool; our @ISA = ('Parallel::Prefork') }
+{
+    package Pool;
+    our @ISA = ('Parallel::Prefork');
+}
 print "subclass = ", blessed(Pool->new), "\n";
 
 print "before start = ", join(' ', scalar keys %{ $pm->{worker_pids} }, $pm->{generation},
@@ -56,7 +59,10 @@ my $pm;
 $pm = Parallel::Prefork->new(
     max_workers  => 1,
     trap_signals => {},
-    after_fork   => sub { push @{ $pm->{forked} }, $_[1]; $pm->signal_received("up$pm->{generation}") },
+    after_fork   => sub {
+        push @{ $pm->{forked} }, $_[1];
+        $pm->signal_received("up$pm->{generation}");
+    },
 );
 my $worker = sub {
     close $hold;
@@ -96,10 +102,16 @@ my ($pm, @forked, @reaped);
 $pm = Parallel::Prefork->new(
     max_workers   => 2,
     trap_signals  => {},
-    after_fork    => sub { push @forked, $_[1]; $pm->signal_received('up') if @forked >= 2 },
+    after_fork    => sub {
+        push @forked, $_[1];
+        $pm->signal_received('up') if @forked >= 2;
+    },
     on_child_reap => sub { push @reaped, $_[1] },
 );
-my $worker = sub { close $hold; sysread $wait, my $end, 1 };
+my $worker = sub {
+    close $hold;
+    sysread $wait, my $end, 1;
+};
 $pm->start($worker);
 my $first = $forked[0];
 print "deleted = ", delete $pm->{worker_pids}{$first}, ' ', $pm->num_workers, ' ',
@@ -135,7 +147,10 @@ $pm = Parallel::Prefork->new(
     max_workers   => 1,
     trap_signals  => {},
     after_fork    => sub { push @forked, $_[1] },
-    on_child_reap => sub { push @reaped, $_[1]; $pm->signal_received('reaped') },
+    on_child_reap => sub {
+        push @reaped, $_[1];
+        $pm->signal_received('reaped');
+    },
 );
 pipe my $wait, my $hold or die $!;
 my $mine = own_child($wait, $hold);
@@ -198,7 +213,7 @@ is $stored{signal},              'none',     'deleting signal_received clears it
 is $stored{in_child},            'dies',     'start believes a stored in_child';
 is $stored{again},               1,          'start works again when in_child is deleted';
 is $stored{nested},              1,          'a worker that deletes in_child can start workers';
-is $stored{grandchild},          1,          'and these know that they are children';
+is $stored{grandchild},          1,          'the workers of such a worker know that they are children';
 # The exit status 7 of that program, checked above, is the promise for manager_pid: finish believes it.
 
 done_testing;

@@ -77,7 +77,10 @@ $pm = Parallel::Prefork->new(
     },
 );
 $SIG{USR1} = sub { $pm->max_workers(4) };
-$pm->start(sub { close $hold; sysread $wait, my $end, 1 });
+$pm->start(sub {
+    close $hold;
+    sysread $wait, my $end, 1;
+});
 print "workers = ", $pm->num_workers, "\n";
 close $hold;
 $pm->wait_all_children;
@@ -107,7 +110,10 @@ $pm = Parallel::Prefork->new(
         syswrite $let_go, 'x' if ++$reaps < 3;
     },
 );
-$pm->start(sub { close $let_go; sysread $wait, my $end, 1 });
+$pm->start(sub {
+    close $let_go;
+    sysread $wait, my $end, 1;
+});
 print "log = @log\n";
 close $let_go;
 $pm->wait_all_children;

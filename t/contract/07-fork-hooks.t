@@ -8,7 +8,12 @@ use Test::More;
 
 my %hook = facts('hooks', <<'PERL');
 my @log;
-BEGIN { *CORE::GLOBAL::fork = sub { push @log, 'fork'; return CORE::fork() } }
+BEGIN {
+    *CORE::GLOBAL::fork = sub {
+        push @log, 'fork';
+        return CORE::fork();
+    };
+}
 use Parallel::Prefork;
 sub context { return !defined $_[0] ? 'void' : $_[0] ? 'list' : 'scalar' }
 my $pm;
@@ -49,7 +54,12 @@ is $hook{worker}, '0 before_fork fork', 'a worker runs neither after_fork nor se
 
 my %thrown = facts('hooks that die', <<'PERL');
 my $forks = 0;
-BEGIN { *CORE::GLOBAL::fork = sub { $forks++; return CORE::fork() } }
+BEGIN {
+    *CORE::GLOBAL::fork = sub {
+        $forks++;
+        return CORE::fork();
+    };
+}
 use Parallel::Prefork;
 my $pm;
 my $object = bless {}, 'Problem';

@@ -151,7 +151,12 @@ $pm->start(\&worker);
 print 'workers ', scalar(keys %{ $pm->{worker_pids} }), "\n";
 PERL
     'num_workers: the pool is as large as it says' => [<<'PERL', "workers 1\n"],
-package Mine { sub num_workers { my $self = shift; return 1 + $self->SUPER::num_workers } }
+package Mine {
+    sub num_workers {
+        my $self = shift;
+        return 1 + $self->SUPER::num_workers;
+    }
+}
 my $pm = pool();
 $pm->start(\&worker);
 print 'workers ', scalar(keys %{ $pm->{worker_pids} }), "\n";
@@ -364,7 +369,10 @@ $pm->{__dbg_callback} = sub {
     $seen{ $pm->num_workers } = 1;
     $pm->signal_received('enough') if $pm->num_workers == 3 && ++$full == 50;
 };
-$pm->start(sub { close $release; readline $hold });
+$pm->start(sub {
+    close $release;
+    readline $hold;
+});
 print "turns $full\n";
 print "arguments $arguments\n";
 print "at 1, 2, 3\n" if $seen{1} && $seen{2} && $seen{3};

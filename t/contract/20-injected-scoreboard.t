@@ -51,7 +51,10 @@ $pm = Parallel::Prefork::SpareWorkers->new(
     min_spare_workers => 1,
     heartbeat         => 0.02,
     scoreboard        => $board,
-    after_fork        => sub { readline $ready; $worker{ $_[1] } = 1 },
+    after_fork        => sub {
+        readline $ready;
+        $worker{ $_[1] } = 1;
+    },
 );
 print 'active ', $pm->num_active_workers, "\n";
 if ($pm->start) {

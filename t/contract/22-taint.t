@@ -17,7 +17,10 @@ my $pm = Parallel::Prefork->new({
     max_workers   => 2,
     before_fork   => sub { $ran{before}++ },
     after_fork    => sub { $ran{after}++ },
-    on_child_reap => sub { $ran{reaped}++; $_[0]->signal_received('enough') },
+    on_child_reap => sub {
+        $ran{reaped}++;
+        $_[0]->signal_received('enough');
+    },
 });
 $pm->start(sub { exit 0 });
 $pm->wait_all_children;

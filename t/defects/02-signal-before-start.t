@@ -17,7 +17,10 @@ use Parallel::Prefork;
 
 package Overrides {
     our @ISA = 'Parallel::Prefork';
-    sub signal_received { my $self = shift; return $self->SUPER::signal_received(@_) }
+    sub signal_received {
+        my $self = shift;
+        return $self->SUPER::signal_received(@_);
+    }
 }
 
 my $pm = manager('Parallel::Prefork');
@@ -112,7 +115,10 @@ my $pm = Parallel::Prefork->new({
     trap_signals => { TERM => 'USR1', HUP => '' },
 });
 my $work = sub {
-    $SIG{USR1} = sub { print "worker: USR1\n"; exit };
+    $SIG{USR1} = sub {
+        print "worker: USR1\n";
+        exit;
+    };
     print "worker: up\n";
     # Short naps: a signal just before one is handled at its end.
     select undef, undef, undef, 0.05 while 1;
@@ -123,7 +129,10 @@ print 'reload on ', $pm->signal_received, "\n";
 kill TERM => $$;
 # With a bigger pool a start that runs on has something to fork.
 $pm->max_workers(2);
-$pm->before_fork(sub { print "runs on\n"; exit });
+$pm->before_fork(sub {
+    print "runs on\n";
+    exit;
+});
 
 my $returned = $pm->start($work);
 print "start returned $returned on ", $pm->signal_received, "\n";

@@ -41,11 +41,17 @@ my $pm = Parallel::Prefork->new({
     on_child_reap => sub { arrive() if !$sent++ },
     before_fork   => sub {
         $forks++;
-        if ($sent) { print "runs on\n"; exit }
+        if ($sent) {
+            print "runs on\n";
+            exit;
+        }
     },
 });
 my $work = sub {
-    if ($forks == 2) { sysread $up_read, my $byte, 1; exit }
+    if ($forks == 2) {
+        sysread $up_read, my $byte, 1;
+        exit;
+    }
     for my $signal (qw(USR1 USR2)) {
         $SIG{$signal} = sub { syswrite $to_manager, "$signal\n" };
     }

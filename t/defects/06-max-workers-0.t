@@ -23,7 +23,10 @@ use Parallel::Prefork;
 my $pm = Parallel::Prefork->new({ max_workers => 0 });
 $SIG{USR1} = sub { $pm->max_workers(1) };
 print "starting\n";
-my $returned = $pm->start(sub { print "up\n"; sleep 60 while 1 });
+my $returned = $pm->start(sub {
+    print "up\n";
+    sleep 60 while 1;
+});
 print "start returned $returned on ", $pm->signal_received, "\n";
 print 'left: ', $pm->wait_all_children, "\n";
 PERL
@@ -40,7 +43,10 @@ use Parallel::Prefork;
 
 my $pm = Parallel::Prefork->new({
     max_workers   => 1,
-    on_child_reap => sub { $_[0]->max_workers(0); print "emptied\n" },
+    on_child_reap => sub {
+        $_[0]->max_workers(0);
+        print "emptied\n";
+    },
 });
 my $returned = $pm->start(sub { });
 print "start returned $returned on ", $pm->signal_received, "\n";

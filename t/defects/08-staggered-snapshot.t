@@ -20,7 +20,10 @@ my $pm = Parallel::Prefork->new({
     trap_signals => { TERM => ['TERM', 0.5] },
 });
 $pm->start(sub {
-    $SIG{TERM} = sub { print "TERM $$\n"; exit };
+    $SIG{TERM} = sub {
+        print "TERM $$\n";
+        exit;
+    };
     print "up $$\n";
     # Short naps: a signal just before one is handled at its end.
     select undef, undef, undef, 0.05 while 1;

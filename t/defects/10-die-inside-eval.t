@@ -14,7 +14,10 @@ my $classes = <<'PERL';
 package Plain { sub new { return bless {}, shift } }
 package Speaking {
     use overload '""' => sub { return "it says: $_[0]{why}\n" };
-    sub new { my ($class, $why) = @_; return bless { why => $why }, $class }
+    sub new {
+        my ($class, $why) = @_;
+        return bless { why => $why }, $class;
+    }
 }
 package main;
 PERL
@@ -37,8 +40,14 @@ END { print "END \$?\\n" if \$\$ != \$manager }
 my \$pm = Parallel::Prefork->new({
     max_workers   => 1,
     # A worker that gets into the loop of start would fork workers of its own, without end.
-    before_fork   => sub { if (\$\$ != \$manager) { print "behind: a worker\\n"; exit } },
-    on_child_reap => sub { print "status \$_[2]\\n"; kill TERM => \$\$ },
+    before_fork   => sub { if (\$\$ != \$manager) {
+        print "behind: a worker\\n";
+        exit;
+    } },
+    on_child_reap => sub {
+        print "status \$_[2]\\n";
+        kill TERM => \$\$;
+    },
 });
 $code
 BEHIND: print 'behind: ', \$\$ == \$manager ? 'the manager' : 'a worker', "\\n";

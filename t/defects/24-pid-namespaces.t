@@ -26,7 +26,10 @@ my \$pm = Parallel::Prefork->new({
     max_workers   => 1,
     trap_signals  => { TERM => 'TERM', USR1 => 'TERM' },
     before_fork   => sub { \$unshared++ or syscall(\$unshare, 0x20000000) == 0 or print "unshare: \$!\\n" },
-    on_child_reap => sub { print "status \$_[2]\\n"; \$_[0]->signal_received('enough') },
+    on_child_reap => sub {
+        print "status \$_[2]\\n";
+        \$_[0]->signal_received('enough');
+    },
     $options
 });
 END { print "END in \$\$\\n" if \$pm->{in_child} }
@@ -60,8 +63,17 @@ use strict;
 use warnings;
 use Parallel::Prefork;
 my \$unshare = shift;
-sub unshare { syscall(\$unshare, 0x20000000) == 0 or print "unshare: \$!\\n"; return }
-{ package Seen; sub DESTROY { print "\$_[0]{name} goes\\n"; return } }
+sub unshare {
+    syscall(\$unshare, 0x20000000) == 0 or print "unshare: \$!\\n";
+    return;
+}
+{
+    package Seen;
+    sub DESTROY {
+        print "\$_[0]{name} goes\\n";
+        return;
+    };
+}
 our \$seen;
 my \$in_file;
 END { print "END of \$seen->{name}\\n" if \$seen }
@@ -71,7 +83,10 @@ my \$pm = Parallel::Prefork->new({
     trap_signals  => {},
     fast_exit     => 1,
     before_fork   => sub { \$unshared++ or unshare() },
-    on_child_reap => sub { print "status \$_[2]\\n"; \$_[0]->signal_received('enough') },
+    on_child_reap => sub {
+        print "status \$_[2]\\n";
+        \$_[0]->signal_received('enough');
+    },
 });
 \$pm->start(sub {
     print "the worker is \$\$\\n";
@@ -113,7 +128,10 @@ use Parallel::Prefork;
 my \$pm = Parallel::Prefork->new({
     max_workers   => 1,
     trap_signals  => {},
-    on_child_reap => sub { print "status \$_[2]\\n"; \$_[0]->signal_received('enough') },
+    on_child_reap => sub {
+        print "status \$_[2]\\n";
+        \$_[0]->signal_received('enough');
+    },
 });
 $around;
 print "\$\$ is the manager\\n";

@@ -25,9 +25,19 @@ package Derived {
     our @ISA = 'Parallel::Prefork::SpareWorkers::Scoreboard';
     use overload 'bool' => sub { 0 }, '""' => sub { 'a scoreboard' };
     sub new         { return $_[0]->SUPER::new(undef, 1) }
-    sub child_start { my $self = shift; $self->SUPER::child_start; print "child_start\n"; return 1 }
+    sub child_start {
+        my $self = shift;
+        $self->SUPER::child_start;
+        print "child_start\n";
+        return 1;
+    }
     sub set_status  { my ($self, $status) = @_; print "set_status $status\n"; return $self->SUPER::set_status($status) }
-    sub clear_child { my ($self, $pid) = @_; $self->SUPER::clear_child($pid); print "clear_child\n"; return }
+    sub clear_child {
+        my ($self, $pid) = @_;
+        $self->SUPER::clear_child($pid);
+        print "clear_child\n";
+        return;
+    }
 }
 
 package main;

@@ -72,7 +72,10 @@ for my $round (1 .. $ROUNDS) {
             my $told = 0;
             for my $step (@steps) {
                 my ($word, $count, $signal) = @$step;
-                if (@$step == 1) { $told = $word; next }
+                if (@$step == 1) {
+                    $told = $word;
+                    next;
+                }
                 has_lines($p, $word, $count);
                 $told = send_to($p, $signal);
             }
@@ -80,7 +83,10 @@ for my $round (1 .. $ROUNDS) {
             $clock->seconds;
             my $saw = $saw{$host}{$name};
             $saw->{rounds}++;
-            if ($p->timed_out) { $saw->{hung}++; next }
+            if ($p->timed_out) {
+                $saw->{hung}++;
+                next;
+            }
             my ($gone) = lines($p, 'gone');
             # Before it has a handler, TERM ends it as it ends any program.
             my $is_early = !defined $gone && $p->status == 15 && $name =~ /^at any moment/;

@@ -62,7 +62,10 @@ sub pool {
     });
     for my $signal (qw(TERM USR1)) {
         my $trap = $SIG{$signal};
-        $SIG{$signal} = sub { local $in_trap = 1; $trap->(@_) };
+        $SIG{$signal} = sub {
+            local $in_trap = 1;
+            $trap->(@_);
+        };
     }
     return $pm;
 }
@@ -119,7 +122,10 @@ my $pm = pool(after_fork => sub { 1 }, before_fork => sub { 1 }, on_child_reap =
 my $alarm = 'die';
 immediate(POSIX::SIGALRM(), sub {
     return if $in_trap;
-    if ($alarm ne 'die') { $pm->signal_received('LOST'); return }
+    if ($alarm ne 'die') {
+        $pm->signal_received('LOST');
+        return;
+    }
     $died++;
     for (my $i = 0; my @frame = caller $i; $i++) {
         if ($frame[3] =~ /(_fork|_in_worker|_wait|_update_spawn_delay|signal_all_children|_tie_worker_pids|num_workers)\z/) {
@@ -226,8 +232,14 @@ PERL
     my $p = aimed(<<'PERL', scale(full => 200, quick => 60), $ticks);
 my ($wanted) = @ARGV;
 my ($ticks, $rounds, $reaped) = (0, 0, 0);
-my $pm = pool(on_child_reap => sub { $reaped++; kill USR1 => $$ if !($reaped % 20) });
-immediate(POSIX::SIGALRM(), sub { $ticks++; my %some = map { $_ => [$_] } 1 .. 5; });
+my $pm = pool(on_child_reap => sub {
+    $reaped++;
+    kill USR1 => $$ if !($reaped % 20);
+});
+immediate(POSIX::SIGALRM(), sub {
+    $ticks++;
+    my %some = map { $_ => [$_] } 1 .. 5;
+});
 POSIX::sigprocmask(POSIX::SIG_BLOCK(), POSIX::SigSet->new(POSIX::SIGALRM()));
 syscall(-4714, POSIX::SIGALRM());
 setitimer(ITIMER_REAL, 0.001, 0.001);
@@ -252,7 +264,10 @@ PERL
 my ($deaths) = @ARGV;
 my ($died, $changed) = (0, 0);
 my $pm = pool(max_workers => 260);
-$pm->start(sub { kill USR1 => getppid if $pm->worker_index == 259; sleep 600 });
+$pm->start(sub {
+    kill USR1 => getppid if $pm->worker_index == 259;
+    sleep 600;
+});
 immediate(POSIX::SIGALRM(), sub { die "aimed\n" if !$in_trap });
 while ($died < $deaths) {
     my ($one) = keys %{ $pm->{worker_pids} };
@@ -289,7 +304,12 @@ sub show {
 POSIX::sigaction(POSIX::SIGALRM(), POSIX::SigAction->new(sub { die "out\n" })) or die;
 show();
 alarm 1;
-eval { $pm->start(sub { $SIG{ALRM} = 'DEFAULT'; select undef, undef, undef, 0.05 while 1 }) };
+eval {
+    $pm->start(sub {
+        $SIG{ALRM} = 'DEFAULT';
+        select undef, undef, undef, 0.05 while 1;
+    });
+};
 print $@;
 show();
 $pm->signal_all_children('KILL');

@@ -45,7 +45,11 @@ sub every_now_and_then {
     print "generation $generation is full: @{[ sort { $a <=> $b } keys %{ $pm->{worker_pids} } ]}\n" if !$full++;
     return;
 }
-sub load { return if $is_loaded++; LOAD; return }
+sub load {
+    return if $is_loaded++;
+    LOAD;
+    return;
+}
 load() if $when eq 'before';
 require Parallel::Prefork;
 {

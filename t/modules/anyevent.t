@@ -56,12 +56,18 @@ my \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0]
     # A signal that comes just before the loop sleeps is seen when it wakes.
     my \$tick  = AnyEvent->timer(after => 0.2, interval => 0.2, cb => sub { });
     my \$done  = AnyEvent->condvar;
-    my \$timer = AnyEvent->timer(after => 0.1, cb => sub { print "timer\\n"; \$done->send });
+    my \$timer = AnyEvent->timer(after => 0.1, cb => sub {
+        print "timer\\n";
+        \$done->send;
+    });
     \$done->recv;
     \$done = AnyEvent->condvar;
     my \$pid = fork;
     POSIX::_exit(5) if defined \$pid && !\$pid;
-    my \$child = AnyEvent->child(pid => \$pid, cb => sub { print 'status ', \$_[1] >> 8, "\\n"; \$done->send });
+    my \$child = AnyEvent->child(pid => \$pid, cb => sub {
+        print 'status ', \$_[1] >> 8, "\\n";
+        \$done->send;
+    });
     \$done->recv;
 });
 \$pm->wait_all_children;

@@ -60,7 +60,10 @@ $pm->on_child_reap(sub {
 });
 # Twelve end by themselves; those after them stay.
 until (($pm->signal_received || '') eq 'TERM') {
-    $pm->start(sub { exit 3 if $ended < 12; sleep 1 while 1 });
+    $pm->start(sub {
+        exit 3 if $ended < 12;
+        sleep 1 while 1;
+    });
 }
 $pm->wait_all_children;
 print 'left ', $pm->num_workers, ', children ', (wait == -1 ? 'none' : 'some'), "\n";
@@ -87,7 +90,10 @@ use Parallel::Prefork;
 $worker{$how}
 my \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0]->signal_received('enough') });
 \$pm->start(sub {
-    my \$timer = EV::timer(0.1, 0, sub { print "called\\n"; EV::break() });
+    my \$timer = EV::timer(0.1, 0, sub {
+        print "called\\n";
+        EV::break();
+    });
     EV::run();
 });
 \$pm->wait_all_children;
@@ -104,7 +110,10 @@ my \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0]
     $pass_on
     my \$pid = fork;
     POSIX::_exit(5) if defined \$pid && !\$pid;
-    my \$child = EV::child(\$pid, 0, sub { print 'status ', \$_[0]->rstatus >> 8, "\\n"; EV::break() });
+    my \$child = EV::child(\$pid, 0, sub {
+        print 'status ', \$_[0]->rstatus >> 8, "\\n";
+        EV::break();
+    });
     EV::run();
 });
 \$pm->wait_all_children;

@@ -19,7 +19,10 @@ sub worker_leaves {
 use strict;
 use warnings;
 use Parallel::Prefork;
-{ package Thing; sub TIEHANDLE { return bless [] } sub DESTROY { syswrite STDOUT, "destroyed\\n" } }
+{
+    package Thing;
+    sub TIEHANDLE { return bless [] } sub DESTROY { syswrite STDOUT, "destroyed\\n" };
+}
 my (\$fast_exit, \$dir) = \@ARGV;
 our (\$handle, \$thing);
 my \$pm = Parallel::Prefork->new({ max_workers => 1, fast_exit => \$fast_exit, on_child_reap => sub { \$_[0]->signal_received('enough') } });

@@ -53,11 +53,17 @@ my \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0]
     # A signal that comes just before the loop sleeps is seen when it wakes.
     require IO::Async::Timer::Periodic;
     \$loop->add(IO::Async::Timer::Periodic->new(interval => 0.2, on_tick => sub { })->start);
-    \$loop->watch_time(after => 0.1, code => sub { print "timer\\n"; \$loop->stop });
+    \$loop->watch_time(after => 0.1, code => sub {
+        print "timer\\n";
+        \$loop->stop;
+    });
     \$loop->run;
     my \$pid = fork;
     POSIX::_exit(5) if defined \$pid && !\$pid;
-    \$loop->watch_process(\$pid => sub { print 'status ', \$_[1] >> 8, "\\n"; \$loop->stop });
+    \$loop->watch_process(\$pid => sub {
+        print 'status ', \$_[1] >> 8, "\\n";
+        \$loop->stop;
+    });
     \$loop->run;
 });
 \$pm->wait_all_children;

@@ -41,7 +41,10 @@ our \$pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { \$_[0
 $in_manager{$how}
 \$pm->start(sub {
     Mojo::IOLoop->reset;
-    Mojo::IOLoop->timer(0.1 => sub { print "timer\\n"; Mojo::IOLoop->stop });
+    Mojo::IOLoop->timer(0.1 => sub {
+        print "timer\\n";
+        Mojo::IOLoop->stop;
+    });
     Mojo::IOLoop->start;
     Mojo::IOLoop->subprocess(sub { 5 }, sub {
         my (\$subprocess, \$error, \$result) = \@_;
