@@ -143,7 +143,7 @@ $server->signal('HUP');
 is $server->line, 'reload on HUP', 'HUP ends its first start';
 $server->wait;
 like $server->out, qr/^start returned 1 on TERM$/m, 'TERM between two starts: the second returns at once';
-like $server->out, qr/^worker: USR1$/m, 'and its workers get the action of TERM';
-unlike $server->out, qr/runs on/, 'and nothing is forked';
+like $server->out, qr/^worker: USR1$/m, 'the workers get the action of the TERM that came before start';
+unlike $server->out, qr/runs on/, 'start forks nothing after a TERM that came before it';
 
 done_testing;

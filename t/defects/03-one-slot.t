@@ -80,7 +80,7 @@ is acted_on(apart => qw(TERM HUP)), "$starts{TERM}$starts{HUP}runs on\n",
 is acted_on(apart => qw(HUP TERM HUP TERM TERM)), "$starts{HUP}$starts{TERM}runs on\n",
     'equal ones that still wait are acted on once';
 is acted_on(unread => qw(HUP TERM)), "worker got USR1\nworker got USR2\nruns on\n",
-    'so it is when the program never reads signal_received: each is acted on once';
+    'each signal is acted on once where the program never reads signal_received';
 is acted_on(apart => 'TERM'), "$starts{TERM}runs on\n", 'a single one is acted on once';
 
 # Blocked signals arrive all in the same instant, in no order.

@@ -88,7 +88,7 @@ C
     is $p->line, "TERM $first", 'the first worker is signalled';
     $p->signal('KILL', $second);
     is $p->line, "TERM $third", 'the last worker is signalled, the one between has exited';
-    is $p->line, 'left: 0', 'and all are gone';
+    is $p->line, 'left: 0', 'all workers are gone after the staggered signal';
     $p->wait;
 
     open my $log, '<', "$dir/log" or diag "cannot read $dir/log: $!";

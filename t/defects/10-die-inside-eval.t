@@ -40,10 +40,11 @@ END { print "END \$?\\n" if \$\$ != \$manager }
 my \$pm = Parallel::Prefork->new({
     max_workers   => 1,
     # A worker that gets into the loop of start would fork workers of its own, without end.
-    before_fork   => sub { if (\$\$ != \$manager) {
+    before_fork   => sub {
+        return if \$\$ == \$manager;
         print "behind: a worker\\n";
         exit;
-    } },
+    },
     on_child_reap => sub {
         print "status \$_[2]\\n";
         kill TERM => \$\$;
@@ -91,7 +92,7 @@ for my $jump (@jumps) {
     my $p = in_worker('ROUND: for my $round (1) { $pm->start(sub { WORK }) }', $code);
     like $p->out, qr/^status \d+$/m, "a worker ends that wants out of its sub by $name";
     is_deeply [$p->out =~ /^behind: (.*)$/mg], ['the manager'],
-        "and $name brings only the manager behind its loop";
+        "$name brings only the manager behind the loop";
 }
 
 done_testing;

@@ -65,7 +65,7 @@ BEGIN {
 PERL
 );
 my %handler = (
-    'exits' => 'clean(); exit',
+    'exits' => "clean();\n    exit",
     'dies'  => 'die "stop\n"',
 );
 for my $arrival (sort keys %arrival) {
@@ -76,7 +76,9 @@ $arrival{$arrival}
 use Parallel::Prefork;
 
 my \$pm = Parallel::Prefork->new({ max_workers => 1, %options });
-\$SIG{\$signal} = sub { $handler{$handler} };
+\$SIG{\$signal} = sub {
+    $handler{$handler};
+};
 
 sub clean {
     \$pm->signal_all_children('TERM');
