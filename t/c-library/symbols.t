@@ -44,7 +44,8 @@ my $last_page = sub {
     int(($address + $size - 1) / 4096);
 };
 ok @segments >= 2 && @segments <= 3, 'it is two or three segments';
-is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [], '... with no memory behind their files';
+is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [],
+    'the segments have no memory behind their files';
 
 # Another static library of Rust's brings the same standard library along.
 spew("$dir/other.rs", <<'RUST');

@@ -226,9 +226,12 @@ sub pool_is_intact {
     pool_is_intact('beside children that are waited for', $waited, $said);
     my $count = 0;
     $count += /^not so: (\d+)/ ? $1 : 0 for @wrong;
-    figure("system, backticks, pipes, waitpid, double fork in hooks and handlers" => defined $said->{done}
-        ? $said->{done} - $count . " of $said->{done} got their status; $said->{reaped} of $said->{forked} workers reaped"
-        : 'it hung or died');
+    my $seen = 'it hung or died';
+    if (defined $said->{done}) {
+        my $right = $said->{done} - $count;
+        $seen = "$right of $said->{done} got their status; $said->{reaped} of $said->{forked} workers reaped";
+    }
+    figure("system, backticks, pipes, waitpid, double fork in hooks and handlers" => $seen);
 }
 {
     my $said = said($unwaited);

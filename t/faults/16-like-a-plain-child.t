@@ -130,7 +130,8 @@ for my $class ('Parallel::Prefork', $original ? () : 'Parallel::Prefork::SpareWo
     is $status, 0, "$class: the program gets to its end" or diag substr $p->err, 0, 1000;
     my ($wrong) = $p->out =~ /^wrong: (\d+)/m;
     is $wrong, 0, "$class: $settings settings, and workers are like plain children" or diag substr $p->out, 0, 1500;
-    figure("$class: signals and descriptors of a worker, $settings settings", defined $wrong ? "$wrong differences" : 'no end');
+    figure("$class: signals and descriptors of a worker, $settings settings",
+        defined $wrong ? "$wrong differences" : 'no end');
 }
 
 # The same of a host in C, whose library installs the handlers.

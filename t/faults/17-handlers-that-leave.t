@@ -120,6 +120,9 @@ my ($deaths) = @ARGV;
 my ($died, $lost, $rounds, $seen, %where, @wrong) = (0, 0, 0, 0);
 my $pm = pool(after_fork => sub { 1 }, before_fork => sub { 1 }, on_child_reap => sub { 1 });
 my $alarm = 'die';
+my $place = qr/(
+    _fork | _in_worker | _wait | _update_spawn_delay | signal_all_children | _tie_worker_pids | num_workers
+)\z/x;
 immediate(POSIX::SIGALRM(), sub {
     return if $in_trap;
     if ($alarm ne 'die') {
@@ -128,7 +131,7 @@ immediate(POSIX::SIGALRM(), sub {
     }
     $died++;
     for (my $i = 0; my @frame = caller $i; $i++) {
-        if ($frame[3] =~ /(_fork|_in_worker|_wait|_update_spawn_delay|signal_all_children|_tie_worker_pids|num_workers)\z/) {
+        if ($frame[3] =~ $place) {
             $where{$1}++;
             last;
         }
@@ -222,9 +225,10 @@ PERL
         or diag last_of($p->out), last_of($p->err);
     is_deeply [$p->members], [], 'exit: nor an orphan';
     my %ended = ($p->out =~ /^ended: (.*)/m ? $1 : '') =~ /(\d+):(\d+)/g;
-    figure("immediate handlers that exit, $exits times", $p->timed_out ? 'hung'
-        : sprintf '%d ended as they should, %d with workers lost, %d crashed', $ended{ 7 << 8 } || 0, $ended{ 9 << 8 } || 0,
-            $exits - ($ended{ 7 << 8 } || 0) - ($ended{ 9 << 8 } || 0));
+    my ($well, $lost) = map { $ended{ $_ << 8 } || 0 } 7, 9;
+    my $seen = sprintf '%d ended as they should, %d with workers lost, %d crashed',
+        $well, $lost, $exits - $well - $lost;
+    figure("immediate handlers that exit, $exits times", $p->timed_out ? 'hung' : $seen);
 }
 
 # A real timer at 1 kHz, whose handler runs Perl code, over everything.
@@ -253,7 +257,8 @@ print 'wrong: ', $wrong || 'nothing', ", rounds $rounds, reaped $reaped\n";
 PERL
     my $status = $p->wait;
     is $status, 0, '1 kHz: no crash, no hang' or diag last_of($p->err);
-    like $p->out, qr/^wrong: nothing/m, "1 kHz: after $ticks ticks, each worker is known, and reaped" or diag last_of($p->out);
+    like $p->out, qr/^wrong: nothing/m, "1 kHz: after $ticks ticks, each worker is known, and reaped"
+        or diag last_of($p->out);
     figure("immediate handler at 1 kHz, $ticks times", $p->timed_out ? 'hung' : $status ? "status $status"
         : $p->out =~ /^(wrong: .*)/m);
 }

@@ -112,8 +112,8 @@ for my $kind (qw(Poll Select)) {
 
     for my $how (sort keys %loop) {
         my $source = filled($in_worker, IN_MANAGER => $loop{$how}{in_manager}, IN_WORKER => $loop{$how}{in_worker});
-        worker_says("$kind, in a worker, with a loop $how: a timer and a watcher of a child", "timer\nstatus 5\n", $source,
-            env => { IO_ASYNC_LOOP => $kind });
+        worker_says("$kind, in a worker, with a loop $how: a timer and a watcher of a child", "timer\nstatus 5\n",
+            $source, env => { IO_ASYNC_LOOP => $kind });
     }
 }
 

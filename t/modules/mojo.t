@@ -68,7 +68,8 @@ for my $kind (qw(Poll EV)) {
     my %mojo = (load => $timer, turn => $turn, in_callback => $in_callback, env => $env);
     hosts_a_pool("$kind, loaded before", %mojo, when => 'before');
     hosts_a_pool("$kind, loaded $_", %mojo, when => $_, load => $timer . $take_back) for qw(after late callback);
-    hosts_a_pool("$kind, and a subprocess", %mojo, when => 'before', other => 'its result', load => $timer . $subprocess);
+    hosts_a_pool("$kind, and a subprocess", %mojo, when => 'before', other => 'its result',
+        load => $timer . $subprocess);
 
     for my $how (sort keys %in_manager) {
         worker_says("$kind, in a worker, with a loop $how: a timer and a subprocess", "timer\nstatus 0: 5\n",
