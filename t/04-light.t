@@ -86,7 +86,7 @@ $pm->wait_all_children;
 print 'later: ', compiled(), "\n";
 PERL
 open my $perl, '-|', $^X, (map { "-I$_" } @inc), '-e', $program or die "$^X: $!\n";
-my %said = map { chomp; (split /: /)[0, 1] } <$perl>;
+my %said = map { /\A(\w+): (.*)/ } <$perl>;
 close $perl or die "$^X: status $?\n";
 my $light = 'Parallel/Prefork.pm';
 is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';

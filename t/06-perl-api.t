@@ -10,17 +10,13 @@ use warnings;
 use File::Temp ();
 use Test::More;
 
+use lib 't/lib';
+use TextFiles;
+
 -d 'perl' or plan skip_all => 'the sources are not here';
 
 my @sources = sort glob 'perl/*.xs perl/*.c perl/*.h';
 @sources = grep { $_ ne 'perl/Prefork.c' } @sources;
-
-sub slurp {
-    my $file = shift;
-    open my $fh, '<', $file or die "$file: $!\n";
-    local $/;
-    return scalar readline $fh;
-}
 
 my ($oldest) = slurp('Makefile.PL') =~ /\$MIN_PERL\s*=\s*'([\d.]+)'/;
 ok $oldest, 'Makefile.PL names the oldest perl' or BAIL_OUT('no oldest perl');

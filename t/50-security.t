@@ -12,25 +12,11 @@ use Test::More;
 
 use lib 't/lib';
 use ProcessTest;
+use TextFiles;
 use Time::HiRes qw(sleep);
 
 my %calls = (x86_64 => { read => 0, fcntl => 72 }, aarch64 => { read => 63, fcntl => 25 });
 my $calls = $calls{ (POSIX::uname())[4] };
-
-sub slurp {
-    my $file = shift;
-    open my $fh, '<', $file or die "cannot open $file: $!";
-    local $/;
-    return scalar readline $fh;
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "cannot write $file: $!";
-    print {$fh} $text;
-    close $fh or die "cannot write $file: $!";
-    return;
-}
 
 # The scoreboard file.
 {

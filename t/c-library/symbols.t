@@ -9,6 +9,7 @@ use Test::More;
 
 use lib 't/lib';
 use CLibrary;
+use TextFiles;
 
 my $prefix = installed_library();
 my $lib    = "$prefix/lib";
@@ -98,12 +99,4 @@ sub globals {
     my $command = shift;
     my @lines = grep { /\S/ && !/:\z/ } split /\n/, shell_ok($command, $command =~ s{/\S+/}{}r);
     return [sort map { /\A[0-9a-f]+ T (\S+)\z/ ? $1 : "not a function: $_" } @lines];
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "$file: $!\n";
-    print {$fh} $text;
-    close $fh or die "$file: $!\n";
-    return;
 }

@@ -45,7 +45,11 @@ package Derived {
         print "child_start\n";
         return 1;
     }
-    sub set_status  { my ($self, $status) = @_; print "set_status $status\n"; return $self->SUPER::set_status($status) }
+    sub set_status {
+        my ($self, $status) = @_;
+        print "set_status $status\n";
+        return $self->SUPER::set_status($status);
+    }
     sub clear_child {
         my ($self, $pid) = @_;
         $self->SUPER::clear_child($pid);

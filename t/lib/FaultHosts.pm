@@ -12,6 +12,7 @@ use CProgram;
 use FaultTest;
 use Preload;
 use ProcessTest;
+use TextFiles;
 
 our @EXPORT = qw(hosts start_host lines has_lines unmatched failing_forks);
 
@@ -33,11 +34,7 @@ sub start_host {
         $loaded{C} ||= compile('t/faults/host.c', qw(-std=gnu99 -Wall -Wextra -Werror -pedantic));
         return start_program(undef, %opt, command => [$loaded{C}, @argument]);
     }
-    $loaded{Perl} ||= do {
-        open my $file, '<', 't/faults/host.pl' or die "cannot read t/faults/host.pl: $!\n";
-        local $/;
-        readline $file;
-    };
+    $loaded{Perl} ||= slurp('t/faults/host.pl');
     return start_program($loaded{Perl}, %opt, args => \@argument);
 }
 

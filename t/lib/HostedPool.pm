@@ -9,14 +9,11 @@ use warnings;
 use Exporter qw(import);
 use ProcessTest;
 use Test::More;
+use TextFiles;
 
 our @EXPORT = qw(hosts_a_pool worker_says shown_in_pod);
 
-my $pod = do {
-    open my $fh, '<', 'perl/lib/Parallel/Prefork.pm' or die "perl/lib/Parallel/Prefork.pm: $!";
-    local $/;
-    <$fh>;
-};
+my $pod = slurp('perl/lib/Parallel/Prefork.pm');
 
 # The subclass of the POD in which the manager reaps (manager), or the loop (loop).
 my %recipe;

@@ -9,6 +9,7 @@ use warnings;
 use Config;
 use Exporter qw(import);
 use File::Temp ();
+use TextFiles;
 
 our @EXPORT = qw(preload_library preloaded);
 
@@ -25,19 +26,15 @@ sub preload_library {
     return if system("$compiler[0] --version >/dev/null 2>&1") != 0;
     my $folder = File::Temp->newdir('prefork-preload-XXXXXX', TMPDIR => 1);
     push @folders, $folder;
-    my $file = $source =~ /\A\S+\.c\z/ ? $source : _write("$folder/library.c", $source);
+    my $file = $source;
+    if ($source !~ /\A\S+\.c\z/) {
+        $file = "$folder/library.c";
+        spew($file, $source);
+    }
     my @flags = qw(-std=gnu99 -O1 -Wall -Wextra -Werror -shared -fPIC -pthread);
     system(@compiler, @flags, '-o', "$folder/library.so", $file, '-ldl') == 0
         or die "$file does not compile\n";
     return "$folder/library.so";
-}
-
-sub _write {
-    my ($file, $text) = @_;
-    open my $handle, '>', $file or die "cannot write $file: $!\n";
-    print {$handle} $text;
-    close $handle or die "cannot write $file: $!\n";
-    return $file;
 }
 
 # preloaded(LIBRARY): the variable of the environment of a program that has this library in front of libc, and behind

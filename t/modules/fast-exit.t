@@ -8,6 +8,7 @@ use File::Temp ();
 use ProcessTest;
 use RealModules;
 use Test::More;
+use TextFiles;
 
 need_modules(qw(PerlIO::gzip));
 
@@ -54,13 +55,6 @@ sub worker_leaves {
         text   => @files ? slurp($files[0]) : undef,
         left   => scalar(() = glob "$dir/*"),
     };
-}
-
-sub slurp {
-    my $file = shift;
-    open my $fh, '<:raw', $file or die "$file: $!";
-    local $/;
-    return scalar readline $fh;
 }
 
 for my $fast (0, 1) {
