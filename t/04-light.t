@@ -35,7 +35,7 @@ sub loaded {
 }
 
 is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm'], 'Parallel::Prefork loads no other module';
-is_deeply [loaded('Parallel::Prefork::SpareWorkers')], \@MODULES, '... and SpareWorkers none but those';
+is_deeply [loaded('Parallel::Prefork::SpareWorkers')], \@MODULES, 'SpareWorkers loads no module but those of its own';
 
 # What it does not load by itself, XSLoader loads, which knows of more, or says what is wrong.
 my ($arch) = grep { -f "$_/Parallel/Prefork.pm" } @inc;
@@ -58,19 +58,26 @@ make_path(dirname("$elsewhere/$object"));
 open my $broken, '>', "$elsewhere/$object" or die "$object: $!\n";
 close $broken or die "$object: $!\n";
 my $said = qx{"$^X" "-I$elsewhere" -e "require Parallel::Prefork" 2>&1};
-like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Prefork: /, 'an object that is broken is named';
+like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Prefork: /,
+    'an object that is broken is named';
 
 # The common case stays light at run time, in the workers above all.
 my $program = <<'PERL';
 use Parallel::Prefork;
-sub compiled { return join ' ', grep { defined &{"Parallel::Prefork::$_"} } qw(Loop::turn Options::check WorkerPids::tie_to) }
+sub compiled {
+    my @compiled_late = qw(Loop::turn Options::check WorkerPids::tie_to);
+    return join ' ', grep { defined &{"Parallel::Prefork::$_"} } @compiled_late;
+}
 my $pm = Parallel::Prefork->new(
     max_workers   => 2,
     trap_signals  => { TERM => 'TERM', HUP => ['TERM', 0.01] },
     before_fork   => undef,
     on_child_reap => sub { $_[0]->signal_received('enough') },
 );
-$pm->start(sub { print 'worker: ', compiled(), join(' ', sort keys %INC), "\n"; exit 0 });
+$pm->start(sub {
+    print 'worker: ', compiled(), join(' ', sort keys %INC), "\n";
+    exit 0;
+});
 $pm->wait_all_children;
 print 'manager: ', compiled(), join(' ', sort keys %INC), "\n";
 $pm->before_fork(sub { $_[0]->signal_received('enough') });
@@ -79,11 +86,11 @@ $pm->wait_all_children;
 print 'later: ', compiled(), "\n";
 PERL
 open my $perl, '-|', $^X, (map { "-I$_" } @inc), '-e', $program or die "$^X: $!\n";
-my %said = map { chomp; (split /: /)[0, 1] } <$perl>;
+my %said = map { /\A(\w+): (.*)/ } <$perl>;
 close $perl or die "$^X: status $?\n";
 my $light = 'Parallel/Prefork.pm';
 is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
-is $said{manager}, $light, '... and its manager neither, to its end';
+is $said{manager}, $light, 'a manager of such a pool has nothing more in it, to its end';
 is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';
 
 done_testing;
