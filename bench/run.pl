@@ -1,5 +1,5 @@
-# bench/run.pl: script/bench calls it, and says what its options are. The environment says where what is measured has been set
-# up: BENCH_OURS, BENCH_ORIGINAL and BENCH_FORKMANAGER are perl's options that load it, a line each; BENCH_BIN
+# bench/run.pl is what script/bench runs, and that says what the options are. The environment says where the modules to
+# measure are: BENCH_OURS, BENCH_ORIGINAL and BENCH_FORKMANAGER are perl's options that load them, one a line. BENCH_BIN
 # has the compiled programs.
 
 use strict;

@@ -1,12 +1,12 @@
-/* The manager inside an event loop that has other work too, here libev's: 3 workers, and on a
- * loopback port a line about them for whoever connects.
+/* A manager inside libev's event loop, which has other work too: 3 workers, and a port on
+ * loopback where each client gets a line about them.
  *
  *     cc -o ev ev.c $(pkg-config --cflags --libs prefork) -lev
  *     ./ev 7777
  *     nc 127.0.0.1 7777
  *
- * Without a port, or with 0, it takes any that is free. HUP brings new workers; TERM and INT stop
- * them, and the line is there as long as one lives.
+ * Without a port, or with 0, it takes any free one. HUP replaces the workers. TERM and INT stop
+ * them; the port answers until the last of them has ended.
  */
 
 #define _GNU_SOURCE /* SOCK_NONBLOCK */

@@ -3,9 +3,9 @@
  *     cc -o http http.c $(pkg-config --cflags --libs prefork)
  *     ./http 8080
  *
- * Without a port it takes any that is free. HUP replaces the workers one after the other. TERM and INT
- * stop when the requests at hand are answered, or after 30 seconds; QUIT, and a second TERM or INT, stop
- * at once. */
+ * Without a port it takes any free one. HUP replaces the workers one after the other. TERM and
+ * INT stop the server when the requests at hand are answered, or after 30 seconds. QUIT, and a
+ * second TERM or INT, stop it at once. */
 
 #define _GNU_SOURCE /* ppoll, SOCK_NONBLOCK */
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
-/* The pull API in a loop of the program's own, around poll(2): keeps 3 workers, replaces one that
- * ends, reloads on HUP, stops on TERM and INT. The numbers are the steps of prefork-pull(3).
+/* The pull API in the program's own loop, around poll(2). It keeps 3 workers, replaces one that
+ * ends, reloads on HUP, and stops on TERM and INT. The numbers are the steps of prefork-pull(3).
  *
  *     cc -o pull pull.c $(pkg-config --cflags --libs prefork)
  */

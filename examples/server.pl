@@ -1,10 +1,10 @@
 #!/usr/bin/perl
-# A prefork HTTP server on perl's core modules and Parallel::Prefork alone.
+# A prefork HTTP server. It needs only perl's core modules and Parallel::Prefork.
 #
 #     examples/server.pl PORT=8080 WORKERS=4
 #
-# These are the defaults; the environment may have them too, and PORT=0 takes any free port. HUP brings a new generation of
-# workers, TERM and INT stop the server. A worker first answers the request that it has accepted.
+# These are the defaults. The environment may set them too. PORT=0 takes any free port. HUP starts a new generation of
+# workers; TERM and INT stop the server. A worker first answers the request that it has accepted.
 
 use strict;
 use warnings;

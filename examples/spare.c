@@ -1,15 +1,14 @@
-/* Spare workers: a TCP echo server on loopback in which each connection keeps one worker busy.
- * The manager sees to it that 2 or 3 more are idle, as long as there are no more than 10 in all,
- * and prints the scoreboard when it has changed: a '.' for no worker, '_' for an idle one, 'C'
- * for one with a connection.
+/* Spare workers: a TCP echo server on loopback, where each connection keeps one worker busy. The
+ * manager keeps 2 or 3 more workers idle, up to 10 in all. It prints the scoreboard when it has
+ * changed: '.' is no worker, '_' an idle one, 'C' one with a connection.
  *
  *     cc -o spare spare.c $(pkg-config --cflags --libs prefork)
  *     ./spare 7777
  *     nc 127.0.0.1 7777
  *
- * The last is for several other terminals. Without a port, or with 0, it takes any that is free.
- * HUP brings new workers; TERM and INT stop. A connection lives as long as its client wants, or,
- * after TERM or INT, for 10 seconds.
+ * Run nc in several other terminals. Without a port, or with 0, the server takes any free one.
+ * HUP replaces the workers. TERM and INT stop the server. A client ends its connection; after
+ * TERM or INT the server does, after 10 seconds.
  */
 
 #define _GNU_SOURCE /* ppoll, SOCK_NONBLOCK */

@@ -1,4 +1,4 @@
-/* A prefork manager in C: keeps 3 workers, replaces one that is killed, reloads on HUP, and
+/* A prefork manager in C. It keeps 3 workers, replaces one that is killed, reloads on HUP, and
  * stops on TERM or INT when its workers have finished.
  *
  *     cc -o workers workers.c $(pkg-config --cflags --libs prefork)

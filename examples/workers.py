@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""A prefork manager in Python: libprefork through ctypes, os.fork and select. It keeps 3 workers,
-replaces one that ends, reloads on HUP, and stops on TERM and INT.
+"""A prefork manager in Python: libprefork through ctypes, os.fork and select. It keeps 3 workers, replaces one
+that ends, reloads on HUP, and stops on TERM and INT.
 
     python3 workers.py [LIBRARY]
 
-The library is the argument, or the value of PREFORK_LIBRARY, or libprefork.so.1 where the system
-looks for libraries. The loop is that of pull.c; the numbers are the steps of prefork-pull(3).
+The library is the argument, or the value of PREFORK_LIBRARY, or the system's libprefork.so.1. The loop is that
+of pull.c; the numbers are the steps of prefork-pull(3).
 """
 
 import ctypes

@@ -13,6 +13,7 @@ use Test::More;
 
 use lib 't/lib';
 use ProcessTest;
+use TextFiles;
 
 # Not for programs to call: perl and XSLoader do.
 my %CALLED_BY_PERL = map { $_ => 1 } qw(import bootstrap DESTROY CLONE);
@@ -25,7 +26,10 @@ my $READERS_OWN = <<'PERL';
 use strict;
 use warnings;
 our ($pm, $loop, $seconds);
-{ package My::Prefork; our @ended_in_loop }
+{
+    package My::Prefork;
+    our @ended_in_loop;
+}
 use subs qw(read_config serve next_client answer one_turn_of_the_loop);
 PERL
 
@@ -132,7 +136,7 @@ my %inherited;
 for my $package (map { "Parallel::Prefork$_" } '', qw(::SpareWorkers ::SpareWorkers::Scoreboard)) {
     (my $file = "$package.pm") =~ s{::}{/}g;
     require $file;
-    my $source = do { open my $fh, '<', $INC{$file} or die "$INC{$file}: $!"; local $/; <$fh> };
+    my $source = slurp($INC{$file});
 
     my $checker = Pod::Checker->new(-warnings => 2);
     open my $pod_in, '<', \$source or die $!;

@@ -13,16 +13,20 @@ plan skip_all => 'not a checkout' if !-e '.git';
 # links in .cache that go round in circles.
 my $is_skipped = ExtUtils::Manifest::maniskip();
 my $named      = ExtUtils::Manifest::maniread();
-is_deeply [grep { !-f } sort keys %$named], [], 'what it names is there';
+is_deeply [grep { !-f } sort keys %$named], [], 'what MANIFEST names is there';
 
 my @unnamed;
 File::Find::find({
     no_chdir   => 1,
-    preprocess => sub { return grep { my $path = _path("$File::Find::dir/$_"); !$is_skipped->(-d $path ? "$path/" : $path) } @_ },
-    wanted     => sub { my $path = _path($_); push @unnamed, $path if !-d && !exists $named->{$path} },
+    preprocess => sub { return grep { !$is_skipped->(_path("$File::Find::dir/$_")) } @_ },
+    wanted     => sub { push @unnamed, $_ if !-d && !exists $named->{ _path($_) } },
 }, '.');
-is_deeply [sort @unnamed], [], 'what is there it names' or diag 'run: make manifest';
+is_deeply [sort @unnamed], [], 'MANIFEST names what is there' or diag 'run: make manifest';
 
-sub _path { return $_[0] =~ s{\A(?:\./)+}{}r }
+# A path as MANIFEST and MANIFEST.SKIP have it; one of a folder ends in a slash.
+sub _path {
+    my $path = $_[0] =~ s{\A(?:\./)+}{}r;
+    return -d $path ? "$path/" : $path;
+}
 
 done_testing;

@@ -34,13 +34,16 @@ sub loaded {
 }
 
 # A build that is plain loads all it may need at once (PLAIN=1, see perl/internals/README.md).
-my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "print Parallel::Prefork::Core::has_trick(q(sources))"};
+my $trick    = 'print Parallel::Prefork::Core::has_trick(q(sources))';
+my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "$trick"};
+my @XSLOADER = qw(XSLoader.pm strict.pm);
 
 SKIP: {
     skip 'a plain build', 2 if !$is_light;
-    is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm', 'XSLoader.pm', 'strict.pm'],
+    is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm', @XSLOADER],
         'Parallel::Prefork loads no other module but the one for its shared object';
-    is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [@MODULES, 'XSLoader.pm', 'strict.pm'], '... and SpareWorkers none but those';
+    is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [@MODULES, @XSLOADER],
+        'SpareWorkers loads no module but those of its own';
 }
 
 # A shared object that is broken.
@@ -55,19 +58,26 @@ make_path(dirname("$elsewhere/$object"));
 open my $broken, '>', "$elsewhere/$object" or die "$object: $!\n";
 close $broken or die "$object: $!\n";
 my $said = qx{"$^X" "-I$elsewhere" -e "require Parallel::Prefork" 2>&1};
-like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Prefork: /, 'an object that is broken is named';
+like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Prefork: /,
+    'an object that is broken is named';
 
 # The common case stays light at run time, in the workers above all.
 my $program = <<'PERL';
 use Parallel::Prefork;
-sub compiled { return join ' ', grep { defined &{"Parallel::Prefork::$_"} } qw(Loop::turn Options::check WorkerPids::tie_to) }
+sub compiled {
+    my @compiled_late = qw(Loop::turn Options::check WorkerPids::tie_to);
+    return join ' ', grep { defined &{"Parallel::Prefork::$_"} } @compiled_late;
+}
 my $pm = Parallel::Prefork->new(
     max_workers   => 2,
     trap_signals  => { TERM => 'TERM', HUP => ['TERM', 0.01] },
     before_fork   => undef,
     on_child_reap => sub { $_[0]->signal_received('enough') },
 );
-$pm->start(sub { print 'worker: ', compiled(), join(' ', sort keys %INC), "\n"; exit 0 });
+$pm->start(sub {
+    print 'worker: ', compiled(), join(' ', sort keys %INC), "\n";
+    exit 0;
+});
 $pm->wait_all_children;
 print 'manager: ', compiled(), join(' ', sort keys %INC), "\n";
 $pm->before_fork(sub { $_[0]->signal_received('enough') });
@@ -76,13 +86,13 @@ $pm->wait_all_children;
 print 'later: ', compiled(), "\n";
 PERL
 open my $perl, '-|', $^X, (map { "-I$_" } @inc), '-e', $program or die "$^X: $!\n";
-my %said = map { chomp; (split /: /)[0, 1] } <$perl>;
+my %said = map { /\A(\w+): (.*)/ } <$perl>;
 close $perl or die "$^X: status $?\n";
-my $light = 'Parallel/Prefork.pm XSLoader.pm strict.pm';
 SKIP: {
     skip 'a plain build', 3 if !$is_light;
+    my $light = join ' ', 'Parallel/Prefork.pm', @XSLOADER;
     is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
-    is $said{manager}, $light, '... and its manager neither, to its end';
+    is $said{manager}, $light, 'a manager of such a pool has nothing more in it, to its end';
     is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';
 }
 

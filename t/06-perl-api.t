@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# What the C code takes of perl's API is there in the oldest perl that we promise, and is used as that perl needs it: many macros evaluated
-# their arguments more than once before perl 5.36, so an argument with a side effect had it more than once.
+# What the C code takes of perl's API is there in the oldest perl that we promise, and is used as that perl needs it:
+# many macros evaluated their arguments more than once before perl 5.36, so an argument with a side effect had it more
+# than once.
 
 use strict;
 use warnings;
@@ -9,19 +10,20 @@ use warnings;
 use File::Temp ();
 use Test::More;
 
+use lib 't/lib';
+use TextFiles;
+
 -d 'perl' or plan skip_all => 'the sources are not here';
 
 my @sources = sort glob 'perl/*.xs perl/*.c perl/*.h perl/internals/*.c perl/internals/*.h';
 @sources = grep { $_ ne 'perl/Prefork.c' } @sources;
 
-my ($oldest) = do { open my $fh, '<', 'Makefile.PL' or die $!; local $/; <$fh> } =~ /\$MIN_PERL\s*=\s*'([\d.]+)'/;
+my ($oldest) = slurp('Makefile.PL') =~ /\$MIN_PERL\s*=\s*'([\d.]+)'/;
 ok $oldest, 'Makefile.PL names the oldest perl' or BAIL_OUT('no oldest perl');
 
 # Comments and texts are no code.
 sub code_of {
-    my $file = shift;
-    open my $fh, '<', $file or die "$file: $!\n";
-    my $text = do { local $/; <$fh> };
+    my $text = slurp(shift);
     $text =~ s{/\*.*?\*/}{ $& =~ tr/\n//cdr }gse;
     $text =~ s{^\#(?!\s*define).*}{}gm;
     $text =~ s{"(?:[^"\\]|\\.)*"}{""}g;
@@ -49,18 +51,28 @@ for my $file (@sources) {
 cmp_ok $calls, '>', 300, 'calls of macros were found';
 
 SKIP: {
-    eval { require Devel::PPPort; 1 } or skip 'Devel::PPPort is missing', 1;
+    eval { require Devel::PPPort; 1 } or skip 'Devel::PPPort is missing', 3;
     my $dir = File::Temp->newdir;
     Devel::PPPort::WriteFile("$dir/ppport.h");
     my @said = `$^X $dir/ppport.h --nochanges --compat-version=$oldest @sources 2>&1`;
     is join('', grep { /WARNING|^Uses (?!pTHX)/ } @said), '', "all of it is in perl $oldest";
-    is scalar(grep { /^Analysis completed/ } @said), scalar(@sources), '... as far as all files were looked at';
+    is scalar(grep { /^Analysis completed/ } @said), scalar(@sources), 'ppport.h has looked at all files';
     # That tool knows of what came later.
     open my $newer, '>', "$dir/newer.c" or die $!;
-    print {$newer} qq{#include "EXTERN.h"\n#include "perl.h"\n#include "XSUB.h"\nvoid f(pTHX_ SV *sv) { (void)sv_numeq(sv, sv); (void)newSVbool(1); }\n};
+    print {$newer} <<'C';
+#include "EXTERN.h"
+#include "perl.h"
+#include "XSUB.h"
+
+void f(pTHX_ SV *sv)
+{
+    (void)sv_numeq(sv, sv);
+    (void)newSVbool(1);
+}
+C
     close $newer or die $!;
     my $knows = `$^X $dir/ppport.h --nochanges --compat-version=$oldest $dir/newer.c 2>&1`;
-    like $knows, qr/WARNING: Uses sv_numeq/, '... as a function that is not would have been told' if $] >= 5.036;
+    like $knows, qr/WARNING: Uses sv_numeq/, 'ppport.h tells of a function that came later' if $] >= 5.036;
 }
 
 done_testing;

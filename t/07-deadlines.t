@@ -10,24 +10,27 @@ use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 use lib 't/lib';
 use LoadClock;
 use ProcessTest;
+use TextFiles;
 
 my $hung = run('sleep 1000', deadline => 0.5);
 ok $hung->timed_out, 'a program that sleeps for ever is ended';
-is_deeply [$hung->members], [], '... and nobody is left';
+is_deeply [$hung->members], [], 'a program that is ended leaves nobody';
 
 plan skip_all => 'no /proc/loadavg' if !-r '/proc/loadavg';
-my $processors = () = do { open my $file, '<', '/proc/stat' or die "stat: $!"; local $/; <$file> } =~ /^cpu\d/mg;
+my $processors = () = slurp('/proc/stat') =~ /^cpu\d/mg;
 
 # Eight for each processor: a program gets a ninth of one, or less if there are others.
 my $crowd = start_program(sprintf(<<'PERL', 8 * $processors), deadline => 1000);
-for (2 .. %d) { fork or last }
+for (2 .. %d) {
+    fork or last;
+}
 1 while 1;
 PERL
 eventually { $crowd->members == 8 * $processors };
 
 my $begun = clock_gettime(CLOCK_MONOTONIC);
 my $clock = LoadClock->new;
-while ($clock->seconds < 0.3) { sleep 0.01 }
+sleep 0.01 while $clock->seconds < 0.3;
 cmp_ok clock_gettime(CLOCK_MONOTONIC) - $begun, '>', 1, 'beside them 0.3 s are more than one';
 cmp_ok $clock->stretched(1), '>', 4, '... and what takes a second may take several';
 
@@ -43,7 +46,9 @@ undef $crowd;
 
 # As many as that are a crowd by themselves.
 my $spins = run(sprintf(<<'PERL', 30 * $processors), deadline => 0.2);
-for (2 .. %d) { fork or last }
+for (2 .. %d) {
+    fork or last;
+}
 1 while 1;
 PERL
 ok $spins->timed_out, 'a crowd is ended';

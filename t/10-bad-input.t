@@ -19,8 +19,8 @@ sub refuses {
     my $lived = eval { $code->(); 1 };
     $name =~ s/([^ -~])/sprintf '\\x{%X}', ord $1/ge;
     ok !$lived, "$name is refused";
-    like $@, $pattern, '... with its name and value';
-    like $@, qr/ at \Q$0\E line \d+/, '... and the line that gave it';
+    like $@, $pattern, "the error names it and its value: $name";
+    like $@, qr/ at \Q$0\E line \d+/, "the error tells the line that gave it: $name";
     return;
 }
 
@@ -54,7 +54,10 @@ refuses('max_spare_workers under min_spare_workers',
             max_spare_workers => 1);
     });
 
-{ package Number; use overload '0+' => sub { 4 }, fallback => 1; }
+{
+    package Number;
+    use overload '0+' => sub { return 4 }, fallback => 1;
+}
 for my $number (!!0, !!1, bless({}, 'Number')) {
     ok eval { Parallel::Prefork->new(trap_signals => {}, max_workers => $number); 1 },
         'what is a number for perl is one: ' . (ref $number || "'$number'");
@@ -64,7 +67,8 @@ for my $hook (qw(before_fork after_fork on_child_reap)) {
     refuses("new: $hook => 'main::f'", qr/\b$hook must be a code reference, not 'main::f'/,
         sub { Parallel::Prefork->new(trap_signals => {}, $hook => 'main::f') });
     refuses("$hook([])", qr/\b$hook must be a code reference, not 'ARRAY/, sub { $pm->$hook([]) });
-    ok eval { $pm->$hook(sub { }); $pm->$hook(undef); 1 }, "$hook takes code, and undef";
+    ok eval { $pm->$hook(sub { }); 1 }, "$hook takes code";
+    ok eval { $pm->$hook(undef);   1 }, "$hook takes undef";
 }
 refuses('trap_signals => undef', qr/trap_signals must be a hash reference, not undef/,
     sub { Parallel::Prefork->new(trap_signals => undef) });
@@ -123,10 +127,10 @@ my @warnings;
     local $SIG{__WARN__} = sub { push @warnings, @_ };
     my $odd = Parallel::Prefork->new(trap_signals => { FOO => 'TERM' }, fork_delay => -1, mine => 'x');
     is $odd->{mine}, 'x', 'a key that we do not know is kept';
-    is $odd->{fork_delay}, -1, 'whatever its value';
+    is $odd->{fork_delay}, -1, 'such a key is kept whatever its value';
 }
 is scalar(@warnings), 1, 'a trapped signal that does not exist is a warning';
-like $warnings[0], qr/No such signal: SIGFOO/, '... that names it';
+like $warnings[0], qr/No such signal: SIGFOO/, 'the warning names the signal';
 
 # Refused by new, nothing is left behind: no handler, no process, no scoreboard file.
 $SIG{TERM} = 'DEFAULT';
@@ -135,7 +139,7 @@ eval { Parallel::Prefork->new(trap_signals => { TERM => 'FOO' }) };
 is $SIG{TERM}, 'DEFAULT', 'a refused new traps nothing';
 eval { Parallel::Prefork::SpareWorkers->new(scoreboard_file => '/', min_spare_workers => 1) };
 like $@, qr{failed to create scoreboard file:/:.+}, 'a scoreboard that cannot be made says why';
-is $SIG{TERM}, 'DEFAULT', '... and nothing is trapped then either';
+is $SIG{TERM}, 'DEFAULT', 'a new whose scoreboard cannot be made traps nothing';
 eval { Parallel::Prefork::SpareWorkers->new(trap_signals => {}, scoreboard_file => $file,
     min_spare_workers => 1, heartbeat => -1) };
 ok !-e $file, 'a refused new makes no scoreboard file';
@@ -154,13 +158,19 @@ $SIG{ALRM} = sub { $pm->signal_received('enough') };
 alarm 1;
 print 'start ', $pm->start(sub { }), ' left ', $pm->wait_all_children, "\n";
 PERL
-is $direct->out, "several 1 left 0\nstart 1 left 0\n", 'nonsense in the members starts nobody';
-is $direct->status, 0, 'and the manager goes on';
+is $direct->line, 'several 1 left 0', 'several values for an option start nobody';
+is $direct->line, 'start 1 left 0', 'nonsense in the members starts nobody';
+is $direct->status, 0, 'a manager with nonsense in its members goes on';
 
 # Strings cross into C with their lengths, and numbers that do not fit are none.
-for my $signal (4294967311, -4294967281, 2**63, 2**64 + 15, 1e30, $nan, 9**9**9, "TERM\0", "TERM\0KILL", "SIG\0TERM", "SIG", "T\x{C9}RM", "\x{263A}") {
+my @no_signals = (
+    4294967311, -4294967281, 2**63, 2**64 + 15, 1e30, $nan, 9**9**9,
+    "TERM\0", "TERM\0KILL", "SIG\0TERM", "SIG", "T\x{C9}RM", "\x{263A}",
+);
+for my $signal (@no_signals) {
     my $shown = quotemeta $signal;
-    refuses("signal_all_children('$signal')", qr/Unrecognized signal name "$shown"/, sub { $pm->signal_all_children($signal) });
+    refuses("signal_all_children('$signal')", qr/Unrecognized signal name "$shown"/,
+        sub { $pm->signal_all_children($signal) });
     refuses("trap_signals: TERM => '$signal'", qr/Unrecognized signal name "$shown"/,
         sub { Parallel::Prefork->new(trap_signals => { TERM => $signal }) });
 }
@@ -168,17 +178,26 @@ for my $signal (4294967311, -4294967281, 2**63, 2**64 + 15, 1e30, $nan, 9**9**9,
     my @warned;
     local $SIG{__WARN__} = sub { push @warned, @_ };
     Parallel::Prefork->new(trap_signals => { "TERM\0X" => 0, "\x{263A}" => 0 });
-    is scalar(grep { /^No such signal: SIG(?:TERM\0X|\x{263A}) / } @warned), 2, 'a name that only begins as that of a signal is none';
-    is $SIG{TERM}, 'DEFAULT', '... and traps nothing';
+    is scalar(grep { /^No such signal: SIG(?:TERM\0X|\x{263A}) / } @warned), 2,
+        'a name that only begins as that of a signal is none';
+    is $SIG{TERM}, 'DEFAULT', 'a name that only begins as that of a signal traps nothing';
 }
 my $keys = run(<<'PERL', deadline => 20);
 use strict;
 use warnings;
 use Parallel::Prefork;
-my $pm = Parallel::Prefork->new(max_workers => 1, after_fork => sub { $_[0]->signal_received('enough') });
-if (!$pm->start) { sleep 1 while 1 }
+my $pm = Parallel::Prefork->new(
+    max_workers => 1,
+    after_fork  => sub { $_[0]->signal_received('enough') },
+);
+if (!$pm->start) {
+    sleep 1 while 1;
+}
 my ($pid) = keys %{ $pm->{worker_pids} };
-my @others = ("0$pid", " $pid", "$pid ", "$pid.5", "$pid\n", "$pid\0", "+$pid", $pid + 2**32, "${pid}x", sprintf('%e', $pid));
+my @others = (
+    "0$pid", " $pid", "$pid ", "$pid.5", "$pid\n", "$pid\0",
+    "+$pid", $pid + 2**32, "${pid}x", sprintf('%e', $pid),
+);
 print 'exists: ', scalar(grep { exists $pm->{worker_pids}{$_} } @others), "\n";
 delete $pm->{worker_pids}{$_} for @others;
 print 'left: ', $pm->num_workers, "\n";
@@ -186,41 +205,62 @@ print 'is there: ', exists $pm->{worker_pids}{ $pid + 0 } ? 'yes' : 'no', "\n";
 $pm->signal_all_children(9.7);
 print 'left: ', $pm->wait_all_children, "\n";
 PERL
-is $keys->err, '', 'keys of worker_pids';
-is $keys->out, "exists: 0\nleft: 1\nis there: yes\nleft: 0\n", '... are strings: what only counts as the same number is another one';
+is $keys->err, '', 'strange keys of worker_pids give no warning';
+is $keys->line, 'exists: 0', 'a key of worker_pids that only counts as the number of a worker is none of it';
+is $keys->line, 'left: 1', 'to delete such a key takes no worker away';
+is $keys->line, 'is there: yes', 'the worker is there by its number';
+is $keys->line, 'left: 0', 'a signal of 9.7 is the signal 9';
+
+sub scoreboard_in {
+    my $file = shift;
+    return Parallel::Prefork::SpareWorkers->new(
+        trap_signals      => {},
+        scoreboard_file   => $file,
+        min_spare_workers => 1,
+    );
+}
 
 # What a name is made of is what perl's own open makes of it.
-for my $name ("b\x{E9}", "b\x{263A}", "b\x{E9}\x{263A}", do { my $n = "b\x{E9}"; utf8::upgrade($n); $n }) {
+utf8::upgrade(my $upgraded = "b\x{E9}");
+for my $name ("b\x{E9}", "b\x{263A}", "b\x{E9}\x{263A}", $upgraded) {
     my $dir = File::Temp->newdir;
     open my $own, '>', "$dir/$name" or die $!;
     close $own;
     my ($file) = glob "$dir/*";
     unlink $file or die;
-    ok eval { Parallel::Prefork::SpareWorkers->new(trap_signals => {}, scoreboard_file => "$dir/$name", min_spare_workers => 1); 1 },
-        'a scoreboard whose name is not ASCII' or diag $@;
-    is_deeply [glob "$dir/*"], [$file], '... has the name that it has for perl';
+    ok eval { scoreboard_in("$dir/$name"); 1 }, 'a scoreboard may have a name that is not ASCII' or diag $@;
+    is_deeply [glob "$dir/*"], [$file], 'a scoreboard of such a name has the name that it has for perl';
 }
 {
     my $dir = File::Temp->newdir;
-    eval { Parallel::Prefork::SpareWorkers->new(trap_signals => {}, scoreboard_file => "$dir/cut\0off", min_spare_workers => 1) };
-    like $@, qr/^failed to create scoreboard file:\Q$dir\E\/cut\0off:No such file/, 'a NUL in a name is refused, as open does';
-    is_deeply [glob "$dir/*"], [], '... and the name not cut';
+    eval { scoreboard_in("$dir/cut\0off") };
+    like $@, qr/^failed to create scoreboard file:\Q$dir\E\/cut\0off:No such file/,
+        'a NUL in the name of a scoreboard is refused, as open does';
+    is_deeply [glob "$dir/*"], [], 'a name with a NUL is not cut there';
 }
-for my $max (5e9, 1e18) {
-    my $p = run(<<"PERL", deadline => 20);
+my $large_numbers = <<'PERL';
 use strict;
 use warnings;
 use Parallel::Prefork::SpareWorkers;
-my \$pm = Parallel::Prefork::SpareWorkers->new(max_workers => 2, min_spare_workers => 1, max_spare_workers => $max, heartbeat => 1e6);
-\$SIG{ALRM} = sub { \$pm->signal_received('enough') };
+my $pm = Parallel::Prefork::SpareWorkers->new(
+    max_workers       => 2,
+    min_spare_workers => 1,
+    max_spare_workers => $ARGV[0],
+    heartbeat         => 1e6,
+);
+$SIG{ALRM} = sub { $pm->signal_received('enough') };
 alarm 1;
-if (!\$pm->start) { sleep 1 while 1 }
-my (\$user, \$system) = times;
-print \$user + \$system < 0.7 ? "rests\n" : "spins: \$user \$system\n";
-\$pm->signal_all_children('TERM');
-\$pm->wait_all_children;
+if (!$pm->start) {
+    sleep 1 while 1;
+}
+my ($user, $system) = times;
+print $user + $system < 0.7 ? "rests\n" : "spins: $user $system\n";
+$pm->signal_all_children('TERM');
+$pm->wait_all_children;
 PERL
-    is $p->out, "rests\n", "max_spare_workers => $max";
+for my $max (5e9, 1e18) {
+    is run($large_numbers, args => [$max], deadline => 20)->out, "rests\n",
+        "a manager with max_spare_workers => $max and a long heartbeat rests";
 }
 
 my $tainted = run(<<'PERL', deadline => 20, switches => ['-T']);
@@ -230,8 +270,11 @@ print $@;
 eval { Parallel::Prefork->new(undef) };
 print $@;
 PERL
-is $tainted->err, '', 'what is wrong is said';
-like $tainted->out, qr/^max_workers must be a number, 0 or more, not 'x' at .*\nnew takes a hash reference.*, not undef at /, '... under taint checks too';
+is $tainted->err, '', 'under taint checks, bad input gives no other errors';
+like $tainted->out, qr/^max_workers must be a number, 0 or more, not 'x' at /m,
+    'under taint checks, a bad option gets its message';
+like $tainted->out, qr/^new takes a hash reference.*, not undef at /m,
+    'under taint checks, a bad argument of new gets its message';
 
 %SIG = %handlers;
 done_testing;

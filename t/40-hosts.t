@@ -13,9 +13,10 @@ my $DEADLINE = 15;
 
 sub prints {
     my ($name, $expected, $source) = @_;
-    my $run = run("use strict; use warnings; use Parallel::Prefork;\n$source", deadline => $DEADLINE);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $run = run("use strict;\nuse warnings;\nuse Parallel::Prefork;\n$source", deadline => $DEADLINE);
     is $run->out, $expected, $name or diag $run->err;
-    is $run->status, 0, '... and it ends by itself';
+    is $run->status, 0, "$name: the program ends by itself";
     return $run;
 }
 
@@ -32,13 +33,20 @@ my (\$forks, \$pm) = (0);
         my \$pid = \$_[1];
         # start looks for children by itself at first; from the second turn on it has to notice.
         return if ++\$forks < $workers;
-        if (\$forks > $workers) { print "replaced\\n"; \$pm->signal_received('enough'); return }
+        if (\$forks > $workers) {
+            print "replaced\\n";
+            \$pm->signal_received('enough');
+            return;
+        }
         local \$SIG{CHLD} = $handler;
         kill KILL => \$pid;
         select undef, undef, undef, 0.01 until dead(\$pid);
     },
 );
-sub dead { open my \$fh, '<', "/proc/\$_[0]/stat" or return 1; <\$fh> =~ /\\) [ZX] / }
+sub dead {
+    open my \$fh, '<', "/proc/\$_[0]/stat" or return 1;
+    return <\$fh> =~ /\\) [ZX] /;
+}
 \$pm->start(sub { sleep 60 });
 \$pm->signal_all_children('KILL');
 {
@@ -61,10 +69,21 @@ $SIG{USR1} = sub {
     kill KILL => $stolen, $reaped;
     waitpid $stolen, 0;
 };
-if (!fork) { select undef, undef, undef, 0.3; kill USR1 => getppid; exit }
+if (!fork) {
+    select undef, undef, undef, 0.3;
+    kill USR1 => getppid;
+    exit;
+}
 my $old = 0;
-{   package Watch; our @ISA = ('Parallel::Prefork');
-    sub _max_wait { $_[0]->signal_received('enough') if $status{-1} && $_[0]->num_workers == 4; 0.05 } }
+{
+    package Watch;
+    our @ISA = ('Parallel::Prefork');
+
+    sub _max_wait {
+        $_[0]->signal_received('enough') if $status{-1} && $_[0]->num_workers == 4;
+        return 0.05;
+    }
+}
 bless $pm, 'Watch';
 $pm->start(sub { sleep 60 });
 print 'stolen ', (grep { $_ == -1 } keys %status), "\n", $pm->num_workers, " workers\n";
@@ -74,15 +93,25 @@ PERL
 
 prints('a subclass that keeps a signal to itself', "kept 1\nstart on TERM\nagain on TERM\n", <<'PERL');
 our $kept = 0;
-{   package Keeps; our @ISA = ('Parallel::Prefork');
+{
+    package Keeps;
+    our @ISA = ('Parallel::Prefork');
+
     sub signal_received {
         my $self = shift;
-        if (@_ && $_[0] eq 'USR1') { $kept++; return '' }
+        if (@_ && $_[0] eq 'USR1') {
+            $kept++;
+            return '';
+        }
         return $self->SUPER::signal_received(@_);
-    } }
+    }
+}
 my $pm = Keeps->new(max_workers => 1, trap_signals => { TERM => 'KILL', USR1 => undef });
 my $sent = 0;
-$pm->after_fork(sub { kill USR1 => $$; kill TERM => $$ });
+$pm->after_fork(sub {
+    kill USR1 => $$;
+    kill TERM => $$;
+});
 $pm->start(sub { sleep 60 });
 print "kept $kept\nstart on ", $pm->signal_received, "\n";
 $pm->after_fork(sub { kill TERM => $$ });
@@ -92,16 +121,23 @@ $pm->wait_all_children;
 PERL
 
 my $hides = prints('a subclass that hides a signal from start', "TERM\n", <<'PERL');
-{   package Hides; our @ISA = ('Parallel::Prefork');
+{
+    package Hides;
+    our @ISA = ('Parallel::Prefork');
+
     sub signal_received {
         my $self = shift;
         my $signal = $self->SUPER::signal_received(@_);
         return @_ || $signal ne 'USR1' ? $signal : '';
-    } }
+    }
+}
 my $pm = Hides->new(max_workers => 1, trap_signals => { TERM => 'KILL', USR1 => undef });
 if (!fork) {
-    select undef, undef, undef, 0.2; kill USR1 => getppid;
-    select undef, undef, undef, 1;   kill TERM => getppid; exit;
+    select undef, undef, undef, 0.2;
+    kill USR1 => getppid;
+    select undef, undef, undef, 1;
+    kill TERM => getppid;
+    exit;
 }
 $pm->start(sub { sleep 60 });
 print $pm->signal_received, "\n";
@@ -110,12 +146,16 @@ die 'it has used ' . (times)[0] . " s of CPU\n" if (times)[0] > 0.6;
 PERL
 
 prints('a subclass that waits by itself', "reaped 9\nreaped 9\nleft 0\n", <<'PERL');
-{   package Waits; our @ISA = ('Parallel::Prefork');
+{
+    package Waits;
+    our @ISA = ('Parallel::Prefork');
+
     sub _wait {
         my ($self, $blocking) = @_;
         my $pid = waitpid -1, $blocking ? 0 : 1;
         return $pid > 0 ? ($pid, $?) : ();
-    } }
+    }
+}
 my $forks = 0;
 my $pm = Waits->new(
     max_workers          => 1,
@@ -151,7 +191,10 @@ my $pm = Parallel::Prefork->new(max_workers => 2,
     after_fork => sub { $_[0]->signal_received('enough') if $_[0]->num_workers });
 $pm->start(sub { sleep 60 });
 my $helper = fork;
-if (!$helper) { print 'helper ', $pm->wait_all_children(5), "\n"; exit }
+if (!$helper) {
+    print 'helper ', $pm->wait_all_children(5), "\n";
+    exit;
+}
 waitpid $helper, 0;
 $pm->signal_all_children('KILL');
 print 'left ', $pm->wait_all_children, "\n";
@@ -159,7 +202,19 @@ PERL
 
 prints('what is stored for a pid goes with its worker', "0 objects\n2 workers\n", <<'PERL');
 our $objects = 0;
-{   package Note; sub new { $objects++; bless {}, shift } sub DESTROY { $objects-- } }
+{
+    package Note;
+
+    sub new {
+        $objects++;
+        return bless {}, shift;
+    }
+
+    sub DESTROY {
+        $objects--;
+        return;
+    }
+}
 my $forks = 0;
 my $pm = Parallel::Prefork->new(
     max_workers   => 2,
@@ -199,8 +254,14 @@ $pm = Parallel::Prefork->new(
     max_workers          => 2,
     err_respawn_interval => 0,
     before_fork          => sub { $pm->_update_spawn_delay(0.2) if $forks },
-    after_fork           => sub { kill KILL => $_[1] if ++$forks == 1; select undef, undef, undef, 0.1 },
-    on_child_reap        => sub { print "reaped $_[2]\n"; $pm->signal_received('enough') },
+    after_fork           => sub {
+        kill KILL => $_[1] if ++$forks == 1;
+        select undef, undef, undef, 0.1;
+    },
+    on_child_reap        => sub {
+        print "reaped $_[2]\n";
+        $pm->signal_received('enough');
+    },
 );
 $pm->start(sub { sleep 60 });
 $pm->signal_all_children('TERM');
@@ -215,7 +276,10 @@ my $pm = Parallel::Prefork->new(max_workers => 5,
     after_fork => sub { $_[0]->signal_received('enough') if ++$forks == 5 });
 $SIG{ALRM} = sub { select undef, undef, undef, 0.004 };
 setitimer(ITIMER_REAL, 0.002, 0.002);
-$pm->start(sub { setitimer(ITIMER_REAL, 0); sleep 60 });
+$pm->start(sub {
+    setitimer(ITIMER_REAL, 0);
+    sleep 60;
+});
 setitimer(ITIMER_REAL, 0);
 print "$forks forks\n";
 $pm->signal_all_children('KILL');
@@ -271,7 +335,8 @@ sub then_send {
 }
 PERL
 
-prints('a signal that comes while the program reads the one before', "read HUP\nstart on TERM\n", $then_send . <<'PERL');
+prints('a signal that comes while the program reads the one before',
+    "read HUP\nstart on TERM\n", $then_send . <<'PERL');
 my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
 $pm->after_fork(sub { kill HUP => $$ });
 $pm->start(sub { sleep 60 });
@@ -284,7 +349,10 @@ PERL
 
 prints('a signal that comes while the program clears the one before', "start on TERM\n", $then_send . <<'PERL');
 my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'KILL' });
-$pm->after_fork(sub { then_send(signal_stored => 'TERM'); $pm->signal_received('') });
+$pm->after_fork(sub {
+    then_send(signal_stored => 'TERM');
+    $pm->signal_received('');
+});
 $pm->start(sub { sleep 60 });
 print 'start on ', $pm->signal_received, "\n";
 $pm->wait_all_children;
@@ -303,7 +371,10 @@ prints('a signal that comes while another one becomes visible', "HUP\nUSR1\nstar
 my $pm = Parallel::Prefork->new(
     max_workers  => 1,
     trap_signals => { TERM => 'KILL', HUP => undef, USR1 => undef },
-    after_fork   => sub { kill HUP => $$; kill TERM => $$ },
+    after_fork   => sub {
+        kill HUP => $$;
+        kill TERM => $$;
+    },
 );
 $pm->start(sub { sleep 60 });
 print $pm->signal_received, "\n";
@@ -316,7 +387,10 @@ $pm->wait_all_children;
 PERL
 
 prints('a signal that comes while start looks, and one behind it', "start on TERM\nstart on HUP\n", <<'PERL');
-{   package Looks; our @ISA = ('Parallel::Prefork');
+{
+    package Looks;
+    our @ISA = ('Parallel::Prefork');
+
     my $sent = 0;
     sub signal_received {
         my $self   = shift;
@@ -324,7 +398,11 @@ prints('a signal that comes while start looks, and one behind it', "start on TER
         kill TERM => $$ if !@_ && $self->num_workers == 1 && !$sent++;
         return $signal;
     }
-    sub _decide_action { kill HUP => $$ if $sent; return $_[0]->SUPER::_decide_action } }
+    sub _decide_action {
+        kill HUP => $$ if $sent;
+        return $_[0]->SUPER::_decide_action;
+    }
+}
 my $pm = Looks->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
 for (1, 2) {
     $pm->start(sub { sleep 60 });
@@ -335,9 +413,17 @@ PERL
 
 for my $way ('last', 'die "no fork\n"', 'exit 0') {
     my $run = run(<<"PERL", deadline => $DEADLINE);
-use strict; use warnings; use POSIX ();
+use strict;
+use warnings;
+use POSIX ();
 my \$forks = 0;
-BEGIN { *CORE::GLOBAL::fork = sub { no warnings 'exiting'; return CORE::fork() if \$main::real; $way } }
+BEGIN {
+    *CORE::GLOBAL::fork = sub {
+        no warnings 'exiting';
+        return CORE::fork() if \$main::real;
+        $way;
+    };
+}
 use Parallel::Prefork;
 sub blocked {
     my \$mask = POSIX::SigSet->new;
@@ -350,7 +436,10 @@ OUT: { eval { \$pm->start(sub { }) }; }
 print 'after ', blocked(), "\\n";
 \$main::real = 1;
 \$pm->after_fork(sub { \$pm->signal_received('enough') });
-print 'start ', \$pm->start(sub { \$main::in_worker = 1; POSIX::_exit(0) }), "\\n";
+print 'start ', \$pm->start(sub {
+    \$main::in_worker = 1;
+    POSIX::_exit(0);
+}), "\\n";
 \$pm->wait_all_children;
 PERL
     is $run->out, $way eq 'exit 0' ? "END free\n" : "after free\nstart 1\nEND free\n",

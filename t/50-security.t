@@ -12,25 +12,11 @@ use Test::More;
 
 use lib 't/lib';
 use ProcessTest;
+use TextFiles;
 use Time::HiRes qw(sleep);
 
 my %calls = (x86_64 => { read => 0, fcntl => 72 }, aarch64 => { read => 63, fcntl => 25 });
 my $calls = $calls{ (POSIX::uname())[4] };
-
-sub slurp {
-    my $file = shift;
-    open my $fh, '<', $file or die "cannot open $file: $!";
-    local $/;
-    return scalar readline $fh;
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "cannot write $file: $!";
-    print {$fh} $text;
-    close $fh or die "cannot write $file: $!";
-    return;
-}
 
 # The scoreboard file.
 {
@@ -52,7 +38,7 @@ PERL
         like run($new, args => ["$dir/$name", 22])->out, qr/\Afailed to create scoreboard file:/,
             "what is there already is refused: $name";
     }
-    is slurp("$dir/file"), 'precious', 'and is left as it is';
+    is slurp("$dir/file"), 'precious', 'a file that is refused is left as it is';
     ok !-e "$dir/nowhere", 'a link that leads nowhere is not followed';
     for my $umask ('000', '022', '277', '777') {
         is run($new, args => ["$dir/with-$umask", $umask])->out, 'made', "umask $umask: the file is made";
@@ -97,8 +83,11 @@ $pm->start(sub {
 $pm->wait_all_children;
 PERL
     my $without;
-    for my $where ('without us', 'exec in the manager', 'a child of the manager', 'system in the manager',
-        'exec in a worker', 'system in a worker') {
+    my @places = (
+        'without us', 'exec in the manager', 'a child of the manager', 'system in the manager', 'exec in a worker',
+        'system in a worker',
+    );
+    for my $where (@places) {
         my $dir = File::Temp->newdir;
         my $p = run($program, args => [$where, "$dir"], deadline => 20);
         # The shell has descriptors of its own, and what has started the test may have left some.
@@ -116,8 +105,10 @@ use Parallel::Prefork::SpareWorkers;
 umask 0;
 chdir $ARGV[0] or die "chdir: $!";
 my $pm = Parallel::Prefork::SpareWorkers->new({
-    max_workers => 3, min_spare_workers => 2, scoreboard_file => 'scoreboard',
-    on_child_reap => sub { $_[0]->signal_received('TERM') },
+    max_workers       => 3,
+    min_spare_workers => 2,
+    scoreboard_file   => 'scoreboard',
+    on_child_reap     => sub { $_[0]->signal_received('TERM') },
 });
 $pm->start(sub { $pm->set_status('B') });
 $pm->wait_all_children;
@@ -129,7 +120,7 @@ PERL
         push @found, $_ if -f;
         push @writable, $File::Find::name if !-l && (lstat)[2] & (S_IWGRP | S_IWOTH) && $File::Find::name ne "$dir/tmp";
     }, "$dir", 'blib');
-    ok !!(grep { $_ eq 'scoreboard' } @found), 'its file is there';
+    ok !!(grep { $_ eq 'scoreboard' } @found), 'the scoreboard file of a pool is there';
     is_deeply \@writable, [], 'nothing that we make or install can be written to by others';
 }
 
@@ -176,6 +167,13 @@ sub store {
     return;
 }
 
+# The line with the flags of a descriptor.
+sub flags_of {
+    my $fd = shift;
+    open my $info, '<', "/proc/self/fdinfo/$fd" or die "fdinfo of $fd: $!";
+    return join '', grep { /^flags/ } <$info>;
+}
+
 sub pipes { return grep { (readlink "/proc/self/fd/$_" || '') =~ /pipe/ && $_ > 2 } 3 .. 63 }
 
 my %attack = (
@@ -219,11 +217,14 @@ until ($pm->signal_received eq 'TERM') {
         if ($pm->worker_index != 0 || -e "$dir/wild") {
             $SIG{USR2} = sub { $pm->set_status('B') };
             print "honest $$ ", $pm->worker_index, "\n";
-            while (1) { $pm->set_status(STATUS_IDLE); sleep 0.02 }
+            while (1) {
+                $pm->set_status(STATUS_IDLE);
+                sleep 0.02;
+            }
         }
         open my $mark, '>', "$dir/wild" or die "open: $!";
         print 'writable and shared: ', join(' ', map { $_->[1] } shared()), "\n";
-        my @pipes = map { my $fd = $_; open my $i, '<', "/proc/self/fdinfo/$fd"; join '', grep { /^flags/ } <$i> } pipes();
+        my @pipes = map { flags_of($_) } pipes();
         print 'pipes: ', scalar(@pipes), ', to read: ', scalar(grep { !/1\n\z/ } @pipes), "\n";
         print "wild $$\n";
         # Its end is told to it in a way that it has not spoilt.
@@ -235,10 +236,15 @@ $pm->signal_all_children('KILL') while $pm->wait_all_children(0.2);
 print "at most $most, left ", $pm->num_workers, "\n";
 PERL
 
+    my $says_what_hits_it = <<'PERL';
+$SIG{$_} = sub { print "hit\n" } for qw(TERM USR1 USR2);
+print "up\n";
+select undef, undef, undef, 0.05 while 1;
+PERL
+
     for my $attack (qw(truncate numbers noise slots pipe)) {
         my $dir   = File::Temp->newdir;
-        my $decoy = start_program('$SIG{TERM} = $SIG{USR1} = $SIG{USR2} = sub { print "hit\n" }; print "up\n"; select undef, undef, undef, 0.05 while 1',
-            deadline => 30);
+        my $decoy = start_program($says_what_hits_it, deadline => 30);
         $decoy->line;
         my $p = start_program($pool, deadline => 30,
             args => ["$dir", $decoy->pid, $calls->{read}, $calls->{fcntl}, $attack]);
@@ -256,7 +262,8 @@ PERL
         # A worker's end is noticed, another takes its place; a signal is acted on.
         if (!$is_alone) {
             $p->signal('KILL', $seen{honest});
-            ok eventually(sub { !exists $p->children->{ $seen{honest} } }), "$attack: an honest worker dies, and is reaped";
+            ok eventually(sub { !exists $p->children->{ $seen{honest} } }),
+                "$attack: an honest worker that dies is reaped";
             ok eventually(sub {
                 my $children = $p->children;
                 delete $children->{ $seen{wild} };
@@ -270,7 +277,7 @@ PERL
         my ($most) = $p->out =~ /^at most (\d+), left 0$/m;
         ok $most && $most <= 6, "$attack: never more than max_workers" or diag $p->out;
         if ($attack eq 'truncate') {
-            unlike $p->err, qr/./, 'truncate: nobody complains';
+            is $p->err, '', 'truncate: nobody complains';
         }
         $decoy->signal('KILL');
         $decoy->wait;
@@ -296,7 +303,8 @@ $pm->start(sub {
 PERL
     like $p->out, qr/^signal: Operation not permitted$/m, 'a worker with a user of its own cannot signal the manager'
         or diag $p->err;
-    like $p->out, qr/^memory: Permission denied$/m, 'nor get at its memory';
+    like $p->out, qr/^memory: Permission denied$/m,
+        'a worker with a user of its own cannot get at the memory of the manager';
 }
 
 done_testing;

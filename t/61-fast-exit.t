@@ -21,20 +21,44 @@ use warnings;
 use Parallel::Prefork;
 
 my ($fast, $how) = @ARGV;
-{ package Thing; sub new { bless { name => $_[1] }, $_[0] } sub DESTROY { main::note("destroyed $_[0]{name}") } }
-sub note { syswrite STDOUT, "$_[0]\n" if $main::tells }
+{
+    package Thing;
+
+    sub new {
+        my ($class, $name) = @_;
+        return bless { name => $name }, $class;
+    }
+
+    sub DESTROY {
+        my $self = shift;
+        return main::note("destroyed $self->{name}");
+    }
+}
 
 our $tells;
+
+sub note {
+    syswrite STDOUT, "$_[0]\n" if $tells;
+    return;
+}
+
 our $global = Thing->new('global');
 my $file = Thing->new('file');
 my @array = (Thing->new('array'));
 my %hash = (thing => Thing->new('hash'));
-for my $round (1 .. 2) { my $block = Thing->new("block $round"); $tells = 0 }
+for my $round (1 .. 2) {
+    my $block = Thing->new("block $round");
+    $tells = 0;
+}
 
-my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => $fast, on_child_reap => sub {
-    syswrite STDOUT, "status $_[2]\n";
-    $_[0]->signal_received('enough');
-});
+my $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    fast_exit     => $fast,
+    on_child_reap => sub {
+        syswrite STDOUT, "status $_[2]\n";
+        $_[0]->signal_received('enough');
+    },
+);
 END { note('END') if $pm->{in_child} }
 
 sub work {
@@ -48,7 +72,9 @@ sub work {
         exit 0;
     }
     waitpid $child, 0;
-    for my $round (1 .. 2) { my $block = Thing->new("worker's block $round") }
+    for my $round (1 .. 2) {
+        my $block = Thing->new("worker's block $round");
+    }
     undef $array[0] if $how eq 'undef';
     print 'not flushed yet';
     die "the end\n" if $how eq 'die';
@@ -74,9 +100,9 @@ sub lines {
     my ($fast, $how) = @_;
     my $p = start_program($program, args => [$fast, $how], deadline => 30);
     is $p->wait, 0, "fast_exit => $fast, $how: the manager ends as it should";
-    is $p->err, $how eq 'die' ? "the end\n" : '', '... nothing is said';
+    is $p->err, $how eq 'die' ? "the end\n" : '', "fast_exit => $fast, $how: nothing else is said";
     my $out = $p->out;
-    like $out, qr/not flushed yet/, '... handles are flushed';
+    like $out, qr/not flushed yet/, "fast_exit => $fast, $how: handles are flushed";
     $out =~ s/not flushed yet/\n/;
     return grep { length } split /\n/, $out;
 }
@@ -87,34 +113,50 @@ my @ever = ("destroyed worker's block 1", "destroyed worker's block 2");
 for my $how (qw(exit die finish end code)) {
     my @lines = lines(1, $how);
     is_deeply [sort grep { !/status/ } @lines], [sort @ever, 'destroyed sub', 'END'],
-        '... END runs, what a sub or a block holds is destroyed, and nothing else';
-    is_deeply [grep { /status/ } @lines], ["status $status{$how}"], '... and the exit status is that of the exit';
+        "fast_exit, $how: END runs, what a sub or a block holds is destroyed, and nothing else";
+    is_deeply [grep { /status/ } @lines], ["status $status{$how}"], "fast_exit, $how: the status is that of the exit";
 }
 
 # Taken out by hand it is destroyed, with fast_exit or without.
-ok scalar(grep { $_ eq 'destroyed array' } lines(1, 'undef')), 'an object that the program lets go of is destroyed';
+ok scalar(grep { $_ eq 'destroyed array' } lines(1, 'undef')),
+    'fast_exit: an object that the program lets go of is destroyed';
 
 my @all = map { "destroyed $_" } qw(global file array hash sub);
-is_deeply [sort grep { !/status/ } lines(0, 'exit')], [sort @ever, @all, 'END'], 'without fast_exit everything is destroyed';
+is_deeply [sort grep { !/status/ } lines(0, 'exit')], [sort @ever, @all, 'END'],
+    'without fast_exit everything is destroyed';
 
 # A process that the worker forks is no worker: there all of it is destroyed, the sub's twice then.
 my %count;
 $count{$_}++ for lines(1, 'forks');
-is $count{'destroyed file'}, 1, 'what a worker forks by itself exits as ever';
-is $count{'destroyed sub'},  2, '... and the worker does not';
+is $count{'destroyed file'}, 1, 'fast_exit: a child of a worker destroys what the file holds, the worker does not';
+is $count{'destroyed sub'},  2, 'fast_exit: a worker and its child each destroy what the sub holds';
 
 # What a block of the file holds goes when the worker leaves the block, in the order of things.
 my $block = run(<<'PERL', args => [1], deadline => 30);
 use strict;
 use warnings;
 use Parallel::Prefork;
-{ package Thing; sub new { bless [], $_[0] } sub DESTROY { syswrite STDOUT, "destroyed\n" if $main::in_worker } }
 our $in_worker;
-my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+{
+    package Thing;
+    sub new { return bless [], $_[0] }
+    sub DESTROY {
+        syswrite STDOUT, "destroyed\n" if $main::in_worker;
+        return;
+    }
+}
+my $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    fast_exit     => 1,
+    on_child_reap => sub { $_[0]->signal_received('enough') },
+);
 for my $round (1 .. 2) {
     my ($thing, @things) = map { Thing->new } 1 .. 2;
     if ($round == 1) {
-        if ($pm->start) { $pm->wait_all_children; exit 0 }
+        if ($pm->start) {
+            $pm->wait_all_children;
+            exit 0;
+        }
         $in_worker = 1;
     }
     syswrite STDOUT, "round $round\n";
@@ -123,20 +165,29 @@ syswrite STDOUT, "left\n";
 exit 0;
 PERL
 my $round = "destroyed\n" x 2;
-is $block->out, "round 1\n${round}round 2\n${round}left\n", 'what a block holds is destroyed when the worker leaves it';
+is $block->out, "round 1\n${round}round 2\n${round}left\n",
+    'fast_exit: what a block of the file holds is destroyed when the worker leaves it';
 
 SKIP: {
     eval { require Config; $Config::Config{useithreads} } or skip 'this perl has no threads', 1;
     my $threads = run(<<'PERL', deadline => 30);
 use threads;
 use Parallel::Prefork;
-my $pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap => sub {
-    print "status $_[2]\n";
-    $_[0]->signal_received('enough');
+my $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    fast_exit     => 1,
+    on_child_reap => sub {
+        print "status $_[2]\n";
+        $_[0]->signal_received('enough');
+    },
+);
+$pm->start(sub {
+    my $thread = threads->create(sub { return 42 });
+    print 'joined ', $thread->join, "\n";
+    exit 3;
 });
-$pm->start(sub { my $thread = threads->create(sub { 42 }); print 'joined ', $thread->join, "\n"; exit 3 });
 PERL
-    is $threads->out, "joined 42\nstatus 768\n", 'the end of a thread is not the end of the worker';
+    is $threads->out, "joined 42\nstatus 768\n", 'fast_exit: the end of a thread is not the end of the worker';
 }
 
 # What has something to do when it is closed is closed, and that is done before the manager hears of the end.
@@ -155,15 +206,38 @@ PERL
     my $handle = \*PIPE;
 PERL
     'the hundredth handle' => <<'PERL',
-    our @handles = map { open my $null, '<', '/dev/null' or die; $null } 1 .. 150;
+    our @handles;
+    for (1 .. 150) {
+        open my $null, '<', '/dev/null' or die;
+        push @handles, $null;
+    }
     open my $handle, '|-', "cat > '$file'; sleep 0.3; echo end >> '$file'" or die;
     our $kept = $handle;
 PERL
     'a layer in Perl' => <<'PERL',
-    { package Via; sub PUSHED { bless [], $_[0] }
-      sub WRITE { push @{ $_[0] }, $_[1]; length $_[1] }
-      sub FLUSH { my ($self, $below) = @_; print {$below} splice @$self; 0 }
-      sub POPPED { open my $end, '>>', $main::file or die; print {$end} "end\n" } }
+    {
+        package Via;
+
+        sub PUSHED { return bless [], $_[0] }
+
+        sub WRITE {
+            my ($self, $text) = @_;
+            push @$self, $text;
+            return length $text;
+        }
+
+        sub FLUSH {
+            my ($self, $below) = @_;
+            print {$below} splice @$self;
+            return 0;
+        }
+
+        sub POPPED {
+            open my $end, '>>', $main::file or die;
+            print {$end} "end\n";
+            return;
+        }
+    }
     open our $handle, '>:via(Via)', $file or die;
 PERL
     'a plain file' => <<'PERL',
@@ -171,28 +245,35 @@ PERL
     END { print {$handle} "end\n" if $pm->{in_child} }
 PERL
 );
-for my $name (sort keys %handle) {
-    for my $how ('exit 3', 'return') {
-        my $dir = File::Temp->newdir;
-        my $p = run(<<"PERL", args => ["$dir/file"], deadline => 30);
+my $writes = <<'PERL';
 use strict;
 use warnings;
 use Parallel::Prefork;
-our (\$file) = \@ARGV;
-our \$pm = Parallel::Prefork->new(max_workers => 1, fast_exit => 1, on_child_reap => sub {
-    print "status \$_[2]\n";
-    open my \$fh, '<', \$file or die;
-    print <\$fh>;
-    \$_[0]->signal_received('enough');
-});
-\$pm->start(sub {
-$handle{$name}
-    print {\$handle} "begin\n";
-    $how;
+our ($file) = @ARGV;
+our $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    fast_exit     => 1,
+    on_child_reap => sub {
+        print "status $_[2]\n";
+        open my $fh, '<', $file or die;
+        print <$fh>;
+        $_[0]->signal_received('enough');
+    },
+);
+$pm->start(sub {
+    OPEN
+    print {$handle} "begin\n";
+    LEAVE;
 });
 PERL
-        is $p->err, '', "$name, by $how: nothing is said";
-        is $p->out, 'status ' . ($how eq 'return' ? 0 : 768) . "\nbegin\nend\n", '... and what was written is there when the manager hears of the end';
+for my $name (sort keys %handle) {
+    for my $how ('exit 3', 'return') {
+        my $dir = File::Temp->newdir;
+        my $p = run(filled($writes, OPEN => $handle{$name}, LEAVE => $how), args => ["$dir/file"], deadline => 30);
+        is $p->err, '', "fast_exit by $how, $name: nothing is said of errors";
+        my $status = $how eq 'return' ? 0 : 768;
+        is $p->out, "status $status\nbegin\nend\n",
+            "fast_exit by $how, $name: what was written is there when the manager hears of the end";
     }
 }
 

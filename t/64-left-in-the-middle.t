@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A signal handler may die between any two statements of the module, and leave by that what the module is at. Whatever it was:
-# no worker gets lost, and the manager can be used on.
+# A signal handler may die between any two statements of the module, and leave by that what the module is at. Whatever
+# it was: no worker gets lost, and the manager can be used on.
 
 use strict;
 use warnings;
@@ -11,8 +11,8 @@ use ProcessTest;
 use Tricks;
 use Test::More;
 
-# The Perl code of the module calls the core all the time. Here the handler runs before or after the N-th of these calls, for each N
-# that there is. In the calls left out signals are blocked, and in what follows them until they end.
+# The Perl code of the module calls the core all the time. Here the handler runs before or after the N-th of these
+# calls, for each N that there is. In the calls left out signals are blocked, and in what follows them until they end.
 my $program = <<'PERL';
 use strict;
 use warnings;
@@ -22,24 +22,42 @@ use Time::HiRes qw(sleep);
 
 my ($when, $kind) = @ARGV;
 my ($left, $wanted, $manager, $where) = (0, 0, $$, '');
+my %is_left_out = map { $_ => 1 } qw(
+    fork_begin forked fork_failed enter_worker leave_evals run_worker child_exited start start_for_list export
+    keep_body untaint
+);
 {
     no strict 'refs';
     no warnings 'redefine';
     for my $name (grep { defined &{"Parallel::Prefork::Core::$_"} } sort keys %Parallel::Prefork::Core::) {
-        next if $name =~ /^(?:fork_begin|forked|fork_failed|enter_worker|leave_evals|run_worker|child_exited|start|start_for_list|export|keep_body|untaint)$/;
+        next if $is_left_out{$name};
         my $code = \&{"Parallel::Prefork::Core::$name"};
         *{"Parallel::Prefork::Core::$name"} = sub {
             my $is_it = $$ == $manager && $wanted && ++$left == $wanted;
-            if ($is_it && $when eq 'before') { $where = $name; die "left\n" }
+            if ($is_it && $when eq 'before') {
+                $where = $name;
+                die "left\n";
+            }
             return &$code if !$is_it;
             my @result = wantarray ? &$code : scalar &$code;
-            if ($$ == $manager) { $where = $name; die "left\n" }
+            if ($$ == $manager) {
+                $where = $name;
+                die "left\n";
+            }
             return wantarray ? @result : $result[0];
         };
     }
 }
 
-{ package Overriding; our @ISA = ('Parallel::Prefork'); sub num_workers { my $self = shift; return $self->SUPER::num_workers } }
+{
+    package Overriding;
+    our @ISA = ('Parallel::Prefork');
+
+    sub num_workers {
+        my $self = shift;
+        return $self->SUPER::num_workers;
+    }
+}
 
 sub manager {
     my ($forks, $reaped) = (0, 0);
@@ -48,13 +66,16 @@ sub manager {
         err_respawn_interval => 0,
         trap_signals         => { TERM => 'TERM', USR1 => 'TERM' },
         $kind =~ /hooks/ ? (
-            before_fork   => sub { $forks++ },
-            after_fork    => sub { 1 },
+            before_fork => sub { $forks++ },
+            after_fork  => sub { 1 },
         ) : (),
-        on_child_reap => sub { $_[0]->signal_received('enough') if ++$reaped >= 5 },
+        on_child_reap        => sub { $_[0]->signal_received('enough') if ++$reaped >= 5 },
         $kind =~ /spare/ ? (min_spare_workers => 2) : (),
     );
-    my $class = $kind =~ /spare/ ? 'Parallel::Prefork::SpareWorkers' : $kind =~ /overriding/ ? 'Overriding' : 'Parallel::Prefork';
+    my $class
+        = $kind =~ /spare/      ? 'Parallel::Prefork::SpareWorkers'
+        : $kind =~ /overriding/ ? 'Overriding'
+        :                         'Parallel::Prefork';
     return $class->new(\%options);
 }
 
@@ -66,7 +87,10 @@ while (1) {
     if ($kind =~ /stored/) {
         local $SIG{TERM} = 'DEFAULT';
         my $child = fork // die;
-        if (!$child) { sleep 60; exit 0 }
+        if (!$child) {
+            sleep 60;
+            exit 0;
+        }
         $pm->{worker_pids} = { $child => { mine => 1 } };
     }
     ($left, $wanted) = (0, ++$runs);
@@ -97,8 +121,8 @@ PERL
 for my $kind ('plain', 'hooks', 'overriding', 'overriding, stored', 'spare') {
     for my $when (qw(before after)) {
         my $p = run($program, args => [$when, $kind], deadline => 120);
-        is $p->out, "tried\n", "a handler dies $when a call of the core: $kind";
-        is $p->err, '', '... and nothing else is said';
+        is $p->out, "tried\n", "no worker is lost where a handler dies $when a call of the core: $kind";
+        is $p->err, '', "nothing is said of errors where a handler dies $when a call of the core: $kind";
     }
 }
 
@@ -115,7 +139,11 @@ BEGIN {
     };
 }
 use Parallel::Prefork;
-my $pm = Parallel::Prefork->new(max_workers => 1, before_fork => sub { }, on_child_reap => sub { $_[0]->signal_received('enough') });
+my $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    before_fork   => sub { },
+    on_child_reap => sub { $_[0]->signal_received('enough') },
+);
 $armed = 1;
 for (1 .. 2) {
     my $done = eval {
@@ -131,8 +159,9 @@ for (1 .. 2) {
     print $done ? "done\n" : $@ =~ /^(left)/ ? "$1\n" : $@;
 }
 PERL
-    is $p->out, has_trick('sources') ? "left\ndone\n" : "done\ndone\n", "while $module is compiled";
-    is $p->err, '', '... and nothing is said';
+    is $p->out, has_trick('sources') ? "left\ndone\n" : "done\ndone\n",
+        "a manager works on where a handler dies while $module is compiled";
+    is $p->err, '', "nothing is said where a handler dies while $module is compiled";
 }
 
 done_testing;

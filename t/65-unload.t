@@ -23,7 +23,11 @@ $pm->start(sub { sleep 60 });
 $pm->wait_all_children;
 print 'stopped by ', $pm->signal_received, "\n";
 require XSLoader;
-{ package Parallel::Prefork; no warnings 'redefine'; XSLoader::load('Parallel::Prefork', $Parallel::Prefork::VERSION) }
+{
+    package Parallel::Prefork;
+    no warnings 'redefine';
+    XSLoader::load('Parallel::Prefork', $Parallel::Prefork::VERSION);
+}
 print 'loaded again: ', Parallel::Prefork->new({})->max_workers, "\n";
 PERL
 is $run->status, 0, 'a program whose perl unloads the module lives on';

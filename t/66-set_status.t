@@ -63,10 +63,16 @@ sub stop {
 
 until ($pm->signal_received eq 'TERM') {
     $pm->start and next;
-    $SIG{HUP} = sub { $pm->set_status('B'); print "busy $$\n" };
+    $SIG{HUP} = sub {
+        $pm->set_status('B');
+        print "busy $$\n";
+    };
     # Busy, and stopped before the status is that.
     $SIG{USR1} = sub {
-        local $SIG{SEGV} = sub { stop(); protect($slots, 1) };
+        local $SIG{SEGV} = sub {
+            stop();
+            protect($slots, 1);
+        };
         protect($slots, 0);
         $pm->set_status('B');
         print "busy $$\n";
@@ -74,7 +80,10 @@ until ($pm->signal_received eq 'TERM') {
     # Idle, and stopped before the status is that; then a handler leaves before anything else is done.
     $SIG{USR2} = sub {
         local $SIG{SEGV} = sub {
-            $SIG{SEGV} = sub { protect($numbers, 1); die "left\n" };
+            $SIG{SEGV} = sub {
+                protect($numbers, 1);
+                die "left\n";
+            };
             stop();
             protect($slots, 1);
             protect($numbers, 0);

@@ -32,7 +32,10 @@ my $pm = Parallel::Prefork::SpareWorkers->new({
     min_spare_workers => 1,
     max_spare_workers => 4,
     trap_signals      => { TERM => 'TERM', USR1 => undef },
-    after_fork        => sub { print "forked\n"; close_all() if $when eq 'after_fork' && !$forks++ },
+    after_fork        => sub {
+        print "forked\n";
+        close_all() if $when eq 'after_fork' && !$forks++;
+    },
 });
 close_all() if $when eq 'before start';
 until ($pm->signal_received eq 'TERM') {
@@ -67,22 +70,23 @@ for my $when (sort keys %running) {
     my ($p, $path) = @{ $running{$when} };
     my $first = $p->line_like(qr/^worker/);
     if ($when eq 'between two starts') {
-        ok eventually(sub { $p->asleep }), "$when: it sleeps";
+        ok eventually(sub { $p->asleep }), "$when: the manager sleeps before it closes anything";
         $p->signal('USR1');
     }
     ok eventually(sub { $p->asleep }), "$when: the manager sleeps";
     my $spins = $p->spins;
-    ok defined $spins && !$spins, "$when: and does not spin";
+    ok defined $spins && !$spins, "$when: the manager does not spin";
     # The worker may have the end of a pipe that is gone.
     my ($pid) = ($first || '') =~ /(\d+)/;
     kill USR2 => $pid;
     ok $p->line_like(qr/^worker/), "$when: a worker turns busy, and another one is forked";
-    ok kill(0 => $pid), "$when: the busy one is alive";
+    ok kill(0 => $pid), "$when: the worker that turned busy is alive";
     $p->signal('TERM');
     $p->wait;
-    like $p->out, qr/^kept (\d+) of \1, wrong 0$/m, "$when: the program's files are open, and nobody has read from them";
-    is -s $path, 14, "$when: nor written to them";
-    is $p->err, '', "$when: nothing on STDERR";
+    like $p->out, qr/^kept (\d+) of \1, wrong 0$/m,
+        "$when: the program's files are open, and nobody has read from them";
+    is -s $path, 14, "$when: nobody has written to the program's files";
+    is $p->err, '', "$when: nothing is said of errors";
     is $p->status, 0, "$when: TERM ends it";
 }
 

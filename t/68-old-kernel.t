@@ -4,19 +4,17 @@
 use strict;
 use warnings;
 
-use File::Temp ();
 use Test::More;
 
 use lib 't/lib';
 use CProgram;
 use CTests;
+use Preload;
 use ProcessTest;
 
 plan skip_all => 'MADV_WIPEONFORK is for Linux' if $^O ne 'linux';
 
-# Put in front of libc by LD_PRELOAD.
-my $source = File::Temp->new(SUFFIX => '.c');
-print {$source} <<'C';
+my $old_kernel = preload_library(<<'C') or plan skip_all => 'no C compiler';
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stddef.h>
@@ -33,13 +31,10 @@ int madvise(void *start, size_t size, int advice)
     return (int)syscall(SYS_madvise, start, size, advice);
 }
 C
-close $source;
-my @flags  = qw(-std=gnu99 -Wall -Wextra -Werror);
-my $refuse = compile($source->filename, @flags, qw(-shared -fPIC));
-my %env    = (LD_PRELOAD => join ' ', $refuse, grep { defined } $ENV{LD_PRELOAD});
+my %env = preloaded($old_kernel);
 
 for my $name (qw(namespaces managers)) {
-    my $program = compile("t/c/$name.c", @flags, qw(-pedantic -pthread));
+    my $program = compile("t/c/$name.c", qw(-std=gnu99 -Wall -Wextra -Werror -pedantic -pthread));
     relay_c_test($name, start_c_test(command => [$program], deadline => 100, env => {%env}));
 }
 
@@ -58,7 +53,10 @@ my $pm = Parallel::Prefork->new({
 if (!$pm->start) {
     my $child = fork // die "fork: $!";
     if (!$child) {
-        my $own = Parallel::Prefork->new({ max_workers => 1, after_fork => sub { $_[0]->signal_received('enough') } });
+        my $own = Parallel::Prefork->new({
+            max_workers => 1,
+            after_fork  => sub { $_[0]->signal_received('enough') },
+        });
         $own->start(sub { });
         $own->wait_all_children;
         exit 0;

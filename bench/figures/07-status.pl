@@ -1,4 +1,4 @@
-# How often a worker of SpareWorkers can say what it does.
+# How many times a second a worker of SpareWorkers can set its status.
 
 use strict;
 use warnings;

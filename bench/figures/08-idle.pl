@@ -1,4 +1,4 @@
-# How often a manager wakes up that has nothing to do: its voluntary changes of context.
+# How often an idle manager wakes up: its voluntary context switches.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# What a worker that has just begun has in memory, over one of a bare fork.
+# The memory of a worker that has just begun, against one of a bare fork.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# A program with much data: what huge pages before the fork cost, and what they save.
+# A program with much data: what a move to huge pages before the fork costs, and what it saves.
 
 use strict;
 use warnings;

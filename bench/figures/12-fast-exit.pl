@@ -1,4 +1,4 @@
-# Workers of a program with much data leave by exit: what perl's global destruction takes.
+# Workers of a program with much data leave by exit: how long perl's global destruction takes.
 
 use strict;
 use warnings;

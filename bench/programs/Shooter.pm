@@ -1,7 +1,7 @@
 package Shooter;
 
-# A process that sends TERM to the one that made it, each time that this says it is ready, a millisecond or
-# two later: by then it sleeps. It says when it has sent it, so that the time to the hit can be told.
+# A process that sends TERM to its parent again and again: a millisecond or two after the parent says that it is ready, so
+# that the parent sleeps by then. It also says when it has sent TERM, from which the parent knows how long TERM took.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 /* churn-bare FORKS POOL
  *
- * The bare loop that pf_start is measured against. STDIN and STDOUT are as in churn-manager.pl.
+ * The bare loop against which pf_start is measured. STDIN and STDOUT are as in churn-manager.pl.
  */
 
 #include "worker.h"

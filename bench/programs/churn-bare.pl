@@ -1,7 +1,7 @@
 # churn-bare.pl FORKS POOL
 #
-# The bare loop that the managers are measured against: POOL workers at a time, FORKS in all, each of which
-# exits at once. STDIN and STDOUT are as in churn-manager.pl.
+# The bare loop against which the managers are measured. It forks FORKS workers, POOL at a time, and each exits at
+# once. STDIN and STDOUT are as in churn-manager.pl.
 
 use strict;
 use warnings;

@@ -1,12 +1,18 @@
 /* churn-careful FORKS POOL [complete]
  *
- * churn-bare with the least that a manager needs which can be stopped: nothing that stdio has buffered is printed
- * twice, TERM ends the loop, the workers have the mask of before, and are reaped with what they used, when one may
- * have ended.
+ * churn-bare with the least that a manager needs if it can be stopped:
  *
- * "complete" makes the system calls that pf_start makes besides: it asks before each step whether this is still the
- * process that it was, and before each sleep for the handler of SIGCHLD, which the program may have changed; it can
- * be woken through a pipe, which workers close; TERM is blocked around the fork, and workers have its default.
+ * - it prints nothing twice that stdio has buffered;
+ * - TERM ends the loop;
+ * - workers have the previous signal mask;
+ * - it reaps workers when one may have ended, with their rusage.
+ *
+ * With "complete" it also makes all other system calls of pf_start:
+ *
+ * - before each step it asks whether this is still the same process;
+ * - before each sleep it asks for the handler of SIGCHLD, which the program may have changed;
+ * - a pipe can wake it, and workers close that pipe;
+ * - TERM is blocked around the fork, and workers set it to its default.
  */
 
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 # churn-forkmanager.pl FORKS POOL
 #
-# As churn-bare.pl, with Parallel::ForkManager. Left as it is, that looks for ended workers once a second; here it waits
-# for them.
+# As churn-bare.pl, with Parallel::ForkManager. By default that looks for ended workers once a second; here it waits for
+# them.
 
 use strict;
 use warnings;

@@ -1,11 +1,11 @@
 # churn-manager.pl FORKS POOL [OPTION VALUE]...
 #
-# A manager whose workers exit at once, with POOL workers at a time. Ours or the original, as @INC has it; OPTION is one of
-# new, and `on_child_reap 1` a hook that does nothing.
+# A manager with POOL workers at a time, which exit at once. @INC says whether it is ours or the original. OPTION is an
+# option of new; `on_child_reap 1` is a hook that does nothing.
 #
-# Each worker reads one byte of the file that is STDIN; all share its offset. So the one that is number
-# FORKS finds the last byte, a '!', and it alone says that time is up and stops the manager: the
-# manager has no hook to run, and neither it nor the other workers have anything to count.
+# Each worker reads one byte of the file that is STDIN, and all share its offset. So worker number FORKS finds the last
+# byte, a '!'. Only this worker says that time is up, and stops the manager. So the manager needs no hook, and neither it
+# nor the other workers have to count.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 # data-churn.pl MEGABYTES POOL LEAVE [OPTION VALUE]...
 #
-# As churn-manager.pl, of a program that has so much data. The first worker says that it is there ("first"). LEAVE
-# is `exit`, or `_exit`, which is without perl's global destruction.
+# As churn-manager.pl, in a program with so much data. The first worker prints "first" when it runs. LEAVE is `exit`, or
+# `_exit`, which skips perl's global destruction.
 
 use strict;
 use warnings;

@@ -1,8 +1,8 @@
 # data-memory.pl MEGABYTES [OPTION VALUE]...
 #
-# A manager with so much data, and one worker. Of both it prints, in kB, what is in memory, the part of that which is
-# their own, and their page tables, when the worker has "begun", when it has "read" all the data, and when it
-# has "written" a tenth of it.
+# A manager with so much data, and one worker. For both it prints three numbers in kB: what is in memory, what of that
+# is the process's own, and the page tables. It does so when the worker has "begun", when it has "read" all the data, and
+# when it has "written" a tenth of it.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 /* launch PROGRAM [ARGUMENT]...
  *
- * Prints the nanoseconds from the start of a program to its end. It is small, so that what it takes
- * to start another program is not that of a process as large as the benchmark.
+ * Prints the nanoseconds from the start of a program to its end. This program is small, because a process as large as
+ * the benchmark would take longer to start another one.
  */
 
 #include <err.h>

@@ -1,9 +1,8 @@
 # memory.pl
 #
-# Prints the kB of memory that this process has for itself alone, and how much of it are pages that it has
-# changed; the rest are pages of files, which are anybody's who has them mapped, and just now nobody has. What is to be
-# measured is loaded with perl's -M.
-# So even strict would be in the way.
+# Prints two numbers in kB: the memory that this process has for itself alone, and how much of it is pages that it has
+# changed. The rest is pages of files that no other process has mapped just now. Perl's -M loads the module to
+# measure, so even strict would be in the way.
 ## no critic (RequireUseStrict)
 
 open my $map, '<', '/proc/self/smaps_rollup' or die "/proc/self/smaps_rollup: $!";

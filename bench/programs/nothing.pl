@@ -1,7 +1,6 @@
 # nothing.pl
 #
-# What is to be measured is loaded with perl's -M.
-# So even strict would be in the way.
+# Perl's -M loads the module to measure, so even strict would be in the way.
 ## no critic (RequireUseStrict)
 
 1;

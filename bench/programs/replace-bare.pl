@@ -1,6 +1,6 @@
 # replace-bare.pl POOL
 #
-# As replace-manager.pl, with nothing but fork and wait.
+# As replace-manager.pl, with only fork and wait.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 # replace-manager.pl POOL
 #
-# A manager of POOL workers that stay. Each says its pid, and when it has begun.
+# A manager of POOL workers that stay. Each prints its pid, and the time when it has begun.
 
 use strict;
 use warnings;

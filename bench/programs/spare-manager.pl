@@ -1,7 +1,7 @@
 # spare-manager.pl WORKERS
 #
-# SpareWorkers that wants one idle worker. Each worker says when it has begun, and a moment later, when it
-# turns busy, which leaves none that is idle: the manager has to fork the next one, until there are WORKERS.
+# SpareWorkers that keeps one worker idle. Each worker prints a line when it has begun, and another one a moment later,
+# when it turns busy. Then no worker is idle, and the manager has to fork the next one, until there are WORKERS.
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # status.pl CHANGES
 #
-# A worker changes its status so many times, busy and idle in turn, and prints the millions a second.
+# A worker changes its status CHANGES times, busy and idle in turn. It prints how many million changes a second that
+# was.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 # stay-bare.pl POOL [STOP]
 #
-# As stay-manager.pl, with nothing but fork, kill and wait. STOP is a program that does the end of it.
+# As stay-manager.pl, with only fork, kill and wait. With STOP, that program ends the workers.
 
 use strict;
 use warnings;

@@ -1,8 +1,8 @@
 # stay-manager.pl POOL [OPTION VALUE]...
 #
-# A manager whose POOL workers stay until TERM. The worker that reads the last byte of STDIN says
-# that all are running (see churn-manager.pl); the manager says when all have stopped. With
-# an option of SpareWorkers it is one of those.
+# A manager whose POOL workers stay until TERM. The worker that reads the last byte of STDIN says that all are running
+# (see churn-manager.pl). The manager says when all have stopped. With an option of SpareWorkers the manager is one of
+# those.
 
 use strict;
 use warnings;

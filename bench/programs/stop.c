@@ -1,7 +1,7 @@
 /* stop PID...
  *
- * The end of stay-bare.pl in C: its process becomes this program, and its workers stay its children. TERM is blocked,
- * and taken here.
+ * The end of stay-bare.pl in C. The process of stay-bare.pl executes this program, so its workers stay its children. TERM
+ * is blocked when it begins; this program takes it.
  */
 
 #include "worker.h"

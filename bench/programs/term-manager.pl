@@ -1,7 +1,7 @@
 # term-manager.pl TRIALS
 #
-# A manager of 10 idle workers gets TERM, again and again: prints the microseconds from kill(2) to the
-# return of start, a line for each trial.
+# A manager of 10 idle workers gets TERM, again and again. It prints a line for each trial: the microseconds from kill(2)
+# to the return of start.
 
 use strict;
 use warnings;

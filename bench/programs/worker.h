@@ -1,4 +1,4 @@
-/* What each worker of the C programs does, and how they speak to the benchmark. */
+/* What each worker of the C programs does, and how the programs talk to the benchmark. */
 
 #ifndef WORKER_H
 #define WORKER_H

@@ -38,8 +38,13 @@ like ok_in_tree('make', 'make after a change of a .rs file')->out, qr/Compiling 
     '... compiles the core';
 isnt +(stat $library)[9], $before, '... and puts the new library into place';
 
-my $program = 'use Parallel::Prefork; print "$INC{q{Parallel/Prefork.pm}}\n";'
-    . ' my $pm = Parallel::Prefork->new(max_workers => 1); kill TERM => $$; print $pm->start(sub { })';
+my $program = <<'PERL';
+use Parallel::Prefork;
+print "$INC{q{Parallel/Prefork.pm}}\n";
+my $pm = Parallel::Prefork->new(max_workers => 1);
+kill TERM => $$;
+print $pm->start(sub { });
+PERL
 my $installed = File::Temp->newdir;
 for my $way (
     [DESTDIR      => 'INSTALLDIRS=site', "DESTDIR=$installed/destdir"],

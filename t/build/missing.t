@@ -27,9 +27,9 @@ sub fails_with_one_line {
     my ($name, $pattern, $program, %env) = @_;
     my $run = in_dir($tree, $program, env => \%env);
     isnt $run->status, 0, "$name: Makefile.PL fails";
-    like $run->out, $pattern, '... and says what to install';
-    is scalar(split /\n/, $run->out), 1, '... in one line' or diag $run->out;
-    ok !-e "$tree/Makefile", '... and writes no Makefile';
+    like $run->out, $pattern, "$name: Makefile.PL says what to install";
+    is scalar(split /\n/, $run->out), 1, "$name: Makefile.PL says one line" or diag $run->out;
+    ok !-e "$tree/Makefile", "$name: Makefile.PL writes no Makefile";
     return;
 }
 
@@ -52,7 +52,8 @@ my $no_cc = path_of(grep { $_ ne $cc } @tools, 'cargo');
 fails_with_one_line('no C compiler', qr/C compiler \Q$cc\E is missing: install/,
     "$perl Makefile.PL", PATH => "$no_cc", CARGO => '');
 
-fails_with_one_line('an old perl', qr/\AParallel::Prefork: Perl v5\.32\.0 required--this is only v5\.30\.3: install a later perl\n\z/,
+fails_with_one_line('an old perl',
+    qr/\AParallel::Prefork: Perl v5\.32\.0 required--this is only v5\.30\.3: install a later perl\n\z/,
     "$perl Makefile.PL", PREFORK_TEST_PERL_VERSION => '5.030003');
 
 # %Config is read-only, but the object behind it is a hash.
@@ -63,8 +64,13 @@ open $fh, '>', "$blind/cc" or die $!;
 print {$fh} "#!/bin/sh\nexit 1\n";
 close $fh;
 chmod 0755, "$blind/cc";
+my $without_crypt = <<"PERL";
+(tied %Config)->{cc} = q{$blind/cc};
+(tied %Config)->{i_crypt} = q{define};
+do q{./Makefile.PL};
+PERL
 fails_with_one_line('no crypt.h', qr/crypt\.h, which perl's headers include, is missing: install.*libcrypt-dev/,
-    "$perl -MConfig -e '(tied %Config)->{cc} = q{$blind/cc}; (tied %Config)->{i_crypt} = q{define}; do q{./Makefile.PL}'");
+    "$perl -MConfig -e '$without_crypt'");
 fails_with_one_line('Windows', qr/\AOS unsupported\n\z/,
     "$perl -MExtUtils::MakeMaker -e " . q('$^O = q{MSWin32}; do q{./Makefile.PL}; die $@ if $@'));
 

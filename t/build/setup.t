@@ -1,5 +1,5 @@
-# script/setup: what is missing it installs with one run of apt, on Debian and on its relatives; elsewhere, and where apt
-# has no Rust that is new enough, it says so in one line.
+# script/setup: what is missing it installs with one run of apt, on Debian and on its relatives; elsewhere, and where
+# apt has no Rust that is new enough, it says so in one line.
 
 use strict;
 use warnings;
@@ -21,7 +21,13 @@ for my $name (qw(bash cat dirname dpkg env readlink sed sh)) {
 }
 write_program('sudo',       'exec "$@"');
 write_program('dpkg-query', 'exit 1');
-write_program('apt-get',    qq(echo "\$*" >> $bin/log\n[ "\$APT_FAILS" != 1 ] || { echo 'E: apt is sad'; exit 100; }));
+write_program('apt-get',    <<"SH");
+echo "\$*" >> $bin/log
+if [ "\$APT_FAILS" = 1 ]; then
+    echo 'E: apt is sad'
+    exit 100
+fi
+SH
 write_program('apt-cache',  <<'SH');
 eval version=\$VERSION_OF_$(echo "$2" | sed s/-/_/)
 [ -z "$version" ] || printf '%s:\n  Installed: (none)\n  Candidate: %s\n' "$2" "$version"
@@ -42,12 +48,24 @@ sub need {
     print {$file} $release;
     close $file or die $!;
     unlink "$bin/log";
+    my $script = <<'SH';
+exec 2>&1
+. script/setup
+min_cargo() { echo 999.1; }
+need_tools "$@"
+SH
     my $run = run(undef,
-        command => ['bash', '-c', 'exec 2>&1; . script/setup; min_cargo() { echo 999.1; }; need_tools "$@"', 'setup', @sets],
+        command => ['bash', '-c', $script, 'setup', @sets],
         env     => {
-            PATH => "$bin", CARGO => '', CARGO_HOME => "$bin/none", PREFORK_OS_RELEASE => "$bin/os-release",
-            VERSION_OF_cargo => '', VERSION_OF_cargo_web => '', %$env,
-        });
+            PATH                 => "$bin",
+            CARGO                => '',
+            CARGO_HOME           => "$bin/none",
+            PREFORK_OS_RELEASE   => "$bin/os-release",
+            VERSION_OF_cargo     => '',
+            VERSION_OF_cargo_web => '',
+            %$env,
+        },
+    );
     open my $log, '<', "$bin/log" or return ($run->out, $run->status >> 8);
     chomp(my @calls = <$log>);
     return ($run->out, $run->status >> 8, @calls);
@@ -72,40 +90,50 @@ for my $case (
     my ($name, $release) = @$case;
     my ($said, $status, @calls) = need($release, \%has, @all);
     is scalar(grep { / install / } @calls), 1, "$name: apt installs once";
-    is packages_of(@calls), "$build cargo ca-certificates rustfmt rust-clippy $c", '... all that is missing';
+    is packages_of(@calls), "$build cargo ca-certificates rustfmt rust-clippy $c",
+        "$name: apt installs what is missing";
     # Here nothing is there afterwards.
-    like $said, qr/\Ainstalling .*\nsetup: there is no cargo 999\.1 or later.*\n\z/, '... and looks whether that was enough';
-    is $status, 1, '... or fails';
+    like $said, qr/\Ainstalling .*\nsetup: there is no cargo 999\.1 or later.*\n\z/,
+        "$name: script/setup looks whether what apt has installed was enough";
+    is $status, 1, "$name: script/setup fails where it was not enough";
 }
 my (undef, undef, @calls) = need($debian, \%has, 'build');
 is packages_of(@calls), "$build cargo ca-certificates", 'who builds only needs no more';
 
-(undef, undef, @calls) = need($debian, { VERSION_OF_cargo => '0.66.0+ds1-1', VERSION_OF_cargo_web => '999.1.0+dfsg-1' }, @all);
+my %versions = (VERSION_OF_cargo => '0.66.0+ds1-1', VERSION_OF_cargo_web => '999.1.0+dfsg-1');
+(undef, undef, @calls) = need($debian, \%versions, @all);
 is packages_of(@calls), "$build cargo-web ca-certificates rustfmt-web rust-web-clippy $c",
-    'where cargo is too old, that of the browsers';
+    'where cargo is too old, apt installs that of the browsers';
 
 for my $case (
-    ['and none that is new enough', { VERSION_OF_cargo => '0.47.0-3', VERSION_OF_cargo_web => '998.78.0+dfsg1-2~deb11u3' },
-        ' (the latest is 998.78.0)'],
-    ['and only an old one', { VERSION_OF_cargo => '0.47.0-3' }, ' (the latest is 0.47.0)'],
-    ['and none at all', {}, ''],
+    [   'two that are too old',
+        { VERSION_OF_cargo => '0.47.0-3', VERSION_OF_cargo_web => '998.78.0+dfsg1-2~deb11u3' },
+        ' (the latest is 998.78.0)'
+    ],
+    ['one that is too old', { VERSION_OF_cargo => '0.47.0-3' }, ' (the latest is 0.47.0)'],
+    ['none', {}, ''],
 ) {
     my ($name, $env, $latest) = @$case;
     my ($said, $status, @calls) = need($debian, $env, @all);
-    is packages_of(@calls), '', "apt $name: installs nothing";
-    like $said, qr{\Asetup: cargo 999\.1 or later is missing, and apt has none\Q$latest\E: install Rust with rustup, .*\n\z},
-        '... and says so in one line';
-    is $status, 1, '... and fails';
+    is packages_of(@calls), '', "of cargo apt has $name: apt installs nothing";
+    my $missing = "setup: cargo 999.1 or later is missing, and apt has none$latest: install Rust with rustup, ";
+    like $said, qr{\A\Q$missing\E.*\n\z}, "of cargo apt has $name: script/setup says so in one line";
+    is $status, 1, "of cargo apt has $name: script/setup fails";
 }
 
 my ($said, $status) = need($debian, { %has, APT_FAILS => 1 }, @all);
 like $said, qr/^E: apt is sad\nsetup: apt-get could not install $build .*: see above\n\z/m, 'what apt says is shown';
 
 ($said, $status, @calls) = need("ID=fedora\n", \%has, @all);
-is "@calls", '', 'on another system it calls no apt';
-like $said, qr/\Asetup: missing: perl with its core modules, a C compiler, .*, make, cargo 999\.1 or later, cargo fmt, .*libev\. Install/,
-    '... but names all that is missing';
-is scalar(split /\n/, $said), 1, '... in one line';
-is $status, 1, '... and fails';
+is "@calls", '', 'on another system script/setup calls no apt';
+my @missing = (
+    'perl with its core modules, a C compiler, ',
+    ', make, cargo 999.1 or later, cargo fmt, ',
+    'libev. Install',
+);
+my $names = join '.*', map { quotemeta } @missing;
+like $said, qr/\Asetup: missing: $names/, 'on another system script/setup names all that is missing';
+is scalar(split /\n/, $said), 1, 'on another system script/setup says one line';
+is $status, 1, 'on another system script/setup fails';
 
 done_testing;

@@ -18,10 +18,19 @@ my %quiet   = (PYTHONDONTWRITEBYTECODE => 1);
 # Both sides of the C ABI: each member's place and size in the structure.
 my @members = qw(type reason pid status generation index signal timeout fd workers rusage rests reserved);
 my $c = File::Temp->new(SUFFIX => '.c');
-print {$c} "#include <stdio.h>\n#include <prefork.h>\nint main(void) {\n",
-    map({ qq{printf("$_ %zu %zu\\n", offsetof(pf_event, $_), sizeof ((pf_event *)0)->$_);\n} }
-        @members),
-    'printf("%zu\n", sizeof(pf_event)); return 0; }', "\n";
+print {$c} <<'C', map({ "    SHOW($_)\n" } @members), <<'C';
+#include <stdio.h>
+#include <prefork.h>
+
+#define SHOW(member) printf(#member " %zu %zu\n", offsetof(pf_event, member), sizeof ((pf_event *)0)->member);
+
+int main(void)
+{
+C
+    printf("%zu\n", sizeof(pf_event));
+    return 0;
+}
+C
 close $c;
 my $in_c = run(undef, command => [compile($c->filename, qw(-std=gnu99 -Wall -Wextra -Werror))]);
 my $in_python = run(undef, env => { %quiet, PYTHONPATH => 'examples' },

@@ -38,8 +38,10 @@ for my $compiler (qw(gcc g++ clang clang++)) {
                 skip "no $standard in $compiler", 1
                     if $may_be_missing{$standard} && in_dir('.', "$command /dev/null")->status != 0;
                 $command .= " @warnings @{ $languages{$language}{flags} }";
-                shell_ok("$command $_->[0]", "$compiler -std=$standard: $_->[1]")
-                    for [$alone, 'the header alone'], [$host, 'that for fronts'], [$macros, 'its macros'], [$twice, 'the header twice'];
+                shell_ok("$command $alone",  "$compiler -std=$standard compiles the header alone");
+                shell_ok("$command $host",   "$compiler -std=$standard compiles the header for fronts");
+                shell_ok("$command $macros", "$compiler -std=$standard compiles what uses the header's macros");
+                shell_ok("$command $twice",  "$compiler -std=$standard compiles the header twice");
             }
         }
     }

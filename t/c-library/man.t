@@ -16,6 +16,7 @@ use Test::More;
 use lib 't/lib';
 use CProgram;
 use ProcessTest;
+use TextFiles;
 
 # What script/man reads.
 my @SOURCES = (
@@ -35,21 +36,6 @@ int host(pf_t *pf, pf_scoreboard_t *scoreboard, void (*serve)(void))
 C
 
 my @STRICT = qw(-Wall -Wextra -Werror -pedantic);
-
-sub slurp {
-    my $file = shift;
-    open my $fh, '<', $file or die "cannot read $file: $!";
-    local $/;
-    return scalar readline $fh;
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "cannot write $file: $!";
-    print {$fh} $text;
-    close $fh or die "cannot write $file: $!";
-    return;
-}
 
 # A copy of the sources, to be broken.
 sub copy_of_the_tree {

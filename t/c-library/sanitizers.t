@@ -89,7 +89,11 @@ sub said_in {
     my $file = shift;
     open my $fh, '<', $file or die "cannot open $file: $!\n";
     my $said = do { local $/; readline $fh };
-    $said =~ s/^==\d+==WARNING: ASan is ignoring requested __asan_handle_no_return.*\nFalse positive.*\nFor details.*\n//mg;
+    $said =~ s{
+        ^==\d+==WARNING:[ ]ASan[ ]is[ ]ignoring[ ]requested[ ]__asan_handle_no_return.*\n
+        False[ ]positive.*\n
+        For[ ]details.*\n
+    }{}mgx;
     return $said;
 }
 

@@ -9,6 +9,7 @@ use Test::More;
 
 use lib 't/lib';
 use CLibrary;
+use TextFiles;
 
 my $prefix = installed_library();
 my $lib    = "$prefix/lib";
@@ -39,9 +40,13 @@ my $dir = File::Temp->newdir;
 # memory that does not fit into the last page of a segment's file is one more.
 my @segments = map { [map { hex } /^\s+LOAD\s+\S+\s+(\S+)\s+\S+\s+(\S+)\s+(\S+)\s/] }
     grep { /^\s+LOAD\s/ } split /\n/, shell_ok("readelf -lW $lib/libprefork.so", 'readelf');
-my $last_page = sub { my ($address, $size) = @_; int(($address + $size - 1) / 4096) };
+my $last_page = sub {
+    my ($address, $size) = @_;
+    int(($address + $size - 1) / 4096);
+};
 ok @segments >= 2 && @segments <= 3, 'it is two or three segments';
-is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [], '... with no memory behind their files';
+is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [],
+    'the segments have no memory behind their files';
 
 # Another static library of Rust's brings the same standard library along.
 spew("$dir/other.rs", <<'RUST');
@@ -94,12 +99,4 @@ sub globals {
     my $command = shift;
     my @lines = grep { /\S/ && !/:\z/ } split /\n/, shell_ok($command, $command =~ s{/\S+/}{}r);
     return [sort map { /\A[0-9a-f]+ T (\S+)\z/ ? $1 : "not a function: $_" } @lines];
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "$file: $!\n";
-    print {$fh} $text;
-    close $fh or die "$file: $!\n";
-    return;
 }

@@ -13,7 +13,8 @@ use ProcessTest;
 
 # It has nothing of the library's by itself, or that would be there in any case.
 my $program = compile('t/c-library/unload.c', qw(-std=gnu99 -Wall -Wextra -Werror -ldl), q(-Wl,--as-needed));
-unlike shell_ok("objdump -p $program", 'objdump'), qr/NEEDED\s+libprefork/, 'the program is not linked with the library';
+unlike shell_ok("objdump -p $program", 'objdump'), qr/NEEDED\s+libprefork/,
+    'the program is not linked with the library';
 
 # As prefork-signals(3) says. Before glibc 2.34 some of what the library needs is not in libc itself.
 my $prefix = installed_library();

@@ -1,5 +1,5 @@
-/* Programs whose pthread_atfork(3) handlers close all descriptors, and open files of their own: those stay, and the manager goes
- * on. And one that closes the library's descriptors again and again. */
+/* Programs whose pthread_atfork(3) handlers close all descriptors, and open files of their own: those stay, and the
+ * manager goes on. And one that closes the library's descriptors again and again. */
 
 #include "tap.h"
 
@@ -146,7 +146,8 @@ int main(void)
     close(opened);
     pthread_atfork(NULL, in_parent, in_the_child);
     for (where = IN_PARENT; where <= (IN_PARENT | IN_CHILD); where++)
-        is_int(in_child(pool, &where), 0, "the program's own files take the place of all descriptors in a fork, in the %s",
+        is_int(in_child(pool, &where), 0,
+            "the program's own files take the place of all descriptors in a fork, in the %s",
             where == IN_PARENT ? "manager" : where == IN_CHILD ? "worker" : "manager and the worker");
     is_int(in_child(close_again_and_again, NULL), 0, "a program closes the descriptor again and again: no memory goes");
     unlink(path);

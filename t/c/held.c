@@ -1,5 +1,5 @@
-/* Signals while pf_start holds SIGCHLD back and takes it where it sleeps: none is lost, all are acted on in
- * the order in which they arrive, handlers of the program run as before, and its code never sees the mask of the loop. */
+/* Signals while pf_start holds SIGCHLD back and takes it where it sleeps: none is lost, all are acted on in the order
+ * in which they arrive, handlers of the program run as before, and its code never sees the mask of the loop. */
 
 #define _GNU_SOURCE
 #include "tap.h"
@@ -590,7 +590,8 @@ int main(void)
     printed_once();
     in_order();
     refused();
-    thread_in_between(&fires_at_take, 3, "a thread that appears, and gets a SIGCHLD, when the manager is about to sleep");
+    thread_in_between(&fires_at_take, 3,
+        "a thread that appears, and gets a SIGCHLD, when the manager is about to sleep");
     for (number = 3; number < 9; number++)
         thread_in_between(&fires_at_look, number, "... or a moment before");
     threads(); /* last: the C library never says again that there is one thread */

@@ -1,6 +1,6 @@
-/* Handlers of the program's that do not return to ours: they jump, fork, exit, end their thread, or take their time while another
- * one forks.
- * Whatever they do, managers of this process and of its children trap signals and give them back. */
+/* Handlers of the program's that do not return to ours: they jump, fork, exit, end their thread, or take their time
+ * while another one forks. Whatever they do, managers of this process and of its children trap signals and give them
+ * back. */
 
 #include "tap.h"
 
@@ -306,20 +306,26 @@ int main(void)
 {
     int plain = 0, on_stack = SA_ONSTACK;
     begin();
-    is_int(in_child(jumping, &plain), 0, "a handler that leaves by siglongjmp: managers come and go, and hear the signal");
-    is_int(in_child(jumping, &on_stack), 0, "... also from the alternate stack");
-    is_int(in_child(jumping_between, NULL), 0, "... and one that was installed between two managers is called each time");
+    is_int(in_child(jumping, &plain), 0,
+        "a handler that leaves by siglongjmp: managers come and go, and hear the signal");
+    is_int(in_child(jumping, &on_stack), 0,
+        "a handler that leaves the alternate stack by siglongjmp: managers come and go, and hear the signal");
+    is_int(in_child(jumping_between, NULL), 0,
+        "a handler that leaves by siglongjmp, installed between two managers, is called each time");
     is_int(in_child(forking, NULL), 0, "a handler that forks: its child may be a manager, in the handler or after it");
     is_int(in_child(exiting, NULL), 42, "a handler that exits: what is called then frees managers, and makes others");
     is_int(in_child(ending_threads, NULL), 0, "a handler that ends its thread");
     if (HEAP_HAS_NO_FORK) {
         skip("handlers on other threads, and forks", "with AddressSanitizer no child may allocate");
     } else {
-        is_int(in_child(taking_time, NULL), 0, "a handler that runs on another thread is waited for by nobody, a child neither");
+        is_int(in_child(taking_time, NULL), 0,
+            "a handler that runs on another thread is waited for by nobody, a child neither");
         if (is_under_valgrind())
-            skip("children that are forked while other threads trap and free", "what those threads have is lost in the child");
+            skip("children that are forked while other threads trap and free",
+                "what those threads have is lost in the child");
         else
-            is_int(in_child(between, NULL), 0, "children that are forked while other threads trap and free are managers");
+            is_int(in_child(between, NULL), 0,
+                "children that are forked while other threads trap and free are managers");
     }
     return done();
 }

@@ -169,7 +169,8 @@ static void filtered(void *data)
 int main(void)
 {
     begin();
-    is_int(in_child(becomes_manager, NULL), 0, "no descriptor for a new manager: its traps are installed when there are some");
+    is_int(in_child(becomes_manager, NULL), 0,
+        "no descriptor for a new manager: its traps are installed when there are some");
     is_int(in_child(another_number, NULL), 0, "a pipe that is made anew has another number");
     if (is_under_valgrind())
         skip("no descriptor is allowed", "Valgrind uses some of its own, and time");

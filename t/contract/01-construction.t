@@ -3,16 +3,8 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
-
-sub facts {
-    my ($title, $source, $status) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, $status || 0, "$title: the program ends as it should"
-        or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
 
 my %made = facts('new', <<'PERL');
 use Parallel::Prefork;
@@ -37,7 +29,10 @@ my %copy = %$pm;
 print "own = $copy{my_own} $copy{max_workers}\n";
 print "deleted = ", delete $pm->{my_own}, ' ', (exists $pm->{my_own} ? 'there' : 'gone'), "\n";
 
-{ package Pool; our @ISA = ('Parallel::Prefork') }
+{
+    package Pool;
+    our @ISA = ('Parallel::Prefork');
+}
 print "subclass = ", blessed(Pool->new), "\n";
 
 print "before start = ", join(' ', scalar keys %{ $pm->{worker_pids} }, $pm->{generation},
@@ -64,7 +59,10 @@ my $pm;
 $pm = Parallel::Prefork->new(
     max_workers  => 1,
     trap_signals => {},
-    after_fork   => sub { push @{ $pm->{forked} }, $_[1]; $pm->signal_received("up$pm->{generation}") },
+    after_fork   => sub {
+        push @{ $pm->{forked} }, $_[1];
+        $pm->signal_received("up$pm->{generation}");
+    },
 );
 my $worker = sub {
     close $hold;
@@ -104,10 +102,16 @@ my ($pm, @forked, @reaped);
 $pm = Parallel::Prefork->new(
     max_workers   => 2,
     trap_signals  => {},
-    after_fork    => sub { push @forked, $_[1]; $pm->signal_received('up') if @forked >= 2 },
+    after_fork    => sub {
+        push @forked, $_[1];
+        $pm->signal_received('up') if @forked >= 2;
+    },
     on_child_reap => sub { push @reaped, $_[1] },
 );
-my $worker = sub { close $hold; sysread $wait, my $end, 1 };
+my $worker = sub {
+    close $hold;
+    sysread $wait, my $end, 1;
+};
 $pm->start($worker);
 my $first = $forked[0];
 print "deleted = ", delete $pm->{worker_pids}{$first}, ' ', $pm->num_workers, ' ',
@@ -143,7 +147,10 @@ $pm = Parallel::Prefork->new(
     max_workers   => 1,
     trap_signals  => {},
     after_fork    => sub { push @forked, $_[1] },
-    on_child_reap => sub { push @reaped, $_[1]; $pm->signal_received('reaped') },
+    on_child_reap => sub {
+        push @reaped, $_[1];
+        $pm->signal_received('reaped');
+    },
 );
 pipe my $wait, my $hold or die $!;
 my $mine = own_child($wait, $hold);
@@ -171,7 +178,7 @@ is $added{full},      '0 mine reaped 0',
 is $added{waited},    '0 other reaped',
     'signal_all_children and wait_all_children take a stored pid for a worker';
 
-my %stored = facts('storing into other members', <<'PERL', 7 << 8);
+my %stored = facts('storing into other members', <<'PERL', status => 7 << 8);
 use Parallel::Prefork;
 my ($pm, @seen);
 $pm = Parallel::Prefork->new(
@@ -206,7 +213,7 @@ is $stored{signal},              'none',     'deleting signal_received clears it
 is $stored{in_child},            'dies',     'start believes a stored in_child';
 is $stored{again},               1,          'start works again when in_child is deleted';
 is $stored{nested},              1,          'a worker that deletes in_child can start workers';
-is $stored{grandchild},          1,          'and these know that they are children';
+is $stored{grandchild},          1,          'the workers of such a worker know that they are children';
 # The exit status 7 of that program, checked above, is the promise for manager_pid: finish believes it.
 
 done_testing;

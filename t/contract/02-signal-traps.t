@@ -3,25 +3,22 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
-
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
 
 my %trap = facts('trapping', <<'PERL');
 use Parallel::Prefork;
-{ package Logged; our @ISA = ('Parallel::Prefork');
-  our @calls;
-  sub signal_received {
-      my $self = shift;
-      push @calls, scalar(@_) . ":@_" if @_;
-      return $self->SUPER::signal_received(@_);
-  } }
+{
+    package Logged;
+    our @ISA = ('Parallel::Prefork');
+    our @calls;
+
+    sub signal_received {
+        my $self = shift;
+        push @calls, scalar(@_) . ":@_" if @_;
+        return $self->SUPER::signal_received(@_);
+    }
+}
 my $pm = Logged->new(trap_signals => { TERM => 'TERM', HUP => undef, USR1 => ['TERM', 5] });
 print "kinds = ", join(' ', map { ref $SIG{$_} } qw(TERM HUP USR1)), "\n";
 print "chld = ", ref $SIG{CHLD}, "\n";
@@ -51,10 +48,10 @@ is $trap{'chld calls'}, 0, 'the handler of CHLD stores nothing';
 
 my %few = facts('few or wrong names', <<'PERL');
 use Parallel::Prefork;
-my %before = map { $_ => defined $SIG{$_} ? $SIG{$_} : 'none' } keys %SIG;
+my %before = map { $_ => $SIG{$_} // 'none' } keys %SIG;
 my $none   = Parallel::Prefork->new(trap_signals => {});
 # CLD is another name of CHLD.
-my @changed = grep { $_ ne 'CLD' && (defined $SIG{$_} ? $SIG{$_} : 'none') ne $before{$_} } sort keys %SIG;
+my @changed = grep { $_ ne 'CLD' && ($SIG{$_} // 'none') ne $before{$_} } sort keys %SIG;
 print "empty = @changed\n";
 
 my $default = Parallel::Prefork->new;
@@ -73,7 +70,8 @@ PERL
 is   $few{empty},    'CHLD',      'an empty trap_signals changes no handler but that of CHLD';
 is   $few{default},  'TERM TERM', 'without trap_signals TERM is trapped';
 is   $few{hup},      'untouched', 'without trap_signals nothing else is trapped';
-like $few{warnings}, qr/^1 No such signal: SIGFOO\b/, 'a name that is no signal gives one warning, in the words of perl';
+like $few{warnings}, qr/^1 No such signal: SIGFOO\b/,
+    'a name that is no signal gives one warning, in the words of perl';
 is   $few{beside},   'USR2',      'the good names beside a wrong one are trapped';
 
 my %mine = facts('own handlers', <<'PERL');
@@ -115,11 +113,34 @@ $pm->wait_all_children;
 PERL
 
 is $mine{local},            "1 ''",      'local $SIG{TERM} takes the signal from the trap';
-is $mine{'local in start'}, 'after 2',   'also while start runs';
-is $mine{restored},         'the trap',  'when its scope ends, the same trap is in %SIG again';
-is $mine{'trap again'},     'TERM',      'and it ends start';
+is $mine{'local in start'}, 'after 2',   'local $SIG{TERM} takes the signal from the trap while start runs, too';
+is $mine{restored},         'the trap',  'when the scope of local ends, the same trap is in %SIG again';
+is $mine{'trap again'},     'TERM',      'a trap that is back after local ends start';
 is $mine{replaced},         'after 1',   'a handler that is set after new stays, and start does not see the signal';
 is $mine{ignored},          "''",        'IGNORE that is set after new stays';
 is $mine{'own trap'},       '1 TERM',    'a handler of the program may call signal_received itself, which ends start';
+
+my %stores = facts('a tied signal_received', <<'PERL');
+use Parallel::Prefork;
+{
+    package Stores;
+    our @stored;
+    sub TIESCALAR { return bless [''], shift }
+    sub FETCH     { return $_[0][0] }
+    sub STORE {
+        my ($self, $value) = @_;
+        push @stored, $value if $value;
+        return $self->[0] = $value;
+    }
+}
+my $pm = Parallel::Prefork->new({ max_workers => 1 });
+tie $pm->{signal_received}, 'Stores';
+$pm->{signal_received} = '';
+kill 'TERM', $$;
+1 until @Stores::stored;
+print "stored = @Stores::stored\n";
+PERL
+
+is $stores{stored}, 'TERM', 'a signal that arrives is stored once';
 
 done_testing;

@@ -3,15 +3,8 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
-
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
 
 my %returned = facts('return values', <<'PERL');
 use Parallel::Prefork;
@@ -26,10 +19,10 @@ print "manager sub = ", scalar($pm->start(sub { })), "\n";
 PERL
 
 is $returned{'manager list'},   '1 1',     'start returns 1 in the manager';
-is $returned{'manager scalar'}, '1 1',     'also in scalar context';
-is $returned{'manager sub'},    '1',       'also when it was given a sub';
+is $returned{'manager scalar'}, '1 1',     'start returns 1 in the manager in scalar context';
+is $returned{'manager sub'},    '1',       'start with a sub returns 1 in the manager';
 is $returned{'child list'},     '0 ',      'in a child, start returns the empty list';
-is $returned{'child scalar'},   '1 undef', 'which is undef in scalar context';
+is $returned{'child scalar'},   '1 undef', 'in a child, start returns undef in scalar context';
 
 my %child = facts('in a child', <<'PERL');
 use Parallel::Prefork;
@@ -39,7 +32,10 @@ $pm = Parallel::Prefork->new(
     max_workers          => 1,
     err_respawn_interval => 0,
     trap_signals         => { TERM => 'TERM', HUP => undef },
-    on_child_reap        => sub { push @statuses, $_[2]; $_[0]->signal_received('reaped') },
+    on_child_reap        => sub {
+        push @statuses, $_[2];
+        $_[0]->signal_received('reaped');
+    },
 );
 my $heard = 0;
 $SIG{USR1} = sub { $heard++ };
@@ -88,34 +84,44 @@ use Parallel::Prefork;
 $pm = Parallel::Prefork->new(
     max_workers   => 1,
     before_fork   => sub { $strike = !@log },
-    on_child_reap => sub { push @log, $_[2]; $_[0]->signal_received('enough') if @log == 2 },
+    on_child_reap => sub {
+        push @log, $_[2];
+        $_[0]->signal_received('enough') if @log == 2;
+    },
 );
 END { print "END = $strike\n" if $pm && $pm->{in_child} && $strike }
-$pm->start(sub { print $strike ? "struck = runs\n" : "spared = runs\n"; exit 0 });
+$pm->start(sub {
+    print $strike ? "struck = runs\n" : "spared = runs\n";
+    exit 0;
+});
 print "statuses = @log\n";
 PERL
 
 ok !exists $signalled{struck}, 'a child that has a signal at its birth does not run the sub';
-is $signalled{spared},   'runs', 'a child that has none does';
-is $signalled{END},      '1',    'the struck one leaves by exit, so END blocks run';
-is $signalled{statuses}, '0 0',  'with status 0';
+is $signalled{spared},   'runs', 'a child that has no signal at its birth runs the sub';
+is $signalled{END},      '1',    'a child that has a signal at its birth leaves by exit, so END blocks run';
+is $signalled{statuses}, '0 0',  'a child that has a signal at its birth ends with status 0';
 
 my %subclass = facts('a subclass that sets up in signal_received', <<'PERL');
 use Parallel::Prefork;
-{ package SetsUp; our @ISA = ('Parallel::Prefork');
-  our $done;
-  sub signal_received {
-      my $self = shift;
-      print "set up = in_child $self->{in_child}, @SIG{qw(TERM CHLD)}, ", scalar(@_), " arguments\n"
-          if $self->{in_child} && !$done++;
-      return $self->SUPER::signal_received(@_);
-  } }
+{
+    package SetsUp;
+    our @ISA = ('Parallel::Prefork');
+
+    our $done;
+    sub signal_received {
+        my $self = shift;
+        print "set up = in_child $self->{in_child}, @SIG{qw(TERM CHLD)}, ", scalar(@_), " arguments\n"
+            if $self->{in_child} && !$done++;
+        return $self->SUPER::signal_received(@_);
+    }
+}
 my $pm = SetsUp->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('reaped') });
 $pm->start(sub { print "worker = ", ($SetsUp::done ? 'set up before' : 'not set up'), "\n" });
 PERL
 
 is $subclass{'set up'}, 'in_child 1, DEFAULT DEFAULT, 0 arguments',
     'a child asks the method signal_received when in_child and %SIG are already those of a child';
-is $subclass{worker}, 'set up before', 'and before the sub runs';
+is $subclass{worker}, 'set up before', 'a child asks the method signal_received before the sub runs';
 
 done_testing;

@@ -3,31 +3,30 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
 
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->err, $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
-my ($err, %hook) = facts('hooks', <<'PERL');
+my %hook = facts('hooks', <<'PERL');
 my @log;
-BEGIN { *CORE::GLOBAL::fork = sub { push @log, 'fork'; return CORE::fork() } }
+BEGIN {
+    *CORE::GLOBAL::fork = sub {
+        push @log, 'fork';
+        return CORE::fork();
+    };
+}
 use Parallel::Prefork;
 sub context { return !defined $_[0] ? 'void' : $_[0] ? 'list' : 'scalar' }
 my $pm;
+sub self_or_other { return $_[0] == $pm ? 'self' : 'other' }
 $pm = Parallel::Prefork->new(
     max_workers   => 1,
     before_fork   => sub {
         push @log, 'before_fork';
-        print "before_fork = ", scalar(@_), ' ', ($_[0] == $pm ? 'self' : 'other'), ' ', context(wantarray), "\n";
+        print "before_fork = ", scalar(@_), ' ', self_or_other($_[0]), ' ', context(wantarray), "\n";
     },
     after_fork    => sub {
         push @log, 'after_fork';
-        print "after_fork = ", scalar(@_), ' ', ($_[0] == $pm ? 'self' : 'other'), ' ', context(wantarray), "\n";
+        print "after_fork = ", scalar(@_), ' ', self_or_other($_[0]), ' ', context(wantarray), "\n";
         print "after_fork pid = $_[1]\n";
         print "known = ", (exists $pm->{worker_pids}{ $_[1] } ? 'yes' : 'no'), ' ', $pm->num_workers, "\n";
     },
@@ -37,7 +36,10 @@ $pm = Parallel::Prefork->new(
         $pm->signal_received('reaped');
     },
 );
-my @list = $pm->start(sub { print "worker pid = $$\n"; print "worker = @{[ $pm->num_workers ]} @log\n" });
+my @list = $pm->start(sub {
+    print "worker pid = $$\n";
+    print "worker = ", $pm->num_workers, " @log\n";
+});
 print "order = @log\n";
 PERL
 
@@ -47,12 +49,17 @@ is $hook{after_fork},  '2 self void', 'after_fork gets the object and the pid, i
 ok $hook{'worker pid'} && $hook{'after_fork pid'} eq $hook{'worker pid'},
     'the pid that after_fork gets is that of the worker';
 is $hook{known},  'no 0',    'worker_pids does not have the pid while after_fork runs';
-is $hook{reaped}, 'known 1', 'but has it afterwards';
+is $hook{reaped}, 'known 1', 'worker_pids has the pid after after_fork';
 is $hook{worker}, '0 before_fork fork', 'a worker runs neither after_fork nor sees itself in worker_pids';
 
-($err, my %thrown) = facts('hooks that die', <<'PERL');
+my %thrown = facts('hooks that die', <<'PERL');
 my $forks = 0;
-BEGIN { *CORE::GLOBAL::fork = sub { $forks++; return CORE::fork() } }
+BEGIN {
+    *CORE::GLOBAL::fork = sub {
+        $forks++;
+        return CORE::fork();
+    };
+}
 use Parallel::Prefork;
 my $pm;
 my $object = bless {}, 'Problem';
@@ -61,26 +68,47 @@ for my $hook (qw(before_fork after_fork)) {
         $forks = 0;
         $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => {}, $hook => sub { die $problem });
         my $returned = eval { $pm->start(sub { }); 1 };
-        print "$hook ", ref $problem || 'text', " = ", ($returned ? 'returned' : $@ eq $problem ? 'thrown' : "other: $@"),
-            " after $forks forks\n";
+        my $outcome = $returned ? 'returned' : $@ eq $problem ? 'thrown' : "other: $@";
+        print "$hook ", ref $problem || 'text', " = $outcome after $forks forks\n";
     }
 }
 $pm->after_fork(sub { $pm->signal_received('up') });
 print "again = ", $pm->start(sub { }), "\n";
 PERL
 
-is $thrown{'before_fork text'},    'thrown after 0 forks', 'what before_fork throws leaves start, and nothing is forked';
-is $thrown{'before_fork Problem'}, 'thrown after 0 forks', 'also when it throws an object';
-is $thrown{'after_fork text'},     'thrown after 1 forks', 'what after_fork throws leaves start';
-is $thrown{'after_fork Problem'},  'thrown after 1 forks', 'also when it throws an object';
-is $thrown{again}, 1, 'start can be called again afterwards';
+is $thrown{'before_fork text'}, 'thrown after 0 forks', 'a text that before_fork throws leaves start before the fork';
+is $thrown{'before_fork Problem'}, 'thrown after 0 forks',
+    'an object that before_fork throws leaves start before the fork';
+is $thrown{'after_fork text'},    'thrown after 1 forks', 'a text that after_fork throws leaves start';
+is $thrown{'after_fork Problem'}, 'thrown after 1 forks', 'an object that after_fork throws leaves start';
+is $thrown{again}, 1, 'start can be called again after a hook has thrown';
 
-($err, my %sub) = facts('the sub of a worker', <<'PERL');
+my %sub = facts('the sub of a worker', <<'PERL');
 use Parallel::Prefork;
-{ package Loud; sub new { return bless { name => $_[1] }, $_[0] }
-  sub DESTROY { print "$main::kind destroyed $_[0]{name} = yes\n" if $$ != $main::manager } }
-{ package Finishes; our @ISA = ('Parallel::Prefork');
-  sub finish { my $self = shift; print "$main::kind finish = ", scalar(@_), "\n"; $self->SUPER::finish(9) } }
+{
+    package Loud;
+
+    sub new {
+        my ($class, $name) = @_;
+        return bless { name => $name }, $class;
+    }
+
+    sub DESTROY {
+        my $self = shift;
+        print "$main::kind destroyed $self->{name} = yes\n" if $$ != $main::manager;
+        return;
+    }
+}
+{
+    package Finishes;
+    our @ISA = ('Parallel::Prefork');
+
+    sub finish {
+        my $self = shift;
+        print "$main::kind finish = ", scalar(@_), "\n";
+        return $self->SUPER::finish(9);
+    }
+}
 our ($manager, $kind, $global) = ($$, '', Loud->new('global'));
 my $captured = Loud->new('captured');
 END { print "$kind END = $?\n" if $$ != $manager }
@@ -90,15 +118,24 @@ my %worker = (
         my $own = Loud->new('own');
         return 5;
     },
-    exit3 => sub { my $own = $captured; exit 3 },
+    exit3 => sub {
+        my $own = $captured;
+        exit 3;
+    },
 );
 for my $class (qw(Parallel::Prefork Finishes)) {
     for my $name (sort keys %worker) {
         $kind = "$class $name";
         $kind =~ s/^Parallel::Prefork //;
         my $status;
-        my $pm = $class->new(max_workers => 1, trap_signals => {},
-            on_child_reap => sub { $status = $_[2]; $_[0]->signal_received('reaped') });
+        my $pm = $class->new(
+            max_workers   => 1,
+            trap_signals  => {},
+            on_child_reap => sub {
+                $status = $_[2];
+                $_[0]->signal_received('reaped');
+            },
+        );
         $pm->start($worker{$name});
         print "$kind status = $status\n";
     }
@@ -106,11 +143,11 @@ for my $class (qw(Parallel::Prefork Finishes)) {
 PERL
 
 is $sub{'value got'},    '0 void', 'the sub of a worker gets no arguments, and no value is wanted of it';
-is $sub{'value status'}, 0,        'what it returns is ignored: the worker ends with status 0';
-is $sub{'Finishes value finish'}, 0, 'when it returns, the method finish is called without arguments';
-is $sub{'Finishes value status'}, 9 << 8, 'so that a subclass can decide about the exit code';
+is $sub{'value status'}, 0,        'what the sub returns is ignored: the worker ends with status 0';
+is $sub{'Finishes value finish'}, 0, 'when the sub returns, the method finish is called without arguments';
+is $sub{'Finishes value status'}, 9 << 8, 'a subclass can decide about the exit code in finish';
 is $sub{'exit3 status'}, 3 << 8, 'exit in the sub ends the worker with its code';
-ok !exists $sub{'Finishes exit3 finish'}, 'and then finish is not called';
+ok !exists $sub{'Finishes exit3 finish'}, 'finish is not called after exit in the sub';
 for my $kind ('value', 'exit3', 'Finishes value') {
     ok exists $sub{"$kind END"}, "END blocks run ($kind)";
     ok exists $sub{"$kind destroyed global"},   "destructors of globals run ($kind)";
@@ -120,21 +157,35 @@ is $sub{'value END'}, 0, 'END blocks see the exit code 0';
 is $sub{'exit3 END'}, 3, 'END blocks see the exit code of exit';
 ok exists $sub{'value destroyed own'}, 'destructors of the variables of the sub run';
 
-($err, my %die) = facts('a sub that dies', <<'PERL');
+my %die = facts('a sub that dies', <<'PERL', err => \my $err);
 use Parallel::Prefork;
-{ package Problem; use overload '""' => sub { "an object\n" } }
+{
+    package Problem;
+    use overload '""' => sub { return "an object\n" };
+}
 my ($manager, $kind) = $$;
 my @kinds = (
-    [plain   => sub { $! = 0; $? = 0; die 'plain death' }],
-    [newline => sub { $! = 0; $? = 0; die "death with a newline\n" }],
-    [object  => sub { $! = 0; $? = 0; die bless {}, 'Problem' }],
-    [errno   => sub { $! = 7; $? = 0; die "with errno\n" }],
-    [status  => sub { $! = 0; $? = 3 << 8; die "with a child's status\n" }],
-    [hooked  => sub {
-        $! = 0; $? = 0;
-        $SIG{__DIE__} = sub { chomp(my $text = $_[0]); print "hook = $text, ", ($^S ? 'in eval' : 'uncaught'), "\n" };
-        die "hooked death\n";
-    }],
+    [plain   => sub { die 'plain death' }],
+    [newline => sub { die "death with a newline\n" }],
+    [object  => sub { die bless {}, 'Problem' }],
+    [   errno => sub {
+            $! = 7;
+            die "with errno\n";
+        }
+    ],
+    [   status => sub {
+            $? = 3 << 8;
+            die "with a child's status\n";
+        }
+    ],
+    [   hooked => sub {
+            $SIG{__DIE__} = sub {
+                chomp(my $text = $_[0]);
+                print "hook = $text, ", ($^S ? 'in eval' : 'uncaught'), "\n";
+            };
+            die "hooked death\n";
+        }
+    ],
 );
 END { print "$kind->[0] END = $?\n" if $$ != $manager }
 my $pm = Parallel::Prefork->new(
@@ -147,7 +198,11 @@ my $pm = Parallel::Prefork->new(
         $_[0]->signal_received('enough') if !@kinds;
     },
 );
-$pm->start(sub { $kind->[1]->(); print "$kind->[0] went on = yes\n" });
+$pm->start(sub {
+    ($!, $?) = (0, 0);
+    $kind->[1]->();
+    print "$kind->[0] went on = yes\n";
+});
 PERL
 
 my %message = (
@@ -161,8 +216,9 @@ my %message = (
 my %code = (plain => 255, newline => 255, object => 255, errno => 7, status => 3, hooked => 255);
 for my $kind (sort keys %code) {
     is $die{"$kind status"}, $code{$kind} << 8, "a die in the sub ends the worker with perl's exit code ($kind)";
-    is scalar(() = $err =~ /$message{$kind}/g), 1, "and its message is once on STDERR ($kind)";
-    is $die{"$kind END"}, $code{$kind}, "and END blocks run, and see the code ($kind)";
+    is scalar(() = $err =~ /$message{$kind}/g), 1, "the message of a die in the sub is once on STDERR ($kind)";
+    is $die{"$kind END"}, $code{$kind}, "END blocks run after a die in the sub, and see the code ($kind)";
+    ok !exists $die{"$kind went on"}, "the sub does not go on after its die ($kind)";
 }
 is $die{hook}, 'hooked death, uncaught', 'a $SIG{__DIE__} hook is called as for any die that nobody catches';
 

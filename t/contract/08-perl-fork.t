@@ -3,19 +3,12 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use File::Temp ();
 use Test::More;
 
-sub facts {
-    my ($title, $source, @args) = @_;
-    my $program = run("use strict; use warnings;\n$source", deadline => 15, args => \@args);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
 my $file = File::Temp->new;
-facts('buffered output', <<'PERL', "$file");
+facts('buffered output', <<'PERL', args => ["$file"]);
 use Parallel::Prefork;
 open my $fh, '>', $ARGV[0] or die $!;
 pipe my $wait, my $hold or die $!;
@@ -23,10 +16,17 @@ my ($pm, $forks);
 $pm = Parallel::Prefork->new(
     max_workers  => 2,
     trap_signals => {},
-    before_fork  => sub { $forks++; print {$fh} "before fork $forks\n" },
+    before_fork  => sub {
+        $forks++;
+        print {$fh} "before fork $forks\n";
+    },
     after_fork   => sub { $pm->signal_received('up') if $forks == 2 },
 );
-$pm->start(sub { close $hold; sysread $wait, my $end, 1; print {$fh} "worker\n" });
+$pm->start(sub {
+    close $hold;
+    sysread $wait, my $end, 1;
+    print {$fh} "worker\n";
+});
 close $hold;
 $pm->wait_all_children;
 print {$fh} "end\n";
@@ -57,7 +57,7 @@ $pm->wait_all_children;
 PERL
 
 is $pending{worker},  "0 ''",   'signals that are pending at the fork are not the worker\'s';
-is $pending{manager}, '1 TERM', 'but the manager\'s';
+is $pending{manager}, '1 TERM', "signals that are pending at the fork are the manager's";
 
 my %mask = facts('the signal mask', <<'PERL');
 use POSIX ();
@@ -93,8 +93,8 @@ PERL
 isnt $mask{plain}, $mask{blocked}, 'two masks to compare';
 for my $name (qw(plain blocked)) {
     is $mask{"$name worker"},  $mask{$name}, "a worker has the signal mask of the manager ($name)";
-    is $mask{"$name exec"},    $mask{$name}, "and so has a program that it execs ($name)";
-    is $mask{"$name manager"}, $mask{$name}, "and start leaves the manager's as it was ($name)";
+    is $mask{"$name exec"},    $mask{$name}, "a program that a worker execs has the signal mask of the manager ($name)";
+    is $mask{"$name manager"}, $mask{$name}, "start leaves the manager's signal mask as it was ($name)";
 }
 
 my %hooked = facts('a mask from before_fork', <<'PERL');
@@ -118,7 +118,12 @@ is $hooked{worker}, 'blocked open', 'a signal that before_fork blocks is blocked
 
 my %global = facts('CORE::GLOBAL::fork', <<'PERL');
 my $calls = 0;
-BEGIN { *CORE::GLOBAL::fork = sub { $calls++; return CORE::fork() } }
+BEGIN {
+    *CORE::GLOBAL::fork = sub {
+        $calls++;
+        return CORE::fork();
+    };
+}
 use Parallel::Prefork;
 my $pm;
 $pm = Parallel::Prefork->new(max_workers => 3, trap_signals => {},

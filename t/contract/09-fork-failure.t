@@ -7,7 +7,8 @@ use ProcessTest;
 use Test::More;
 
 my $program = run(<<'PERL', deadline => 15);
-use strict; use warnings;
+use strict;
+use warnings;
 use Errno ();
 use Time::HiRes ();
 my (@tries, @log);
@@ -28,7 +29,10 @@ my $pm = Parallel::Prefork->new(
     err_respawn_interval => 0.3,
     before_fork          => sub { push @log, 'before' },
     after_fork           => sub { push @log, 'after' },
-    on_child_reap        => sub { push @log, 'reap'; $_[0]->signal_received('reaped') },
+    on_child_reap        => sub {
+        push @log, 'reap';
+        $_[0]->signal_received('reaped');
+    },
 );
 $! = Errno::EAGAIN();
 print "expected = $!\n";
@@ -42,9 +46,9 @@ my %saw = $program->out =~ /^(.+?) = (.*)$/mg;
 
 is $program->status, 0, 'the program ends as it should' or diag $program->err;
 like $saw{warning}, qr/^fork failed:\Q$saw{expected}\E/, 'a fork that fails gives a warning with the error';
-is $saw{others}, 0, 'and no warning of another kind';
+is $saw{others}, 0, 'a fork that fails gives no warning of another kind';
 is $saw{worker}, 'runs', 'start goes on until a fork succeeds';
-is $saw{returned}, 1, 'and returns as always';
+is $saw{returned}, 1, 'start returns as always after forks that failed';
 is $saw{log}, 'before try before try before try after reap',
     'before_fork runs before every try, after_fork only after the one that succeeded';
 cmp_ok $saw{"gap $_"}, '>=', 0.28, "try $_ after a failure comes not before err_respawn_interval" for 1, 2;

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use ProcessTest;
+use Facts;
 use Test::More;
 
 # An interval that must not be applied is this long: applied all the same, it is a hang.
@@ -11,16 +11,9 @@ my $NEVER = 1000;
 # Clocks are read at different places, and may be different clocks.
 my $SLACK = 0.02;
 
-sub facts {
-    my ($title, $source) = @_;
-    my $program = run("use strict; use warnings;\nuse Time::HiRes ();\nuse Parallel::Prefork;\n$source",
-        deadline => 15, args => [$NEVER]);
-    is $program->status, 0, "$title: the program ends as it should" or diag $program->err;
-    ok !$program->timed_out, "$title: in time";
-    return $program->out =~ /^(.+?) = (.*)$/mg;
-}
-
-my %spawn = facts('spawn_interval', <<'PERL');
+my %spawn = facts('spawn_interval', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 my ($pm, @forks);
 $pm = Parallel::Prefork->new(
     max_workers    => 2,
@@ -34,8 +27,15 @@ printf "gap %d = %.3f\n", $_, $forks[$_] - $forks[$_ - 1] for 1, 2;
 $pm->wait_all_children;
 
 my $forked = 0;
-$pm = Parallel::Prefork->new(max_workers => 1, trap_signals => {}, spawn_interval => $ARGV[0],
-    after_fork => sub { $forked++; $pm->signal_received('enough') });
+$pm = Parallel::Prefork->new(
+    max_workers    => 1,
+    trap_signals   => {},
+    spawn_interval => $ARGV[0],
+    after_fork     => sub {
+        $forked++;
+        $pm->signal_received('enough');
+    },
+);
 $pm->start(sub { exit 0 });
 print "first = $forked\n";
 $pm->wait_all_children;
@@ -44,29 +44,43 @@ PERL
 cmp_ok $spawn{"gap $_"}, '>=', 0.2 - $SLACK, "spawn_interval passes after fork $_" for 1, 2;
 is $spawn{first}, 1, 'the first fork of a start does not wait for spawn_interval';
 
-my %stop = facts('stopping', <<'PERL');
+my %stop = facts('stopping', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 # Forks two workers without an interval, then stops them with one.
-{ package Shrinks; our @ISA = ('Parallel::Prefork');
-  our ($full, $since);
-  sub _decide_action {
-      my $self = shift;
-      $full ||= $self->num_workers == 2;
-      return 1 if !$full;
-      $self->spawn_interval(0.2);
-      $since ||= Time::HiRes::time();
-      return -1;
-  }
-  sub _max_wait { return 0.02 } }
+{
+    package Shrinks;
+    our @ISA = ('Parallel::Prefork');
+    our ($full, $since);
+
+    sub _decide_action {
+        my $self = shift;
+        $full ||= $self->num_workers == 2;
+        return 1 if !$full;
+        $self->spawn_interval(0.2);
+        $since ||= Time::HiRes::time();
+        return -1;
+    }
+
+    sub _max_wait { return 0.02 }
+}
 my @ends;
 pipe my $ready, my $report or die $!;
 my $pm = Shrinks->new(
     max_workers   => 2,
     trap_signals  => { TERM => 'TERM' },
     after_fork    => sub { sysread $ready, my $worker_is_up, 1 },
-    on_child_reap => sub { push @ends, Time::HiRes::time(); $_[0]->signal_received('enough') if @ends == 2 },
+    on_child_reap => sub {
+        push @ends, Time::HiRes::time();
+        $_[0]->signal_received('enough') if @ends == 2;
+    },
 );
 # They end well: a bad end has an interval of its own.
-$pm->start(sub { $SIG{TERM} = sub { exit 0 }; syswrite $report, 'x'; sleep 1 while 1 });
+$pm->start(sub {
+    $SIG{TERM} = sub { exit 0 };
+    syswrite $report, 'x';
+    sleep 1 while 1;
+});
 printf "second = %.3f\n", $ends[1] - $Shrinks::since;
 print "left = ", $pm->num_workers, "\n";
 PERL
@@ -74,7 +88,9 @@ PERL
 is $stop{left}, 0, 'start stops workers as long as _decide_action is negative';
 cmp_ok $stop{second}, '>=', 0.2 - $SLACK, 'spawn_interval passes after a worker is stopped';
 
-my %bad = facts('err_respawn_interval', <<'PERL');
+my %bad = facts('err_respawn_interval', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 # Three workers in turn end badly; the pool has a second, empty place when the third does.
 my ($pm, $number, %end, @forks);
 my @ways = (sub { exit 1 }, sub { kill 'KILL', $$ }, sub { die "bad end\n" }, sub { exit 0 });
@@ -85,7 +101,10 @@ $pm = Parallel::Prefork->new(
     err_respawn_interval => 0.2,
     before_fork          => sub { push @forks, Time::HiRes::time() },
     after_fork           => sub { $pm->signal_received('enough') if @forks == 4 },
-    on_child_reap        => sub { $end{ scalar @forks } ||= readline $times; $pm->max_workers(2) if @forks == 3 },
+    on_child_reap        => sub {
+        $end{ scalar @forks } ||= readline $times;
+        $pm->max_workers(2) if @forks == 3;
+    },
 );
 $pm->start(sub {
     syswrite $report, sprintf "%.6f\n", Time::HiRes::time();
@@ -96,10 +115,13 @@ $pm->wait_all_children;
 PERL
 
 cmp_ok $bad{'gap 1'}, '>=', 0.2 - $SLACK, 'err_respawn_interval passes after a worker that exits with a code';
-cmp_ok $bad{'gap 2'}, '>=', 0.2 - $SLACK, 'and after one that is killed';
-cmp_ok $bad{'gap 3'}, '>=', 0.2 - $SLACK, 'and after one that dies, also for a place that is added to the pool';
+cmp_ok $bad{'gap 2'}, '>=', 0.2 - $SLACK, 'err_respawn_interval passes after a worker that is killed';
+cmp_ok $bad{'gap 3'}, '>=', 0.2 - $SLACK,
+    'err_respawn_interval passes after a worker that dies, also for a place that is added';
 
-my %good = facts('a good end', <<'PERL');
+my %good = facts('a good end', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 my ($pm, $forks);
 $pm = Parallel::Prefork->new(
     max_workers          => 1,
@@ -114,7 +136,9 @@ PERL
 
 is $good{forks}, 3, 'a worker that ends with status 0 is replaced at once';
 
-my %older = facts('an older generation', <<'PERL');
+my %older = facts('an older generation', <<'PERL', args => [$NEVER]);
+use Time::HiRes ();
+use Parallel::Prefork;
 # The worker of the first generation ends badly in the second, when the pool is full.
 my ($pm, $forks, $status);
 pipe my $wait, my $hold or die $!;
@@ -131,9 +155,16 @@ $pm = Parallel::Prefork->new(
     },
     on_child_reap        => sub { $status = $_[2] },
 );
-$pm->start(sub { close $hold; close $hold_longer; sysread $wait, my $end, 1; exit 1 });
+$pm->start(sub {
+    close $_ for $hold, $hold_longer;
+    sysread $wait, my $end, 1;
+    exit 1;
+});
 $pm->max_workers(2);
-$pm->start(sub { close $hold; close $hold_longer; sysread $wait_longer, my $end, 1 });
+$pm->start(sub {
+    close $_ for $hold, $hold_longer;
+    sysread $wait_longer, my $end, 1;
+});
 print "forks = $forks\n";
 print "status = $status\n";
 close $hold_longer;
@@ -141,6 +172,54 @@ $pm->wait_all_children;
 PERL
 
 is $older{status}, 1 << 8, 'a worker of an older generation ends badly';
-is $older{forks},  3,      'and is replaced at once all the same';
+is $older{forks},  3,      'a worker of an older generation that ends badly is replaced at once';
+
+my %by_magic = facts('an interval that is read by magic', <<'PERL');
+use Parallel::Prefork;
+use Time::HiRes ();
+my @at;
+my $pm = Parallel::Prefork->new({
+    max_workers => 2,
+    after_fork  => sub {
+        my ($pm) = @_;
+        push @at, Time::HiRes::time();
+        $pm->signal_received('enough') if @at == 2;
+        '0.5' =~ /(.*)/ and $pm->spawn_interval($1);
+    },
+});
+$pm->start(sub { sleep 60 });
+printf "gap = %.3f\n", $at[1] - $at[0];
+$pm->signal_all_children('TERM');
+PERL
+
+cmp_ok $by_magic{gap}, '>=', 0.45, 'spawn_interval may be given as $1';
+
+my %own_pause = facts('a pause of a subclass', <<'PERL');
+{
+    package Pauses;
+    use parent 'Parallel::Prefork';
+    use Time::HiRes ();
+
+    sub _update_spawn_delay {
+        my ($self, $seconds) = @_;
+        $self->{_no_adjust_until} = $seconds ? Time::HiRes::time() + 3 * $seconds : 0;
+        return;
+    }
+}
+my @at;
+my $pm = Pauses->new({
+    max_workers    => 2,
+    spawn_interval => 0.2,
+    after_fork     => sub {
+        push @at, Time::HiRes::time();
+        $_[0]->signal_received('enough') if @at == 2;
+    },
+});
+$pm->start(sub { sleep 60 });
+printf "gap = %.3f\n", $at[1] - $at[0];
+$pm->signal_all_children('TERM');
+PERL
+
+cmp_ok $own_pause{gap}, '>=', 0.55, 'a subclass that stores {_no_adjust_until} by itself decides how long the pause is';
 
 done_testing;

@@ -156,7 +156,7 @@ for my $value (q('TERM'), q('SIGTERM'), '15', q(['TERM'])) {
 }
 
 is outcome(2, q('HUP'), 2), "returned 1 on USR1\nat once: HUP HUP\nlater: \n",
-    'it is the signal of the value that is sent, not the one that came';
+    'the signal of the value is sent, not the one that came';
 
 is outcome(2, q('-TERM'), 4, 1), "returned 1 on USR1\nat once: TERM TERM TERM TERM\nlater: \n",
     q(the value '-TERM' sends TERM to each worker's process group);
@@ -199,12 +199,12 @@ PERL
 
 is $staggered_in_wait->line, 'first pid', '[sig, n]: the first worker is signalled at once';
 is $staggered_in_wait->line, 'no other',
-    '[sig, n]: nobody else is, while neither start nor wait_all_children is called';
+    '[sig, n]: nobody else is signalled while neither start nor wait_all_children is called';
 is $staggered_in_wait->line, 'left 0', '[sig, n]: wait_all_children signals the rest';
 is $staggered_in_wait->line, 'rest TERM TERM', '[sig, n]: each of the rest is signalled';
-is $staggered_in_wait->line, 'spaced',   '[sig, n]: at least n seconds apart';
+is $staggered_in_wait->line, 'spaced',   '[sig, n]: the rest are signalled at least n seconds apart';
 $staggered_in_wait->wait;
-is $staggered_in_wait->err, '', '[sig, n]: without a warning';
+is $staggered_in_wait->err, '', '[sig, n]: there is no warning';
 
 is $staggered_in_start->line, 'all replaced', '[sig, n]: a later start signals the rest';
 is $staggered_in_start->line, 'reports TERM TERM TERM',
@@ -249,6 +249,39 @@ print "generation $pm->{generation}\n";
 leave();
 PERL
 is $older->line, '2 2 1 1', 'workers of an older generation count, and are not replaced';
-is $older->line, 'generation 2', 'though the generation is a new one';
+is $older->line, 'generation 2', 'the generation is a new one all the same';
+
+my $object = run(<<'PERL', deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+{
+    package Signal;
+    use overload '""' => sub { return 'TERM' }, fallback => 1;
+}
+my $signal = bless [], 'Signal';
+
+sub sleep_in_worker {
+    sleep 60;
+    exit 0;
+}
+
+my $pm = Parallel::Prefork->new({
+    max_workers  => 1,
+    trap_signals => { USR1 => [$signal, 1] },
+    after_fork   => sub { kill 'USR1', $$ },
+});
+$pm->start or sleep_in_worker();
+waitpid -1, 0;
+print "ended by trap_signals\n";
+$pm->after_fork(sub { $_[0]->signal_received('enough') });
+delete $pm->{worker_pids}{$_} for keys %{ $pm->{worker_pids} };
+$pm->start or sleep_in_worker();
+$pm->signal_all_children($signal);
+waitpid -1, 0;
+print "ended by signal_all_children\n";
+PERL
+is $object->line, 'ended by trap_signals', 'the signal in trap_signals may be an object' or diag $object->err;
+is $object->line, 'ended by signal_all_children', 'the signal for signal_all_children may be an object';
 
 done_testing;

@@ -28,7 +28,10 @@ sub be_held {
 
 sub worker {
     close $release;
-    $SIG{TERM} = sub { syswrite $report, "TERM\n"; exit 0 };
+    $SIG{TERM} = sub {
+        syswrite $report, "TERM\n";
+        exit 0;
+    };
     syswrite $tell_ready, "\n";
     be_held();
     syswrite $report, "released\n";
@@ -90,7 +93,10 @@ PERL
 is output(<<'PERL'), "returned 1 on reload\nworkers: released\n",
 my $pm = Parallel::Prefork->new(
     max_workers => 1,
-    after_fork  => sub { readline $ready; kill USR2 => $$ },
+    after_fork  => sub {
+        readline $ready;
+        kill USR2 => $$;
+    },
 );
 $SIG{USR2} = sub { $pm->signal_received('reload') };
 show($pm, $pm->start(\&worker));
@@ -102,7 +108,10 @@ PERL
 is output(<<'PERL'), "returned 1 on time is up\nworkers: released\n",
 my $pm = Parallel::Prefork->new(
     max_workers => 1,
-    after_fork  => sub { readline $ready; setitimer(ITIMER_REAL, 0.1, 0.1) },
+    after_fork  => sub {
+        readline $ready;
+        setitimer(ITIMER_REAL, 0.1, 0.1);
+    },
 );
 $SIG{ALRM} = sub { $pm->signal_received('time is up') };
 my $returned = $pm->start(\&worker);

@@ -24,7 +24,10 @@ my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub {
     print "status $status\n";
     $self->signal_received('seen');
 });
-print 'returned ', $pm->start(sub { close $release; readline $hold }), "\n";
+print 'returned ', $pm->start(sub {
+    close $release;
+    readline $hold;
+}), "\n";
 print 'workers ', $pm->num_workers, "\n";
 print 'waitpid ', waitpid($foreign, WNOHANG), "\n";
 $pm->on_child_reap(undef);
@@ -32,8 +35,8 @@ close $release;
 print 'left ', $pm->wait_all_children, "\n";
 PERL
 is $in_start->line, 'same object', 'on_child_reap is called inside start for a foreign child';
-is $in_start->line, 'foreign',     'with its pid';
-is $in_start->line, 'status 768',  'and its raw status';
+is $in_start->line, 'foreign',     'on_child_reap gets the pid of the foreign child';
+is $in_start->line, 'status 768',  'on_child_reap gets the raw status of the foreign child';
 is $in_start->line, 'returned 1',  'start goes on to its normal end';
 is $in_start->line, 'workers 1',   'a foreign child that is reaped is no worker that is gone';
 is $in_start->line, 'waitpid -1',  'the foreign child has been reaped';
@@ -100,13 +103,16 @@ my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub {
     print $pid == $orphan ? "orphan, status $status\n" : "another\n";
     $self->signal_received('seen');
 });
-print 'returned ', $pm->start(sub { close $release; readline $hold }), "\n";
+print 'returned ', $pm->start(sub {
+    close $release;
+    readline $hold;
+}), "\n";
 print 'waitpid ', waitpid($orphan, WNOHANG), "\n";
 PERL
-    is $adopted->line, 'pid 1',               'a manager that is PID 1';
-    is $adopted->line, 'orphan, status 2304', 'is told of an orphan that it adopted';
-    is $adopted->line, 'returned 1',          'and its start goes on to its normal end';
-    is $adopted->line, 'waitpid -1',          'with the orphan reaped';
+    is $adopted->line, 'pid 1',               'the manager is PID 1 here';
+    is $adopted->line, 'orphan, status 2304', 'a manager that is PID 1 is told of an orphan that it adopted';
+    is $adopted->line, 'returned 1',          'start of a manager that is PID 1 goes on to its normal end';
+    is $adopted->line, 'waitpid -1',          'a manager that is PID 1 has reaped the orphan';
 }
 
 done_testing;

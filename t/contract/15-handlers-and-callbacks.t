@@ -113,7 +113,10 @@ my $pm = Parallel::Prefork->new(max_workers => 2);
 on_alarm(sub {
     print 'waited, left ', $pm->wait_all_children(-1), "\n";
     $pm->max_workers(3);
-    $pm->after_fork(sub { readline $ready; $pm->signal_received('grown') });
+    $pm->after_fork(sub {
+        readline $ready;
+        $pm->signal_received('grown');
+    });
 });
 run_until_alarm($pm);
 print 'workers ', $pm->num_workers, ' on ', $pm->signal_received, "\n";
@@ -122,7 +125,10 @@ PERL
 my $pm = Parallel::Prefork->new(max_workers => 2);
 on_alarm(sub {
     $pm->max_workers(3);
-    $pm->after_fork(sub { readline $ready; $pm->signal_received('nested') });
+    $pm->after_fork(sub {
+        readline $ready;
+        $pm->signal_received('nested');
+    });
     print 'inner start ', $pm->start(\&worker), "\n";
 });
 run_until_alarm($pm);
@@ -196,7 +202,10 @@ my $pm = Parallel::Prefork->new(
     after_fork    => sub { $_[0]->signal_received('forked') },
     on_child_reap => sub { exit 4 },
 );
-$pm->start(sub { close $release; readline $hold });
+$pm->start(sub {
+    close $release;
+    readline $hold;
+});
 close $release;
 $pm->wait_all_children;
 PERL

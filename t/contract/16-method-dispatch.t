@@ -103,8 +103,11 @@ pipe my $reports, my $report;
 sub pool {
     my $turns = 0;
     return Mine->new(
-        max_workers => 2,
-        after_fork  => sub { readline $ready; $turns = 0 },
+        max_workers    => 2,
+        after_fork     => sub {
+            readline $ready;
+            $turns = 0;
+        },
         __dbg_callback => sub { kill TERM => $$ if ++$turns == 20 },
         @_,
     );
@@ -121,7 +124,10 @@ sub be_held {
 sub worker {
     close $release;
     for my $name (qw(TERM HUP)) {
-        $SIG{$name} = sub { syswrite $report, "$name\n"; exit 0 };
+        $SIG{$name} = sub {
+            syswrite $report, "$name\n";
+            exit 0;
+        };
     }
     syswrite $tell_ready, "\n";
     be_held();
@@ -145,13 +151,17 @@ $pm->start(\&worker);
 print 'workers ', scalar(keys %{ $pm->{worker_pids} }), "\n";
 PERL
     'num_workers: the pool is as large as it says' => [<<'PERL', "workers 1\n"],
-package Mine { sub num_workers { my $self = shift; return 1 + $self->SUPER::num_workers } }
+package Mine {
+    sub num_workers {
+        my $self = shift;
+        return 1 + $self->SUPER::num_workers;
+    }
+}
 my $pm = pool();
 $pm->start(\&worker);
 print 'workers ', scalar(keys %{ $pm->{worker_pids} }), "\n";
 PERL
-    'num_workers: wait_all_children goes by it, and returns it' =>
-        [<<'PERL', "left 0 of 2\n"],
+    'num_workers: wait_all_children goes by it, and returns it' => [<<'PERL', "left 0 of 2\n"],
 my $pm = pool();
 $pm->start(\&worker);
 *Mine::num_workers = sub { return 0 };
@@ -181,7 +191,10 @@ $pm->start(\&worker);
 print 'workers ', scalar(keys %{ $pm->{worker_pids} }), "\n";
 PERL
     '_action_for: it says what is sent' => [<<'PERL', "asked for TERM\nHUP\nHUP\n"],
-sub Mine::_action_for { print "asked for $_[1]\n"; return ['HUP', 0] }
+sub Mine::_action_for {
+    print "asked for $_[1]\n";
+    return ['HUP', 0];
+}
 my $pm = pool();
 $pm->start(\&worker);
 print map { scalar readline $reports } 1 .. 2;
@@ -195,7 +208,13 @@ PERL
     'signal_received: what it returns ends start' => [<<'PERL', "returned 1\n"],
 my $reason = '';
 sub Mine::signal_received { return $reason }
-my $pm = pool(__dbg_callback => undef, after_fork => sub { readline $ready; $reason = 'X' });
+my $pm = pool(
+    __dbg_callback => undef,
+    after_fork     => sub {
+        readline $ready;
+        $reason = 'X';
+    },
+);
 print 'returned ', $pm->start(\&worker), "\n";
 PERL
     'after_fork: the code that it returns is run' => [<<'PERL', "returned 1 on own\n"],
@@ -205,7 +224,10 @@ print 'returned ', $pm->start(\&worker), ' on ', $pm->signal_received, "\n";
 PERL
     '_max_wait: start wakes up after the time that it returns' => [<<'PERL', "woken\n"],
 my $turns = 0;
-sub Mine::_max_wait { $_[0]->signal_received('woken') if ++$turns == 5; return 0.02 }
+sub Mine::_max_wait {
+    $_[0]->signal_received('woken') if ++$turns == 5;
+    return 0.02;
+}
 my $pm = pool(__dbg_callback => undef);
 $pm->start(\&worker);
 print $pm->signal_received, "\n";
@@ -223,7 +245,10 @@ package Mine {
 my $worker;
 my $pm = pool(
     max_workers => 1,
-    after_fork  => sub { $worker = $_[1]; $_[0]->signal_received('forked') },
+    after_fork  => sub {
+        $worker = $_[1];
+        $_[0]->signal_received('forked');
+    },
 );
 $pm->start(sub { exit 3 });
 $pm->wait_all_children;
@@ -244,6 +269,66 @@ my $pm = pool(
     on_child_reap  => sub { print "callback\n" },
 );
 $pm->start(sub { exit 2 });
+PERL
+    '_wait: one that collects by that of its class finds all pids in worker_pids' => [<<'PERL', "found all\n"],
+package Mine {
+    our ($found, $ended) = (0, 0);
+
+    sub _wait {
+        my ($self, $blocking) = @_;
+        my @first = $self->SUPER::_wait($blocking) or return;
+        my @ended = $first[0];
+        while (my ($pid) = $self->SUPER::_wait(0)) {
+            push @ended, $pid;
+        }
+        $ended += @ended;
+        $found += grep { exists $self->{worker_pids}{$_} } @ended;
+        $self->signal_received('enough') if $ended >= 4;
+        return @first;
+    }
+}
+pipe my $go, my $on or die;
+my $started = 0;
+my $pm = Mine->new(
+    max_workers    => 4,
+    spawn_interval => 0,
+    after_fork     => sub {
+        return if ++$started != 4;
+        close $on;
+        select undef, undef, undef, 0.3;
+    },
+);
+if (!$pm->start) {
+    close $on;
+    sysread $go, my $byte, 1;
+    exit 0;
+}
+my $is_all = $Mine::ended >= 4 && $Mine::found == $Mine::ended;
+print $is_all ? "found all\n" : "found $Mine::found of $Mine::ended\n";
+PERL
+    'overloaded operators of the class: the module uses none of them' => [<<'PERL', "2 of 2, 2, left 0\n"],
+package Mine {
+    use overload
+        'bool' => sub { return 0 },
+        '=='   => sub { die "compared\n" },
+        '""'   => sub { die "shown\n" };
+}
+my $started = 0;
+my $pm = Mine->new(
+    max_workers => 2,
+    after_fork  => sub { $_[0]->signal_received('enough') if ++$started == 2 },
+);
+if (!$pm->start) {
+    sleep 60;
+    exit 0;
+}
+my @pids = keys %{ $pm->{worker_pids} };
+my $found = grep { exists $pm->{worker_pids}{$_} && $pm->{worker_pids}{$_} } @pids;
+print "$found of ", scalar(@pids), ', ', $pm->num_workers;
+$pm->signal_all_children('TERM');
+waitpid -1, 0 for 1 .. 2;
+delete $pm->{worker_pids}{$_} for @pids;
+print ', left ', $pm->num_workers, "\n";
 PERL
     'signal_received: a worker calls it when %SIG is reset already' =>
         [<<'PERL', "in_child 1, TERM DEFAULT, CHLD DEFAULT\n"],
@@ -284,7 +369,10 @@ $pm->{__dbg_callback} = sub {
     $seen{ $pm->num_workers } = 1;
     $pm->signal_received('enough') if $pm->num_workers == 3 && ++$full == 50;
 };
-$pm->start(sub { close $release; readline $hold });
+$pm->start(sub {
+    close $release;
+    readline $hold;
+});
 print "turns $full\n";
 print "arguments $arguments\n";
 print "at 1, 2, 3\n" if $seen{1} && $seen{2} && $seen{3};

@@ -65,7 +65,7 @@ my $with_sub = run($statuses . <<'PERL', deadline => 15);
 $pm->start(sub { $pm->finish(@{ $codes[0] }) });
 print "@statuses\n";
 PERL
-is $with_sub->out, "$expected\n", 'it is the same inside the sub given to start';
+is $with_sub->out, "$expected\n", 'the exit code is what finish is given, or 0, inside the sub given to start';
 
 my $ends = run(<<'PERL', deadline => 15);
 use strict;
@@ -80,7 +80,10 @@ END { print "END with $?\n" if $$ != $manager }
 pipe my $ready, my $tell_ready;
 my $pm = Parallel::Prefork->new(
     max_workers => 1,
-    after_fork  => sub { readline $ready; $_[0]->signal_received('forked') },
+    after_fork  => sub {
+        readline $ready;
+        $_[0]->signal_received('forked');
+    },
 );
 if (!$pm->start) {
     my $guard = bless { pid => $$ }, 'Guard';
@@ -90,8 +93,8 @@ if (!$pm->start) {
 }
 $pm->wait_all_children;
 PERL
-like $ends->out, qr/^END with 9$/m, 'END blocks run';
-like $ends->out, qr/^destroyed$/m,  'destructors run';
+like $ends->out, qr/^END with 9$/m, 'finish runs END blocks';
+like $ends->out, qr/^destroyed$/m,  'finish runs destructors';
 unlike $ends->out, qr/came back/,   'finish does not return';
 
 done_testing;

@@ -100,32 +100,33 @@ print 'num_workers ', $pm->num_workers, "\n";
 PERL
 
 for my $timeout (sort keys %for_ever) {
-    is $for_ever{$timeout}->line, 'left 0', "with $timeout it returns 0 when all are gone";
-    is $for_ever{$timeout}->line, 'waited', "with $timeout it waits until then";
+    is $for_ever{$timeout}->line, 'left 0', "wait_all_children($timeout) returns 0 when all are gone";
+    is $for_ever{$timeout}->line, 'waited', "wait_all_children($timeout) waits until all are gone";
 }
 
-is $fraction->line, 'left 2', 'when the time is up it returns the number of workers left';
-is $fraction->line, 'waited', 'it waits no less than the fraction of a second given';
-is $fraction->line_like(qr/left [01]/), 'left 1', 'workers gone meanwhile are not in the number';
+is $fraction->line, 'left 2', 'when the time is up wait_all_children returns the number of workers left';
+is $fraction->line, 'waited', 'wait_all_children waits no less than the fraction of a second given';
+is $fraction->line_like(qr/left [01]/), 'left 1', 
+    'workers gone meanwhile are not in the number that wait_all_children returns';
 
-is $ends_early->line, 'left 0',        'it does not wait for the time-out when all are gone';
-is $ends_early->line, 'num_workers 0', 'and it returns what num_workers says';
+is $ends_early->line, 'left 0',        'wait_all_children does not wait for the time-out when all are gone';
+is $ends_early->line, 'num_workers 0', 'wait_all_children returns what num_workers says';
 
-is $negative->line, 'left 2', 'with -1 it returns at once';
-is $negative->line, 'left 2', 'with -0.5 as well';
-is $negative->line, 'left 2', 'with -1000 as well';
+is $negative->line, 'left 2', 'wait_all_children(-1) returns at once';
+is $negative->line, 'left 2', 'wait_all_children(-0.5) returns at once';
+is $negative->line, 'left 2', 'wait_all_children(-1000) returns at once';
 
-is $without_workers->line, 'left 0', 'with no workers it returns 0 at once';
-is $without_workers->line, 'left 0', 'and so with a time-out';
+is $without_workers->line, 'left 0', 'with no workers wait_all_children returns 0 at once';
+is $without_workers->line, 'left 0', 'with no workers and a time-out wait_all_children returns 0 at once';
 
 for my $round (1 .. 3) {
     is $restarts->line, 'returned 1 with 2', "start number $round makes a full pool";
-    is $restarts->line, 'left 0',            "and the wait after it ends";
+    is $restarts->line, 'left 0',            "the wait after start number $round ends";
 }
-is $restarts->line, 'left 2',            'start after a wait that left workers';
-is $restarts->line, 'returned 1 with 4', 'keeps them and goes on forking';
+is $restarts->line, 'left 2',            'wait_all_children(-1) leaves the workers';
+is $restarts->line, 'returned 1 with 4', 'start after a wait that left workers keeps them and goes on forking';
 
 is $graceful->line, 'signalled', 'a loop of waits that time out can signal the rest';
-is $graceful->line, 'num_workers 0', 'and ends with none left';
+is $graceful->line, 'num_workers 0', 'a loop of waits that time out ends with no worker left';
 
 done_testing;

@@ -50,8 +50,8 @@ for my $case (@cases) {
     my ($signal, $name, $what) = @$case;
     my $got = run($program, args => [$signal], deadline => 15);
     is $got->line, "$name $name $name", "$what ($signal) reaches every worker";
-    is $got->line, 'USR2 USR2 USR2',    'once';
-    is $got->line, 'left 0',            'and KILL ends them all';
+    is $got->line, 'USR2 USR2 USR2', "$what ($signal) reaches every worker once";
+    is $got->line, 'left 0', "KILL ends the workers that got $what ($signal)";
 }
 
 my $numeric = run(<<'PERL', deadline => 15);
@@ -68,16 +68,23 @@ $pm->start(sub { sleep 1 while 1 });
 $pm->signal_all_children(9);
 print 'left ', $pm->wait_all_children, "\n";
 PERL
-is $numeric->line, 'nobody there', 'without workers it sends nothing and returns';
-is $numeric->line, 'left 0', 'a number as an integer works: 9 kills';
-is $numeric->err,  '',       'and all this gives no warning';
+is $numeric->line, 'nobody there', 'signal_all_children without workers sends nothing and returns';
+is $numeric->line, 'left 0', 'a signal may be given as an integer: 9 kills';
+is $numeric->err,  '',       'signals by number, and with no workers, give no warning';
 
 # What signal_received says if none has come is no signal either.
 my $none = run(<<'PERL', deadline => 15);
 use strict;
 use Parallel::Prefork;
-my $pm = Parallel::Prefork->new(max_workers => 1, trap_signals => {}, after_fork => sub { $_[0]->signal_received('one') });
-if (!$pm->start) { sleep 60; exit 0 }
+my $pm = Parallel::Prefork->new(
+    max_workers  => 1,
+    trap_signals => {},
+    after_fork   => sub { $_[0]->signal_received('one') },
+);
+if (!$pm->start) {
+    sleep 60;
+    exit 0;
+}
 $pm->signal_received('');
 my $unset;
 $pm->signal_all_children($_) for $pm->signal_received, $unset, 0;

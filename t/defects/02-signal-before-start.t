@@ -17,7 +17,10 @@ use Parallel::Prefork;
 
 package Overrides {
     our @ISA = 'Parallel::Prefork';
-    sub signal_received { my $self = shift; return $self->SUPER::signal_received(@_) }
+    sub signal_received {
+        my $self = shift;
+        return $self->SUPER::signal_received(@_);
+    }
 }
 
 my $pm = manager('Parallel::Prefork');
@@ -112,7 +115,10 @@ my $pm = Parallel::Prefork->new({
     trap_signals => { TERM => 'USR1', HUP => '' },
 });
 my $work = sub {
-    $SIG{USR1} = sub { print "worker: USR1\n"; exit };
+    $SIG{USR1} = sub {
+        print "worker: USR1\n";
+        exit;
+    };
     print "worker: up\n";
     # Short naps: a signal just before one is handled at its end.
     select undef, undef, undef, 0.05 while 1;
@@ -123,7 +129,10 @@ print 'reload on ', $pm->signal_received, "\n";
 kill TERM => $$;
 # With a bigger pool a start that runs on has something to fork.
 $pm->max_workers(2);
-$pm->before_fork(sub { print "runs on\n"; exit });
+$pm->before_fork(sub {
+    print "runs on\n";
+    exit;
+});
 
 my $returned = $pm->start($work);
 print "start returned $returned on ", $pm->signal_received, "\n";
@@ -134,7 +143,7 @@ $server->signal('HUP');
 is $server->line, 'reload on HUP', 'HUP ends its first start';
 $server->wait;
 like $server->out, qr/^start returned 1 on TERM$/m, 'TERM between two starts: the second returns at once';
-like $server->out, qr/^worker: USR1$/m, 'and its workers get the action of TERM';
-unlike $server->out, qr/runs on/, 'and nothing is forked';
+like $server->out, qr/^worker: USR1$/m, 'the workers get the action of the TERM that came before start';
+unlike $server->out, qr/runs on/, 'start forks nothing after a TERM that came before it';
 
 done_testing;

@@ -41,11 +41,17 @@ my $pm = Parallel::Prefork->new({
     on_child_reap => sub { arrive() if !$sent++ },
     before_fork   => sub {
         $forks++;
-        if ($sent) { print "runs on\n"; exit }
+        if ($sent) {
+            print "runs on\n";
+            exit;
+        }
     },
 });
 my $work = sub {
-    if ($forks == 2) { sysread $up_read, my $byte, 1; exit }
+    if ($forks == 2) {
+        sysread $up_read, my $byte, 1;
+        exit;
+    }
     for my $signal (qw(USR1 USR2)) {
         $SIG{$signal} = sub { syswrite $to_manager, "$signal\n" };
     }
@@ -74,7 +80,7 @@ is acted_on(apart => qw(TERM HUP)), "$starts{TERM}$starts{HUP}runs on\n",
 is acted_on(apart => qw(HUP TERM HUP TERM TERM)), "$starts{HUP}$starts{TERM}runs on\n",
     'equal ones that still wait are acted on once';
 is acted_on(unread => qw(HUP TERM)), "worker got USR1\nworker got USR2\nruns on\n",
-    'so it is when the program never reads signal_received: each is acted on once';
+    'each signal is acted on once where the program never reads signal_received';
 is acted_on(apart => 'TERM'), "$starts{TERM}runs on\n", 'a single one is acted on once';
 
 # Blocked signals arrive all in the same instant, in no order.

@@ -17,8 +17,14 @@ my ($forks, %number) = (0);
 my $pm = Parallel::Prefork->new({
     max_workers   => 3,
     before_fork   => sub { $forks++ },
-    after_fork    => sub { my (undef, $pid) = @_; $number{$pid} = $forks },
-    on_child_reap => sub { my (undef, $pid, $status) = @_; print "worker $number{$pid}: $status\n" },
+    after_fork    => sub {
+        my (undef, $pid) = @_;
+        $number{$pid} = $forks;
+    },
+    on_child_reap => sub {
+        my (undef, $pid, $status) = @_;
+        print "worker $number{$pid}: $status\n";
+    },
 });
 $pm->start(sub {
     $SIG{TERM} = $on_term[$forks - 1];

@@ -31,7 +31,10 @@ sub steal {
 }
 
 sub work {
-    if ($forks <= 2) { sysread $gate, my $byte, 1; exit }
+    if ($forks <= 2) {
+        sysread $gate, my $byte, 1;
+        exit;
+    }
     print "up $forks\n";
     sleep 60 while 1;
 }
@@ -58,7 +61,10 @@ my $pm = Parallel::Prefork->new({
     max_workers          => 2,
     err_respawn_interval => 0,
     before_fork          => sub { $forks++ },
-    after_fork           => sub { push @pids, $_[1]; steal() if @pids == 2 },
+    after_fork           => sub {
+        push @pids, $_[1];
+        steal() if @pids == 2;
+    },
     on_child_reap        => sub { print "reaped $_[1] $_[2]\n" if $forks <= 4 },
 });
 $SIG{CHLD} = 'IGNORE' if $how eq 'IGNORE';
@@ -84,7 +90,10 @@ my $pm = Parallel::Prefork->new({
     max_workers   => 2,
     trap_signals  => { TERM => '' },
     before_fork   => sub { $forks++ },
-    after_fork    => sub { push @pids, $_[1]; kill TERM => $$ if @pids == 2 },
+    after_fork    => sub {
+        push @pids, $_[1];
+        kill TERM => $$ if @pids == 2;
+    },
     on_child_reap => sub { print "reaped $_[1] $_[2]\n" },
 });
 $SIG{CHLD} = 'IGNORE' if $how eq 'IGNORE';

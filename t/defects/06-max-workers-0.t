@@ -23,24 +23,30 @@ use Parallel::Prefork;
 my $pm = Parallel::Prefork->new({ max_workers => 0 });
 $SIG{USR1} = sub { $pm->max_workers(1) };
 print "starting\n";
-my $returned = $pm->start(sub { print "up\n"; sleep 60 while 1 });
+my $returned = $pm->start(sub {
+    print "up\n";
+    sleep 60 while 1;
+});
 print "start returned $returned on ", $pm->signal_received, "\n";
 print 'left: ', $pm->wait_all_children, "\n";
 PERL
 is $empty->line, 'starting', 'a manager starts with max_workers 0';
-sleeps($empty, 'it sleeps');
+sleeps($empty, 'a manager with max_workers 0 sleeps');
 $empty->signal('USR1');
 is $empty->line, 'up', 'a signal whose handler raises max_workers wakes it';
 $empty->signal('TERM');
 is $empty->line, 'start returned 1 on TERM', 'TERM ends it';
-is $empty->line, 'left: 0', 'and its worker';
+is $empty->line, 'left: 0', 'TERM ends the worker as well';
 
 my $emptied = start_program(<<'PERL', deadline => 15);
 use Parallel::Prefork;
 
 my $pm = Parallel::Prefork->new({
     max_workers   => 1,
-    on_child_reap => sub { $_[0]->max_workers(0); print "emptied\n" },
+    on_child_reap => sub {
+        $_[0]->max_workers(0);
+        print "emptied\n";
+    },
 });
 my $returned = $pm->start(sub { });
 print "start returned $returned on ", $pm->signal_received, "\n";
@@ -48,6 +54,6 @@ PERL
 is $emptied->line, 'emptied', 'max_workers falls to 0 when the last worker goes';
 sleeps($emptied, 'then the manager sleeps');
 $emptied->signal('TERM');
-is $emptied->line, 'start returned 1 on TERM', 'and TERM wakes it';
+is $emptied->line, 'start returned 1 on TERM', 'TERM wakes a manager whose max_workers has become 0';
 
 done_testing;

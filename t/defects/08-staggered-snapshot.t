@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use Config;
 use File::Temp ();
 use Test::More;
 
 use lib 't/lib';
+use Preload;
 use ProcessTest;
 
 my $prelude = <<'PERL';
@@ -20,7 +20,10 @@ my $pm = Parallel::Prefork->new({
     trap_signals => { TERM => ['TERM', 0.5] },
 });
 $pm->start(sub {
-    $SIG{TERM} = sub { print "TERM $$\n"; exit };
+    $SIG{TERM} = sub {
+        print "TERM $$\n";
+        exit;
+    };
     print "up $$\n";
     # Short naps: a signal just before one is handled at its end.
     select undef, undef, undef, 0.05 while 1;
@@ -55,9 +58,7 @@ PERL
 # A worker that has exited meanwhile. A kill that goes nowhere leaves no trace, so a
 # library that stands before libc's kill writes down what each call came to.
 SKIP: {
-    my $dir = File::Temp->newdir('prefork-test-XXXXXX', TMPDIR => 1);
-    open my $c, '>', "$dir/kill.c" or die "cannot write $dir/kill.c: $!";
-    print {$c} <<'C';
+    my $recorder = preload_library(<<'C') or skip 'no C compiler to build a library that records kill', 6;
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -78,19 +79,16 @@ int kill(pid_t pid, int sig)
     return (int)result;
 }
 C
-    close $c or die "cannot write $dir/kill.c: $!";
-    system("$Config{cc} -shared -fPIC -o $dir/kill.so $dir/kill.c >$dir/cc.log 2>&1") == 0
-        or skip 'no C compiler to build a library that records kill', 6;
-
+    my $dir = File::Temp->newdir('prefork-test-XXXXXX', TMPDIR => 1);
     my ($p, $first, $second, $third) = start_workers(
         q(kill 0 => $$; print 'left: ', $pm->wait_all_children, "\n"),
-        env => { LD_PRELOAD => "$dir/kill.so", KILL_LOG => "$dir/log" },
+        env => { preloaded($recorder), KILL_LOG => "$dir/log" },
     );
     $p->signal('TERM');
     is $p->line, "TERM $first", 'the first worker is signalled';
     $p->signal('KILL', $second);
     is $p->line, "TERM $third", 'the last worker is signalled, the one between has exited';
-    is $p->line, 'left: 0', 'and all are gone';
+    is $p->line, 'left: 0', 'all workers are gone after the staggered signal';
     $p->wait;
 
     open my $log, '<', "$dir/log" or diag "cannot read $dir/log: $!";

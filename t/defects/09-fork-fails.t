@@ -62,7 +62,10 @@ my $pm = Parallel::Prefork->new({
     on_child_reap        => sub { $reaped ||= $forks == 1 },
 });
 my $returned = $pm->start(sub {
-    if ($forks == 1) { sysread $gate, my $byte, 1; exit }
+    if ($forks == 1) {
+        sysread $gate, my $byte, 1;
+        exit;
+    }
     sleep 60 while 1;
 });
 

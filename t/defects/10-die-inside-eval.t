@@ -14,7 +14,10 @@ my $classes = <<'PERL';
 package Plain { sub new { return bless {}, shift } }
 package Speaking {
     use overload '""' => sub { return "it says: $_[0]{why}\n" };
-    sub new { my ($class, $why) = @_; return bless { why => $why }, $class }
+    sub new {
+        my ($class, $why) = @_;
+        return bless { why => $why }, $class;
+    }
 }
 package main;
 PERL
@@ -37,8 +40,15 @@ END { print "END \$?\\n" if \$\$ != \$manager }
 my \$pm = Parallel::Prefork->new({
     max_workers   => 1,
     # A worker that gets into the loop of start would fork workers of its own, without end.
-    before_fork   => sub { if (\$\$ != \$manager) { print "behind: a worker\\n"; exit } },
-    on_child_reap => sub { print "status \$_[2]\\n"; kill TERM => \$\$ },
+    before_fork   => sub {
+        return if \$\$ == \$manager;
+        print "behind: a worker\\n";
+        exit;
+    },
+    on_child_reap => sub {
+        print "status \$_[2]\\n";
+        kill TERM => \$\$;
+    },
 });
 $code
 BEHIND: print 'behind: ', \$\$ == \$manager ? 'the manager' : 'a worker', "\\n";
@@ -50,19 +60,25 @@ sub message {
     return $p->err =~ s/0x[0-9a-f]+/0x.../gr;
 }
 
+# $! and $?, of which perl makes the exit code, and the death.
+my $hooked = <<'PERL';
+$SIG{__DIE__} = sub { print STDERR "hook: $_[0]" };
+die "oops\n";
+PERL
 my @deaths = (
-    ['with $! set'                => q($! = 5; die "oops\n")],
-    ['with $? set'                => q($! = 0; $? = 3 << 8; die "oops\n")],
-    ['with a signal in $?'        => q($! = 0; $? = 9; die "oops\n")],
-    ['with neither set'           => q($! = 0; $? = 0; die "oops\n")],
-    ['without a newline'          => q($! = 0; $? = 0; die "oops")],
-    ['without a message'          => q($! = 0; $? = 0; die)],
-    ['with an object'             => q($! = 0; $? = 0; die Plain->new)],
-    ['with an object that speaks' => q($! = 0; $? = 0; die Speaking->new('oops'))],
-    ['with a die hook'            => q($SIG{__DIE__} = sub { print STDERR "hook: $_[0]" }; $! = 7; die "oops\n")],
+    ['with $! set'                => 5, 0,      q(die "oops\n")],
+    ['with $? set'                => 0, 3 << 8, q(die "oops\n")],
+    ['with a signal in $?'        => 0, 9,      q(die "oops\n")],
+    ['with neither set'           => 0, 0,      q(die "oops\n")],
+    ['without a newline'          => 0, 0,      q(die "oops")],
+    ['without a message'          => 0, 0,      q(die)],
+    ['with an object'             => 0, 0,      q(die Plain->new)],
+    ['with an object that speaks' => 0, 0,      q(die Speaking->new('oops'))],
+    ['with a die hook'            => 7, 0,      $hooked],
 );
 for my $death (@deaths) {
-    my ($name, $die) = @$death;
+    my ($name, $errno, $status, $code) = @$death;
+    my $die  = "(\$!, \$?) = ($errno, $status);\n$code";
     my $bare = uncaught($die);
     my $p    = in_worker('eval { $pm->start(sub { WORK }) };', $die);
     isnt $bare->status, 0, "an uncaught die $name ends perl with an error";
@@ -82,7 +98,7 @@ for my $jump (@jumps) {
     my $p = in_worker('ROUND: for my $round (1) { $pm->start(sub { WORK }) }', $code);
     like $p->out, qr/^status \d+$/m, "a worker ends that wants out of its sub by $name";
     is_deeply [$p->out =~ /^behind: (.*)$/mg], ['the manager'],
-        "and $name brings only the manager behind its loop";
+        "$name brings only the manager behind the loop";
 }
 
 done_testing;

@@ -19,7 +19,10 @@ use Parallel::Prefork;
 
 my \$pm = Parallel::Prefork->new({
     max_workers   => 1,
-    after_fork    => sub { print "forked \$_[1]\\n"; die "after_fork failed\\n" },
+    after_fork    => sub {
+        print "forked \$_[1]\\n";
+        die "after_fork failed\\n";
+    },
     on_child_reap => sub { print "reaped \$_[1] \$_[2]\\n" },
 });
 eval { \$pm->start($work) };
@@ -41,7 +44,10 @@ PERL
 my %arrival = (
     'a signal in after_fork' => <<'PERL',
 my $signal = 'USR1';
-my %options = (after_fork => sub { print "forked\n"; kill $signal => $$; });
+my %options = (after_fork => sub {
+    print "forked\n";
+    kill $signal => $$;
+});
 PERL
     'a trapped signal as fork returns' => <<'PERL',
 my $signal = 'TERM';
@@ -49,14 +55,17 @@ my %options;
 BEGIN {
     *CORE::GLOBAL::fork = sub {
         my $pid = CORE::fork();
-        if ($pid) { print "forked\n"; kill $signal => $$; }
+        if ($pid) {
+            print "forked\n";
+            kill $signal => $$;
+        }
         return $pid;
     };
 }
 PERL
 );
 my %handler = (
-    'exits' => 'clean(); exit',
+    'exits' => "clean();\n    exit",
     'dies'  => 'die "stop\n"',
 );
 for my $arrival (sort keys %arrival) {
@@ -67,7 +76,9 @@ $arrival{$arrival}
 use Parallel::Prefork;
 
 my \$pm = Parallel::Prefork->new({ max_workers => 1, %options });
-\$SIG{\$signal} = sub { $handler{$handler} };
+\$SIG{\$signal} = sub {
+    $handler{$handler};
+};
 
 sub clean {
     \$pm->signal_all_children('TERM');
@@ -90,7 +101,10 @@ PERL
     my $p = run(<<"PERL", deadline => 15);
 use Parallel::Prefork;
 
-sub shown { my (\$pm, \$pid) = \@_; return exists \$pm->{worker_pids}{\$pid} ? 'shown' : 'hidden' }
+sub shown {
+    my (\$pm, \$pid) = \@_;
+    return exists \$pm->{worker_pids}{\$pid} ? 'shown' : 'hidden';
+}
 
 my \$worker;
 my \$pm = Parallel::Prefork->new({

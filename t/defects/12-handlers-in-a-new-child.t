@@ -50,7 +50,10 @@ $pm->start(sub {
     if ($forks == 1) {
         my $got = 0;
         $SIG{USR1} = sub { $got++ };
-        $SIG{USR2} = sub { print "sibling got: $got\n"; exit };
+        $SIG{USR2} = sub {
+            print "sibling got: $got\n";
+            exit;
+        };
         syswrite $up, 'x';
     }
     if ($forks == 2) {

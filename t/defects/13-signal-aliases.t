@@ -64,7 +64,7 @@ for my $case (@running) {
     $p->wait;
     is $p->out, "worker is up\n" x 2 . "start returned\nworkers left: 0\n",
         "trap_signals names $trapped, $used is $how: the workers get the action's signal";
-    is $p->err, '', 'and there is no warning';
+    is $p->err, '', "trap_signals names $trapped, $used is $how: there is no warning";
 }
 
 done_testing;

@@ -64,6 +64,6 @@ PERL
 is $pool->line, 'busy', 'the sub can set its status';
 is $pool->line, 'busy', 'the manager sees that status: it forks another spare worker';
 $pool->signal('HUP');
-is $pool->line, 'active: 2', 'and counts both as active';
+is $pool->line, 'active: 2', 'the pool counts both busy workers as active';
 
 done_testing;

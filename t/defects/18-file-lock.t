@@ -67,11 +67,11 @@ eventually {
 } 8;
 
 is @pids, 1, 'with the file locked, the slot is cleared and the next worker gets it' or diag $p->err;
-is $p->line, "worker @pids is up", 'that worker starts';
+is $p->line, "worker @pids is up", 'the worker that gets the slot of the locked file starts';
 $p->signal('TERM');
 is $p->line, 'manager is done', 'the manager outlives the HUPs';
 $p->wait;
-is $p->status, 0, 'and ends as it should';
-is $p->err, '', 'without a complaint';
+is $p->status, 0, 'the manager with the file locked ends as it should';
+is $p->err, '', 'the manager with the file locked complains of nothing';
 
 done_testing;

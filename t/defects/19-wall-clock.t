@@ -10,20 +10,15 @@
 use strict;
 use warnings;
 
-use Config;
-use File::Temp ();
 use Test::More;
 
 use lib 't/lib';
+use Preload;
 use ProcessTest;
 
 plan skip_all => 'replaces functions of the C library of Linux' if $^O ne 'linux';
 
-my $dir     = File::Temp->newdir;
-my $library = "$dir/clock.so";
-{
-    open my $fh, '>', "$dir/clock.c" or die "cannot write $dir/clock.c: $!";
-    print {$fh} <<'C';
+my $clock = preload_library(<<'C') or plan skip_all => 'no C compiler';
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -68,10 +63,6 @@ time_t time(time_t *t)
     return ts.tv_sec;
 }
 C
-    close $fh or die "cannot write $dir/clock.c: $!";
-}
-my $cc = "$Config{cc} -shared -fPIC -o $library $dir/clock.c";
-plan skip_all => 'needs a C compiler' if system("$cc >$dir/log 2>&1") != 0;
 
 my $prelude = <<'PERL';
 use strict;
@@ -142,10 +133,11 @@ my %jump = (back => -3600, forward => 3600);
 
 sub start_with_jumps {
     my ($way, $source) = @_;
-    return start_program("$prelude\n$source", deadline => 10, env => {
-        TEST_CLOCK_JUMP => $jump{$way},
-        LD_PRELOAD      => join(' ', $library, grep { defined } $ENV{LD_PRELOAD}),
-    });
+    return start_program(
+        "$prelude\n$source",
+        deadline => 10,
+        env      => { TEST_CLOCK_JUMP => $jump{$way}, preloaded($clock) },
+    );
 }
 
 # All at once, so that frozen timers cost one deadline together.
@@ -173,7 +165,7 @@ for my $case (@running) {
     $p->wait;
     my ($seconds) = $p->out =~ /^([\d.]+)$/m;
     ok defined $seconds, "$name: the timer ends while the clock jumps $way" or diag $p->err;
-    cmp_ok $seconds || 0, '>=', $ENOUGH, "$name: and not too early";
+    cmp_ok $seconds || 0, '>=', $ENOUGH, "$name: the timer does not end too early while the clock jumps $way";
 }
 
 done_testing;

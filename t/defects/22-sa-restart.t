@@ -42,7 +42,7 @@ for my $safe (sort keys %running) {
 for my $safe (sort keys %running) {
     my $p = $running{$safe};
     is $p->line, 'start returned 1 on TERM', "$name{$safe} ends start";
-    is $p->line, 'workers left: 0', 'and the workers have got the signal' or diag $p->err;
+    is $p->line, 'workers left: 0', 'the workers have got the signal for which start has returned' or diag $p->err;
 }
 
 done_testing;

@@ -42,7 +42,7 @@ is_deeply [sort grep { /^foreign/ } @lines], ["foreign child ended: 0", "foreign
     'both foreign children are reaped inside start, and on_child_reap is told';
 is_deeply [grep { /^workers/ } @lines], ['workers: 1'], 'the worker is not touched by that';
 is_deeply [grep { !/^(?:foreign|workers)/ } @lines], [], 'there is no warning';
-is $p->err, '', 'and nothing on STDERR';
+is $p->err, '', 'foreign children in start give no warning';
 is $p->status, 0, 'the manager ends as it should';
 
 done_testing;

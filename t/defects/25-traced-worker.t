@@ -52,8 +52,8 @@ PERL
 my @lines = split /\n/, $p->out;
 is scalar(grep { $_ eq 'up' } @lines), 3, 'three workers are forked and no more, though all of them stop';
 is_deeply [grep { /^reaped/ } @lines], [], 'on_child_reap is told of none';
-is_deeply [grep { /^workers/ } @lines], ['workers: 3'], 'they are counted';
-is_deeply [grep { /^left:/ } @lines], ['left: 3'], 'and waited for';
+is_deeply [grep { /^workers/ } @lines], ['workers: 3'], 'workers that somebody else traces are counted';
+is_deeply [grep { /^left:/ } @lines], ['left: 3'], 'workers that somebody else traces are waited for';
 is_deeply [grep { /^left at/ } @lines], ['left at last: 0'], 'until they are killed';
 is $p->err, '', 'nothing on STDERR';
 is $p->status, 0, 'the manager ends as it should';

@@ -57,7 +57,7 @@ for my $kind ('in memory', 'in a file') {
     my @file = $kind eq 'in a file' ? (scoreboard_file => "$dir/board") : ();
     my $p = run($program, under => \@under, args => [$unshare, 12, @file], deadline => 15);
     is $p->line, 'failed 0', "a scoreboard $kind: each worker finds a place" or diag substr $p->err, 0, 500;
-    is $p->line, 'statuses ...', '... and at the end none is taken';
+    is $p->line, 'statuses ...', "a scoreboard $kind: no slot is taken at the end";
 }
 
 done_testing;

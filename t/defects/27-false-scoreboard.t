@@ -1,5 +1,5 @@
-# Defect 27: a scoreboard of the program's own that is false as a truth value, as its class overloads that, was taken for
-# none, and the module made one by itself.
+# Defect 27: a scoreboard of the program's own that is false as a truth value, as its class overloads that, was taken
+# for none, and the module made one by itself.
 use strict;
 use warnings;
 
@@ -13,21 +13,49 @@ use warnings;
 use Parallel::Prefork::SpareWorkers qw(:status);
 
 package Own {
-    use overload 'bool' => sub { 0 }, '""' => sub { 'a scoreboard' };
-    sub new          { return bless {}, $_[0] }
-    sub child_start  { print "child_start\n"; return }
-    sub set_status   { print "set_status $_[1]\n"; return 1 }
+    use overload 'bool' => sub { return 0 }, '""' => sub { return 'a scoreboard' };
+
+    sub new { return bless {}, $_[0] }
+
+    sub child_start {
+        print "child_start\n";
+        return;
+    }
+
+    sub set_status {
+        print "set_status $_[1]\n";
+        return 1;
+    }
+
     sub get_statuses { return '_' }
-    sub clear_child  { print "clear_child\n"; return }
+
+    sub clear_child {
+        print "clear_child\n";
+        return;
+    }
 }
 
 package Derived {
     our @ISA = 'Parallel::Prefork::SpareWorkers::Scoreboard';
     use overload 'bool' => sub { 0 }, '""' => sub { 'a scoreboard' };
     sub new         { return $_[0]->SUPER::new(undef, 1) }
-    sub child_start { my $self = shift; $self->SUPER::child_start; print "child_start\n"; return 1 }
-    sub set_status  { my ($self, $status) = @_; print "set_status $status\n"; return $self->SUPER::set_status($status) }
-    sub clear_child { my ($self, $pid) = @_; $self->SUPER::clear_child($pid); print "clear_child\n"; return }
+    sub child_start {
+        my $self = shift;
+        $self->SUPER::child_start;
+        print "child_start\n";
+        return 1;
+    }
+    sub set_status {
+        my ($self, $status) = @_;
+        print "set_status $status\n";
+        return $self->SUPER::set_status($status);
+    }
+    sub clear_child {
+        my ($self, $pid) = @_;
+        $self->SUPER::clear_child($pid);
+        print "clear_child\n";
+        return;
+    }
 }
 
 package main;

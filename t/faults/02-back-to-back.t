@@ -117,7 +117,11 @@ sub outcomes {
     return \%seen;
 }
 
-sub sum { my $sum = 0; $sum += $_ for @_; return $sum }
+sub sum {
+    my $sum = 0;
+    $sum += $_ for @_;
+    return $sum;
+}
 
 my @hosts = (['start', sub { start_program($perl, args => [$TRIALS], deadline => 400) }]);
 if (!on_the_original()) {

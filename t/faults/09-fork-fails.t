@@ -29,7 +29,11 @@ my %NUMBER    = (EAGAIN => EAGAIN, ENOMEM => ENOMEM);
 my $dir     = File::Temp->newdir('prefork-fork-XXXXXX', TMPDIR => 1);
 my $files   = 0;
 
-sub make_file { open my $file, '>', $_[0] or die "cannot write $_[0]: $!"; close $file; return }
+sub make_file {
+    open my $file, '>', $_[0] or die "cannot write $_[0]: $!";
+    close $file;
+    return;
+}
 
 # Every case goes through the same steps, at the same time: the pool is up; forks begin to fail, and
 # some workers are killed; what the manager uses meanwhile; the cause goes, and the pool is full.

@@ -108,8 +108,9 @@ while (my @group = splice @cases, 0, 16) {
 }
 for my $host (hosts()) {
     my $sum = $sum{$host};
-    figure("SIGCHLD in $sum->{ways} ways, $host: $sum->{exits} exits" => sprintf
-        '%d noticed, %d of them without a status, then %.2f %% CPU at most', @$sum{qw(noticed lost)}, 100 * $sum->{most});
+    my $seen = sprintf '%d noticed, %d of them without a status, then %.2f %% CPU at most',
+        $sum->{noticed}, $sum->{lost}, 100 * $sum->{most};
+    figure("SIGCHLD in $sum->{ways} ways, $host: $sum->{exits} exits" => $seen);
 }
 
 done_testing;

@@ -27,10 +27,17 @@ my @no_fork = (env => { failing_forks(EAGAIN, 1, "$file") });
 
 # What the host is told, and what it has to have done (a line, how often) before it gets a signal.
 my @moments = (
-    ['while forking rests after a worker has failed', [workers => 1, exits => 1, code => 1, err => $NEVER], [reaped => 1, 'TERM']],
+    [   'while forking rests after a worker has failed',
+        [workers => 1, exits => 1, code => 1, err => $NEVER],
+        [reaped => 1, 'TERM']
+    ],
     ['while forking rests after a fork has failed', [workers => 2, err => $NEVER], [failed => 1, 'TERM'], @no_fork],
     ['while forking rests for spawn_interval', [workers => 3, spawn => $NEVER], [up => 1, 'TERM']],
-    ['while a staggered reload is under way', [workers => 4, reload_interval => $NEVER], [up => 4, 'HUP'], [up => 5, 'TERM']],
+    [   'while a staggered reload is under way',
+        [workers => 4, reload_interval => $NEVER],
+        [up => 4, 'HUP'],
+        [up => 5, 'TERM']
+    ],
     ['while it stops its workers one after the other', [workers => 4, interval => 0.1], [up => 4, 'TERM']],
     ['in the first before_fork', [workers => 3, stop => 'before_fork']],
     ['in the third before_fork', [workers => 3, stop => 'before_fork', nth => 3]],
@@ -72,7 +79,10 @@ for my $round (1 .. $ROUNDS) {
             my $told = 0;
             for my $step (@steps) {
                 my ($word, $count, $signal) = @$step;
-                if (@$step == 1) { $told = $word; next }
+                if (@$step == 1) {
+                    $told = $word;
+                    next;
+                }
                 has_lines($p, $word, $count);
                 $told = send_to($p, $signal);
             }
@@ -80,7 +90,10 @@ for my $round (1 .. $ROUNDS) {
             $clock->seconds;
             my $saw = $saw{$host}{$name};
             $saw->{rounds}++;
-            if ($p->timed_out) { $saw->{hung}++; next }
+            if ($p->timed_out) {
+                $saw->{hung}++;
+                next;
+            }
             my ($gone) = lines($p, 'gone');
             # Before it has a handler, TERM ends it as it ends any program.
             my $is_early = !defined $gone && $p->status == 15 && $name =~ /^at any moment/;

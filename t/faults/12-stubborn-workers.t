@@ -26,9 +26,15 @@ my @cases = (
     ['workers that ignore TERM',   [worker => 'ignores'], $WORKERS],
     ['workers that are stopped',   [worker => 'stopped'], $WORKERS],
     ['workers that are stopped and continued all the time', [worker => 'ignores'], $WORKERS,
-        sub { my ($p, @workers) = @_; kill $_ => @workers for qw(STOP CONT) }],
+        sub {
+            my ($p, @workers) = @_;
+            kill $_ => @workers for qw(STOP CONT);
+        }],
     ['workers that ignore TERM, and signals to the manager all the time', [worker => 'ignores'], $WORKERS,
-        sub { my ($p, @workers) = @_; kill USR1 => $p->pid if @workers }],
+        sub {
+            my ($p, @workers) = @_;
+            kill USR1 => $p->pid if @workers;
+        }],
     ['workers whose children hold what was open', [worker => 'holds'], 0],
     ['one worker of several that ignores TERM', [worker => 'ignores', stubborn => 1], 1],
 );
@@ -73,7 +79,10 @@ for my $round (1 .. $ROUNDS) {
         my ($saw, $name, $left, $meanwhile, $p) = @$running;
         # What its last end does not wait for is still there.
         ok has_lines($p, left => 1), "$name: it ends";
-        if (!$left) { my @holders = $p->members; cmp_ok scalar @holders, '>=', $WORKERS, "$name: they go on" }
+        if (!$left) {
+            my @holders = $p->members;
+            cmp_ok scalar @holders, '>=', $WORKERS, "$name: they go on";
+        }
         my ($took, $still) = join(' ', lines($p, 'timed')) =~ /after (\S+) with (\d+)/ or next;
         is $still, $left, "$name: $left are left after the time-out";
         my ($sooner, $later) = $left ? ($TIMEOUT - $took, $took - $TIMEOUT) : (0, $took);

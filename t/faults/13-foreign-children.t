@@ -44,7 +44,11 @@ sub note_fork {
 sub note_exit {
     my ($pid, $status) = @_;
     my $child = shift @{ $children{$pid} || [] };
-    if (!$child) { $count{wrong}++; print STDERR "$pid ended with $status, and is nobody's\n"; return '' }
+    if (!$child) {
+        $count{wrong}++;
+        print STDERR "$pid ended with $status, and is nobody's\n";
+        return '';
+    }
     my ($kind, $expected) = @$child;
     $child->[2] = 'reported';
     $count{ $kind eq 'own' ? 'told' : 'reaped' }++;
@@ -72,8 +76,14 @@ my ($done, %done) = (0);
 
 my %way = (
     # Without its semicolon, perl would look for a program named exit.
-    system    => sub { system("exit $_[0];"); return $? == $_[0] << 8 },
-    backticks => sub { my $said = `echo $_[0]; exit $_[0]`; return $? == $_[0] << 8 && $said eq "$_[0]\n" },
+    system    => sub {
+        system("exit $_[0];");
+        return $? == $_[0] << 8;
+    },
+    backticks => sub {
+        my $said = `echo $_[0]; exit $_[0]`;
+        return $? == $_[0] << 8 && $said eq "$_[0]\n";
+    },
     pipe      => sub {
         open my $pipe, '-|', "echo $_[0]; exit $_[0]" or return 0;
         my $said = readline $pipe;
@@ -114,12 +124,21 @@ $pm = Parallel::Prefork->new(
     max_workers          => 8,
     err_respawn_interval => 0,
     before_fork          => sub { have_child('before_fork') },
-    after_fork           => sub { note_fork($_[1], 'forked', code($_[1]) << 8); have_child('after_fork') },
-    on_child_reap        => sub { note_exit(@_[1, 2]); have_child('on_child_reap') },
+    after_fork           => sub {
+        note_fork($_[1], 'forked', code($_[1]) << 8);
+        have_child('after_fork');
+    },
+    on_child_reap        => sub {
+        note_exit(@_[1, 2]);
+        have_child('on_child_reap');
+    },
 );
 $SIG{ALRM} = sub { have_child('a handler') };
 setitimer(ITIMER_REAL, 0.006, 0.006);
-$pm->start(sub { nap(0.02 * rand); POSIX::_exit(code($$)) });
+$pm->start(sub {
+    nap(0.02 * rand);
+    POSIX::_exit(code($$));
+});
 setitimer(ITIMER_REAL, 0);
 $SIG{ALRM} = 'IGNORE';
 print "done $done\n";
@@ -145,7 +164,10 @@ $pm = Parallel::Prefork->new(
         $pm->signal_received('enough') if $count{told} >= $times;
     },
 );
-$pm->start(sub { nap(0.01 * rand); POSIX::_exit(code($$)) });
+$pm->start(sub {
+    nap(0.01 * rand);
+    POSIX::_exit(code($$));
+});
 finish_up();
 PERL
 
@@ -204,9 +226,12 @@ sub pool_is_intact {
     pool_is_intact('beside children that are waited for', $waited, $said);
     my $count = 0;
     $count += /^not so: (\d+)/ ? $1 : 0 for @wrong;
-    figure("system, backticks, pipes, waitpid, double fork in hooks and handlers" => defined $said->{done}
-        ? $said->{done} - $count . " of $said->{done} got their status; $said->{reaped} of $said->{forked} workers reaped"
-        : 'it hung or died');
+    my $seen = 'it hung or died';
+    if (defined $said->{done}) {
+        my $right = $said->{done} - $count;
+        $seen = "$right of $said->{done} got their status; $said->{reaped} of $said->{forked} workers reaped";
+    }
+    figure("system, backticks, pipes, waitpid, double fork in hooks and handlers" => $seen);
 }
 {
     my $said = said($unwaited);

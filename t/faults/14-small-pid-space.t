@@ -105,7 +105,11 @@ sub finish_up {
 sub in_manager {
     my $code    = shift;
     my $manager = fork;
-    if (!$manager) { srand; $code->(); exit }
+    if (!$manager) {
+        srand;
+        $code->();
+        exit;
+    }
     return $manager;
 }
 PERL
@@ -128,7 +132,10 @@ my $strangers = in_stranger_parent(sub {
             delete $alive{$ended};
         }
     }
-    for my $pid (keys %alive) { waitpid $pid, 0; check_end($pid) }
+    for my $pid (keys %alive) {
+        waitpid $pid, 0;
+        check_end($pid);
+    }
     say_line("strangers $count");
 });
 my $manager = in_manager(sub {
@@ -139,7 +146,10 @@ my $manager = in_manager(sub {
         max_workers          => 10,
         err_respawn_interval => 0,
         trap_signals         => { TERM => 'KILL', HUP => ['USR1', 0.003] },
-        before_fork          => sub { any_pid(); $serial++ },
+        before_fork          => sub {
+            any_pid();
+            $serial++;
+        },
         after_fork           => sub {
             note_fork($_[1]);
             $again++ if $had{ $_[1] }++;
@@ -151,7 +161,10 @@ my $manager = in_manager(sub {
     $SIG{ALRM} = sub { ++$ticks % 3 ? $pm->signal_all_children('USR1') : kill HUP => $$ };
     setitimer(ITIMER_REAL, 0.007, 0.007);
     while ($pm->signal_received ne 'TERM') {
-        $pm->start(sub { nap(0.025 * rand); POSIX::_exit(code($serial)) });
+        $pm->start(sub {
+            nap(0.025 * rand);
+            POSIX::_exit(code($serial));
+        });
     }
     finish_up();
     print "again $again\n";
@@ -172,7 +185,10 @@ my $strangers = in_stranger_parent(sub {
         for (1 .. 20) {
             next_pid($pid);
             $got = fork;
-            if (!$got) { close $release; stranger(sub { 1 until defined sysread $hold, my $byte, 1 }) }
+            if (!$got) {
+                close $release;
+                stranger(sub { 1 until defined sysread $hold, my $byte, 1 });
+            }
             last if $got == $pid;
             push @others, $got;
         }
@@ -181,7 +197,10 @@ my $strangers = in_stranger_parent(sub {
         readline $orders;
         close $hold;
         close $release;
-        for my $stranger ($got, @others) { waitpid $stranger, 0; check_end($stranger) }
+        for my $stranger ($got, @others) {
+            waitpid $stranger, 0;
+            check_end($stranger);
+        }
         syswrite $answer, "gone\n";
     }
 });
@@ -196,7 +215,11 @@ my $manager = in_manager(sub {
         max_workers          => 6,
         err_respawn_interval => 0,
         trap_signals         => { TERM => 'KILL', HUP => ['USR1', 0.002], USR2 => 'USR1' },
-        before_fork          => sub { $serial++; $aimed = $want; next_pid($aimed) if $aimed },
+        before_fork          => sub {
+            $serial++;
+            $aimed = $want;
+            next_pid($aimed) if $aimed;
+        },
         after_fork           => sub {
             note_fork($_[1]);
             # The handler below may want a number when it is too late for this fork.
@@ -208,7 +231,10 @@ my $manager = in_manager(sub {
             my $ended = note_exit(@_[1, 2]);
             if ($victim && defined $ended && $ended == $victim_serial) {
                 $minus_1++ if $_[2] == -1;
-                if (!$by_worker) { syswrite $order, "done\n"; readline $answers }
+                if (!$by_worker) {
+                    syswrite $order, "done\n";
+                    readline $answers;
+                }
                 $victim = 0;
             }
         },
@@ -225,7 +251,10 @@ my $manager = in_manager(sub {
         $victim_serial = $serial_of{$victim}[0];
         kill KILL => $victim;
         # It may have been reaped already, and is about to be reported.
-        if (waitpid($victim, 0) != $victim) { $victim = $busy = 0; return }
+        if (waitpid($victim, 0) != $victim) {
+            $victim = $busy = 0;
+            return;
+        }
         $rounds++;
         if ($by_worker) {
             # The next fork is to replace this one.
@@ -244,7 +273,10 @@ my $manager = in_manager(sub {
     };
     setitimer(ITIMER_REAL, 0.01, 0.01);
     while ($pm->signal_received ne 'TERM') {
-        $pm->start(sub { close $order; nap(60) while 1 });
+        $pm->start(sub {
+            close $order;
+            nap(60) while 1;
+        });
     }
     my $full = $pm->num_workers;
     finish_up();

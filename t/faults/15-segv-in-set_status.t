@@ -94,7 +94,10 @@ sub protect {
 }
 
 $busy = 1;
-$SIG{USR2} = sub { check_board(); print 'statuses: ', join('', sort $pm->scoreboard->get_statuses), "\n" };
+$SIG{USR2} = sub {
+    check_board();
+    print 'statuses: ', join('', sort $pm->scoreboard->get_statuses), "\n";
+};
 until ($pm->signal_received eq 'TERM') {
     next if $pm->start;
     {
@@ -104,7 +107,10 @@ until ($pm->signal_received eq 'TERM') {
             my $how = $how[rand @how];
             if ($how eq 'shot') {
                 print {$shoot} "$$\n";
-                while (1) { $pm->set_status('B'); $pm->set_status(STATUS_IDLE) }
+                while (1) {
+                    $pm->set_status('B');
+                    $pm->set_status(STATUS_IDLE);
+                }
             }
             protect($how eq 'store' ? 'slots' : 'header');
             $pm->set_status('B');

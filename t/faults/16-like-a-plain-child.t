@@ -51,7 +51,11 @@ sub told {
     return join "\n", map { "$_=$facts->{$_}" } sort keys %$facts;
 }
 
-sub bits { my $bits = 0; $bits |= 1 << $_ - 1 for @_; return $bits }
+sub bits {
+    my $bits = 0;
+    $bits |= 1 << $_ - 1 for @_;
+    return $bits;
+}
 
 my @wrong;
 for my $round (1 .. $settings) {
@@ -72,7 +76,10 @@ for my $round (1 .. $settings) {
         syswrite $to, told($facts);
         POSIX::_exit(0);
     };
-    my $listen = sub { sysread $from, my $text, 65536; return { map { split /=/, $_, 2 } split /\n/, $text } };
+    my $listen = sub {
+        sysread $from, my $text, 65536;
+        return { map { split /=/, $_, 2 } split /\n/, $text };
+    };
 
     defined(my $pid = fork) or die "fork: $!";
     $tell->(facts()) if !$pid;
@@ -123,7 +130,8 @@ for my $class ('Parallel::Prefork', $original ? () : 'Parallel::Prefork::SpareWo
     is $status, 0, "$class: the program gets to its end" or diag substr $p->err, 0, 1000;
     my ($wrong) = $p->out =~ /^wrong: (\d+)/m;
     is $wrong, 0, "$class: $settings settings, and workers are like plain children" or diag substr $p->out, 0, 1500;
-    figure("$class: signals and descriptors of a worker, $settings settings", defined $wrong ? "$wrong differences" : 'no end');
+    figure("$class: signals and descriptors of a worker, $settings settings",
+        defined $wrong ? "$wrong differences" : 'no end');
 }
 
 # The same of a host in C, whose library installs the handlers.

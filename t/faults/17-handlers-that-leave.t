@@ -12,23 +12,19 @@
 use strict;
 use warnings;
 
-use Config;
-use File::Temp ();
 use POSIX ();
 use Test::More;
 
 use lib 't/lib';
 use FaultTest;
+use Preload;
 use ProcessTest;
 
 my $deaths = scale(full => 10_000, quick => 500);
 my $exits  = scale(full => 2_000,  quick => 60);
 my $ticks  = scale(full => 10_000, quick => 1_000);
 
-my $dir = File::Temp->newdir;
-my $aim = "$dir/aim.so";
-system(split(' ', $Config{cc}), qw(-shared -fPIC -O1 -Wall -Werror -o), $aim, 't/faults/aim.c', '-ldl') == 0
-    or plan skip_all => 'the C compiler cannot make a library to preload';
+my $aim = preload_library('t/faults/aim.c') or plan skip_all => 'no C compiler';
 
 my $pool = <<'PERL';
 use strict;
@@ -66,7 +62,10 @@ sub pool {
     });
     for my $signal (qw(TERM USR1)) {
         my $trap = $SIG{$signal};
-        $SIG{$signal} = sub { local $in_trap = 1; $trap->(@_) };
+        $SIG{$signal} = sub {
+            local $in_trap = 1;
+            $trap->(@_);
+        };
     }
     return $pm;
 }
@@ -109,7 +108,7 @@ PERL
 sub aimed {
     my ($program, $deadline, @args) = @_;
     return start_program("$pool\n#line 1 trial\n$program", args => \@args, deadline => $deadline,
-        env => { LD_PRELOAD => $aim });
+        env => { preloaded($aim) });
 }
 
 sub last_of { return substr $_[0], length $_[0] > 1000 ? -1000 : 0 }
@@ -121,12 +120,18 @@ my ($deaths) = @ARGV;
 my ($died, $lost, $rounds, $seen, %where, @wrong) = (0, 0, 0, 0);
 my $pm = pool(after_fork => sub { 1 }, before_fork => sub { 1 }, on_child_reap => sub { 1 });
 my $alarm = 'die';
+my $place = qr/(
+    _fork | _in_worker | _wait | _update_spawn_delay | signal_all_children | _tie_worker_pids | num_workers
+)\z/x;
 immediate(POSIX::SIGALRM(), sub {
     return if $in_trap;
-    if ($alarm ne 'die') { $pm->signal_received('LOST'); return }
+    if ($alarm ne 'die') {
+        $pm->signal_received('LOST');
+        return;
+    }
     $died++;
     for (my $i = 0; my @frame = caller $i; $i++) {
-        if ($frame[3] =~ /(_fork|_in_worker|_wait|_update_spawn_delay|signal_all_children|_tie_worker_pids|num_workers)\z/) {
+        if ($frame[3] =~ $place) {
             $where{$1}++;
             last;
         }
@@ -220,9 +225,10 @@ PERL
         or diag last_of($p->out), last_of($p->err);
     is_deeply [$p->members], [], 'exit: nor an orphan';
     my %ended = ($p->out =~ /^ended: (.*)/m ? $1 : '') =~ /(\d+):(\d+)/g;
-    figure("immediate handlers that exit, $exits times", $p->timed_out ? 'hung'
-        : sprintf '%d ended as they should, %d with workers lost, %d crashed', $ended{ 7 << 8 } || 0, $ended{ 9 << 8 } || 0,
-            $exits - ($ended{ 7 << 8 } || 0) - ($ended{ 9 << 8 } || 0));
+    my ($well, $lost) = map { $ended{ $_ << 8 } || 0 } 7, 9;
+    my $seen = sprintf '%d ended as they should, %d with workers lost, %d crashed',
+        $well, $lost, $exits - $well - $lost;
+    figure("immediate handlers that exit, $exits times", $p->timed_out ? 'hung' : $seen);
 }
 
 # A real timer at 1 kHz, whose handler runs Perl code, over everything.
@@ -230,8 +236,14 @@ PERL
     my $p = aimed(<<'PERL', scale(full => 200, quick => 60), $ticks);
 my ($wanted) = @ARGV;
 my ($ticks, $rounds, $reaped) = (0, 0, 0);
-my $pm = pool(on_child_reap => sub { $reaped++; kill USR1 => $$ if !($reaped % 20) });
-immediate(POSIX::SIGALRM(), sub { $ticks++; my %some = map { $_ => [$_] } 1 .. 5; });
+my $pm = pool(on_child_reap => sub {
+    $reaped++;
+    kill USR1 => $$ if !($reaped % 20);
+});
+immediate(POSIX::SIGALRM(), sub {
+    $ticks++;
+    my %some = map { $_ => [$_] } 1 .. 5;
+});
 POSIX::sigprocmask(POSIX::SIG_BLOCK(), POSIX::SigSet->new(POSIX::SIGALRM()));
 syscall(-4714, POSIX::SIGALRM());
 setitimer(ITIMER_REAL, 0.001, 0.001);
@@ -245,7 +257,8 @@ print 'wrong: ', $wrong || 'nothing', ", rounds $rounds, reaped $reaped\n";
 PERL
     my $status = $p->wait;
     is $status, 0, '1 kHz: no crash, no hang' or diag last_of($p->err);
-    like $p->out, qr/^wrong: nothing/m, "1 kHz: after $ticks ticks, each worker is known, and reaped" or diag last_of($p->out);
+    like $p->out, qr/^wrong: nothing/m, "1 kHz: after $ticks ticks, each worker is known, and reaped"
+        or diag last_of($p->out);
     figure("immediate handler at 1 kHz, $ticks times", $p->timed_out ? 'hung' : $status ? "status $status"
         : $p->out =~ /^(wrong: .*)/m);
 }
@@ -256,7 +269,10 @@ PERL
 my ($deaths) = @ARGV;
 my ($died, $changed) = (0, 0);
 my $pm = pool(max_workers => 260);
-$pm->start(sub { kill USR1 => getppid if $pm->worker_index == 259; sleep 600 });
+$pm->start(sub {
+    kill USR1 => getppid if $pm->worker_index == 259;
+    sleep 600;
+});
 immediate(POSIX::SIGALRM(), sub { die "aimed\n" if !$in_trap });
 while ($died < $deaths) {
     my ($one) = keys %{ $pm->{worker_pids} };
@@ -293,7 +309,12 @@ sub show {
 POSIX::sigaction(POSIX::SIGALRM(), POSIX::SigAction->new(sub { die "out\n" })) or die;
 show();
 alarm 1;
-eval { $pm->start(sub { $SIG{ALRM} = 'DEFAULT'; select undef, undef, undef, 0.05 while 1 }) };
+eval {
+    $pm->start(sub {
+        $SIG{ALRM} = 'DEFAULT';
+        select undef, undef, undef, 0.05 while 1;
+    });
+};
 print $@;
 show();
 $pm->signal_all_children('KILL');

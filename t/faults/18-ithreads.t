@@ -60,10 +60,23 @@ for my $n (1 .. $clones) {
         threads->create(sub {
             # The clone has no worker; whatever is asked of it, it touches none of the manager's.
             my $said = '';
-            if ($kind == 0) { undef $pm; undef $quiet }
-            if ($kind == 1) { $said = eval { $pm->num_workers + $quiet->num_workers }; undef $quiet }
-            if ($kind == 2) { eval { $pm->scoreboard->get_statuses }; eval { $pm->signal_all_children('KILL') } }
-            if ($kind == 3) { $pm = undef; my $other = Parallel::Prefork->new({ trap_signals => {} }); $other->num_workers }
+            if ($kind == 0) {
+                undef $pm;
+                undef $quiet;
+            }
+            if ($kind == 1) {
+                $said = eval { $pm->num_workers + $quiet->num_workers };
+                undef $quiet;
+            }
+            if ($kind == 2) {
+                eval { $pm->scoreboard->get_statuses };
+                eval { $pm->signal_all_children('KILL') };
+            }
+            if ($kind == 3) {
+                $pm = undef;
+                my $other = Parallel::Prefork->new({ trap_signals => {} });
+                $other->num_workers;
+            }
             return 1;
         });
     } 1 .. 1 + $n % 3;
@@ -113,7 +126,10 @@ my $pm = Parallel::Prefork::SpareWorkers->new({
 });
 # One that must outlive the others.
 defined($old = fork) or die "fork: $!";
-if (!$old) { $SIG{TERM} = $SIG{CHLD} = 'DEFAULT'; select undef, undef, undef, 0.05 while 1 }
+if (!$old) {
+    $SIG{TERM} = $SIG{CHLD} = 'DEFAULT';
+    select undef, undef, undef, 0.05 while 1;
+}
 $pm->{worker_pids}{$old} = 0;
 
 if (!$pm->start) {
@@ -121,9 +137,24 @@ if (!$pm->start) {
     my $board = $pm->scoreboard;
     if ($way == 0) { %$pm = () }
     if ($way == 1) { undef $pm }
-    if ($way == 2) { $pm->scoreboard(undef); undef $board; %SIG = (); undef $pm }
-    if ($way == 3) { threads->create(sub { undef $pm; 1 })->join or exit 2; undef $pm }
-    if ($way == 4) { $pm->signal_all_children('KILL'); $pm->wait_all_children; $pm->DESTROY if $pm->can('DESTROY') }
+    if ($way == 2) {
+        $pm->scoreboard(undef);
+        undef $board;
+        %SIG = ();
+        undef $pm;
+    }
+    if ($way == 3) {
+        threads->create(sub {
+            undef $pm;
+            1;
+        })->join or exit 2;
+        undef $pm;
+    }
+    if ($way == 4) {
+        $pm->signal_all_children('KILL');
+        $pm->wait_all_children;
+        $pm->DESTROY if $pm->can('DESTROY');
+    }
     exit 0;
 }
 push @wrong, 'the oldest was hit' if !kill(0 => $old) || !exists $pm->{worker_pids}{$old};

@@ -109,8 +109,13 @@ sub refuses {
     my ($name, $p, $message) = @_;
     my @lines = split /\n/, $p->err;
     my $ok = @lines == 1 && $lines[0] =~ $message && $p->status != 0 && $p->out eq '';
-    ok $ok, "$name: one clear message" or diag "status ", $p->status, "\n", substr($p->out, 0, 300), substr $p->err, 0, 900;
-    $seen{$name}{ $ok ? "says '$lines[0]'" =~ s/\S*faults\S*//gr =~ s/ at \S+ line.*/'/r : $p->timed_out ? 'hung' : 'status ' . $p->status }++;
+    ok $ok, "$name: one clear message"
+        or diag "status ", $p->status, "\n", substr($p->out, 0, 300), substr $p->err, 0, 900;
+    my $seen
+        = $ok            ? "says '$lines[0]'" =~ s/\S*faults\S*//gr =~ s/ at \S+ line.*/'/r
+        : $p->timed_out ? 'hung'
+        :                  'status ' . $p->status;
+    $seen{$name}{$seen}++;
     return;
 }
 
@@ -126,10 +131,16 @@ for (1 .. $trials) {
 
 # None left at all: perl itself needs some to be loaded; so the program uses them up.
 {
-    my $p = start_program(undef, deadline => 20, command => ['/bin/sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', $^X, @inc,
-        '-MPOSIX', "-M$spare", '-e', 'while (defined(my $fd = POSIX::dup(0))) { }
-            my $pm = Parallel::Prefork::SpareWorkers->new({ max_workers => 1, min_spare_workers => 1 });
-            $pm->start or POSIX::_exit(3)']);
+    my $uses_them_up = <<'PERL';
+while (defined(my $fd = POSIX::dup(0))) { }
+my $pm = Parallel::Prefork::SpareWorkers->new({
+    max_workers       => 1,
+    min_spare_workers => 1,
+});
+$pm->start or POSIX::_exit(3);
+PERL
+    my @perl = ($^X, @inc, '-MPOSIX', "-M$spare", '-e', $uses_them_up);
+    my $p = start_program(undef, deadline => 20, command => ['/bin/sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', @perl]);
     $p->wait;
     refuses('no descriptor left', $p, qr/\Apipe2?: Too many open files/);
 }
@@ -159,7 +170,8 @@ SKIP: {
 }
 
 for my $name (sort keys %seen) {
-    figure($name, join ', ', map { $seen{$name}{$_} > 1 ? "$_ ($seen{$name}{$_} times)" : $_ } sort keys %{ $seen{$name} });
+    my %times = %{ $seen{$name} };
+    figure($name, join ', ', map { $times{$_} > 1 ? "$_ ($times{$_} times)" : $_ } sort keys %times);
 }
 
 done_testing;

@@ -19,8 +19,14 @@ my $pm = Parallel::Prefork->new({
     max_workers          => $workers,
     err_respawn_interval => 0,
     trap_signals  => { TERM => 'TERM', HUP => 'TERM', USR1 => 'WINCH', USR2 => ['WINCH', 0.001] },
-    after_fork    => sub { my ($pm, $pid) = @_; print "forked $pid $pm->{generation}\n" },
-    on_child_reap => sub { my (undef, $pid, $status) = @_; print "reaped $pid $status\n" },
+    after_fork    => sub {
+        my ($pm, $pid) = @_;
+        print "forked $pid $pm->{generation}\n";
+    },
+    on_child_reap => sub {
+        my (undef, $pid, $status) = @_;
+        print "reaped $pid $status\n";
+    },
 });
 
 # What the program has read is its own, so each signal is read once, and then dealt with.

@@ -9,6 +9,7 @@ use Exporter qw(import);
 use File::Temp ();
 use SourceTree;
 use Test::More;
+use TextFiles;
 
 our @EXPORT = qw(installed_library shell_ok functions_in_the_headers functions_on_the_list);
 
@@ -30,18 +31,11 @@ sub installed_library {
 }
 
 sub functions_in_the_headers {
-    my $headers = join '', map { _text("include/$_") } qw(prefork.h prefork-host.h);
+    my $headers = join '', map { slurp("include/$_") } qw(prefork.h prefork-host.h);
     $headers =~ s{//.*}{}g;
     return [sort $headers =~ /^\w[^;{}()]*\b(pf_\w+)\(/mg];
 }
 
-sub functions_on_the_list { return [_text('c/symbols') =~ /^(\w+)$/mg] }
-
-sub _text {
-    my $file = shift;
-    open my $fh, '<', $file or die "$file: $!\n";
-    local $/;
-    return scalar readline $fh;
-}
+sub functions_on_the_list { return [slurp('c/symbols') =~ /^(\w+)$/mg] }
 
 1;

@@ -10,7 +10,9 @@ use Exporter qw(import);
 
 use CProgram;
 use FaultTest;
+use Preload;
 use ProcessTest;
+use TextFiles;
 
 our @EXPORT = qw(hosts start_host lines has_lines unmatched failing_forks);
 
@@ -32,11 +34,7 @@ sub start_host {
         $loaded{C} ||= compile('t/faults/host.c', qw(-std=gnu99 -Wall -Wextra -Werror -pedantic));
         return start_program(undef, %opt, command => [$loaded{C}, @argument]);
     }
-    $loaded{Perl} ||= do {
-        open my $file, '<', 't/faults/host.pl' or die "cannot read t/faults/host.pl: $!\n";
-        local $/;
-        readline $file;
-    };
+    $loaded{Perl} ||= slurp('t/faults/host.pl');
     return start_program($loaded{Perl}, %opt, args => \@argument);
 }
 
@@ -78,9 +76,9 @@ my $fork_fails;
 # so many-th fork(2) fails with that error.
 sub failing_forks {
     my ($error, $every, $file) = @_;
-    $fork_fails ||= compile('t/faults/fork-fails.c', qw(-std=gnu99 -Wall -Wextra -Werror -shared -fPIC));
+    $fork_fails ||= preload_library('t/faults/fork-fails.c') || die "no C compiler\n";
     return (
-        LD_PRELOAD       => $fork_fails,
+        preloaded($fork_fails),
         FORK_FAILS_WHILE => $file,
         FORK_FAILS_WITH  => $error,
         FORK_FAILS_EVERY => $every,

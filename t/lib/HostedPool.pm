@@ -9,14 +9,11 @@ use warnings;
 use Exporter qw(import);
 use ProcessTest;
 use Test::More;
+use TextFiles;
 
 our @EXPORT = qw(hosts_a_pool worker_says shown_in_pod);
 
-my $pod = do {
-    open my $fh, '<', 'perl/lib/Parallel/Prefork.pm' or die "perl/lib/Parallel/Prefork.pm: $!";
-    local $/;
-    <$fh>;
-};
+my $pod = slurp('perl/lib/Parallel/Prefork.pm');
 
 # The subclass of the POD in which the manager reaps (manager), or the loop (loop).
 my %recipe;
@@ -31,21 +28,35 @@ my $program = <<'PERL';
 use strict;
 use warnings;
 use POSIX ();
+
 our (%statuses, $full, $generation, $pm, $loop, @keep, $is_loaded);
 our $one_turn = sub { return };
-my ($when, $max_workers) = @ARGV;
 our $turned_early = 0;
+my ($when, $max_workers) = @ARGV;
+
 sub My::Prefork::one_turn_of_the_loop {
     $turned_early = 1 if !%statuses && keys %{ $pm->{worker_pids} } < $max_workers;
     return $one_turn->(@_);
 }
+
 sub every_now_and_then {
-    my $workers = keys %{ $pm->{worker_pids} };
-    return if $workers < $max_workers || !defined $generation || grep { $_ != $generation } values %{ $pm->{worker_pids} };
-    print "generation $generation is full: @{[ sort { $a <=> $b } keys %{ $pm->{worker_pids} } ]}\n" if !$full++;
+    my %generation_of = %{ $pm->{worker_pids} };
+    return if keys %generation_of < $max_workers || !defined $generation;
+    return if grep { $_ != $generation } values %generation_of;
+    print "generation $generation is full: @{[ sort { $a <=> $b } keys %generation_of ]}\n" if !$full++;
     return;
 }
-sub load { return if $is_loaded++; LOAD; return }
+
+sub load {
+    return if $is_loaded++;
+    LOAD;
+    $one_turn = sub {
+        my $seconds = shift;
+        TURN
+    };
+    return;
+}
+
 load() if $when eq 'before';
 require Parallel::Prefork;
 {
@@ -63,7 +74,9 @@ $pm = My::Prefork->new({
     },
 });
 load() if $when eq 'after';
-if ($when ne 'late') { AFTERWARDS }
+if ($when ne 'late') {
+    AFTERWARDS
+}
 # Two turns without the loop, then it is there.
 my $hooks = 0;
 $pm->before_fork(sub { load() if ++$hooks == 2 }) if $when eq 'late';
@@ -90,42 +103,52 @@ PERL
 
 # hosts_a_pool(TITLE, %case)
 #
-# Runs a program with the loop that the code `load` loads and makes a timer of (which calls every_now_and_then), and of which the
-# code `turn` is one turn; `afterwards` is code for after new. With `other`, the code makes another child as well, of whose end the loop says that. `recipe` is manager or loop; `when` before, after, late or callback (in which case
-# `in_callback` is code that runs $manage->() in a callback of the loop); `workers` how many there are.
+# Tests a program with a manager and a loop. The case is code, and more:
+#
+#   load         loads the loop and makes a timer of it, which calls every_now_and_then
+#   turn         one turn of the loop, of $seconds at most
+#   afterwards   what is to be done after new
+#   other        the code of load makes another child as well, and the loop says this of its end
+#   recipe       who reaps: manager, or loop
+#   when         the loop is loaded before the module, after new, late (in a hook), or in a callback of the loop
+#   in_callback  runs $manage->() in a callback of the loop, where `when` is that
+#   workers      how many there are, if not 3
+#   env          for the environment of the program
 sub hosts_a_pool {
     my ($title, %case) = @_;
     my $recipe = $recipe{ $case{recipe} || 'manager' };
     ok $recipe, "$title: the POD shows how" or return;
-    my $when    = $case{when};
     my $workers = $case{workers} || 3;
-    (my $source = $program) =~ s/\bRECIPE\n/$recipe/;
-    my $turn = "\$one_turn = sub { my \$seconds = shift; $case{turn} }";
-    $source =~ s/\bLOAD;/$case{load}; $turn;/;
-    $source =~ s/\bAFTERWARDS\b/$case{afterwards} || ''/e;
-    $source =~ s/\bIN_CALLBACK;/($case{in_callback} || '') . ';'/e;
-    my $p = start_program($source, args => [$when, $workers], deadline => 60, env => $case{env} || {});
+    my $source  = filled($program,
+        RECIPE      => $recipe,
+        LOAD        => $case{load},
+        TURN        => $case{turn},
+        AFTERWARDS  => $case{afterwards} || '',
+        IN_CALLBACK => $case{in_callback} || '',
+    );
+    my $p = start_program($source, args => [$case{when}, $workers], deadline => 60, env => $case{env} || {});
 
     my @first = _full($p, 1, $title) or return;
     is scalar(@first), $workers, "$title: the pool is filled";
-    ok !$p->spins, "$title: it does not spin";
+    is $p->spins, '', "$title: the manager does not spin";
     kill 'KILL', $first[0];
     is $p->line_like(qr/^ended/), "ended: $first[0] 9", "$title: a worker's status arrives";
     my @again = _full($p, 1, $title) or return;
-    is scalar(grep { $_ == $first[0] } @again), 0, "$title: and another is in its place";
+    is scalar(grep { $_ == $first[0] } @again), 0, "$title: a worker that was killed is replaced";
     $p->signal('HUP');
     my @second = _full($p, 2, $title) or return;
     $p->signal('TERM');
     my $statuses = $p->line_like(qr/^statuses/) || '';
     # That of another child may be there, too.
     $statuses =~ s/^(statuses: )(?:0|1280)=1 /$1/ if defined $case{other};
-    is $statuses, 'statuses: 15=' . 2 * $workers . ' 9=1', "$title: all statuses have arrived";
-    like $p->out, qr/^the other: $case{other}$/m, "$title: the other child as well" if defined $case{other};
+    is $statuses, 'statuses: 15=' . 2 * $workers . ' 9=1', "$title: the statuses of all workers have arrived";
+    like $p->out, qr/^the other: $case{other}$/m, "$title: the status of the other child has arrived"
+        if defined $case{other};
     is $p->line, 'turned while the pool was filled: 1', "$title: the loop has turned while the pool was filled";
     is $p->line, 'children: none', "$title: no child is left";
-    is $p->wait, 0, "$title: TERM ends it";
-    is_deeply [$p->members], [], "$title: and all of it";
-    is $p->err, '', "$title: nothing is said";
+    is $p->wait, 0, "$title: TERM ends the program";
+    is_deeply [$p->members], [], "$title: no process of the program is left";
+    is $p->err, '', "$title: nothing is said of errors";
     return;
 }
 
@@ -147,12 +170,12 @@ sub shown_in_pod {
     return @found == 1 ? $found[0] : die "the POD shows $text " . @found . " times\n";
 }
 
-# worker_says(TITLE, EXPECTED, PROGRAM): a program with one worker, which prints something, or is over after five seconds.
+# worker_says(TITLE, EXPECTED, PROGRAM, options of ProcessTest's run): tests what a program with one worker prints.
 sub worker_says {
     my ($title, $expected, $source, %options) = @_;
     my $p = run($source, deadline => 40, %options);
     is $p->out, $expected, $title;
-    is $p->err, '', '... and nothing else is said';
+    is $p->err, '', "$title: nothing is said of errors";
     return;
 }
 

@@ -22,12 +22,19 @@ my $SAMPLE = 0.05;
 # its processor time or a machine that was stopped, and nor was what it watches.
 my $GAP = 2;
 
-# new(PID): with a process, what that one has waited for a processor counts as well. Where the system shares its processors
-# between groups of processes, it may get less than its part of the whole.
+# new(PID): with a process, what that one has waited for a processor counts as well. Where the system shares its
+# processors between groups of processes, it may get less than its part of the whole.
 sub new {
     my ($class, $pid) = @_;
     my $self = bless {
-        seconds => 0, passed => 0, at => _now(), share => 1, least => 1, sampled => -1, pid => $pid, waited => 0,
+        seconds => 0,
+        passed  => 0,
+        at      => _now(),
+        share   => 1,
+        least   => 1,
+        sampled => -1,
+        pid     => $pid,
+        waited  => 0,
     }, $class;
     $self->seconds;
     return $self;

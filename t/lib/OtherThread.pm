@@ -1,16 +1,16 @@
 package OtherThread;
 
-# Programs with another thread: perl's, or one of a library, of which perl knows nothing. A signal comes at the worst moment,
-# inside of a call of libc's that the manager makes, and the call returns when some thread has got it.
+# Programs with another thread: perl's, or one of a library, of which perl knows nothing. A signal comes at the worst
+# moment, inside of a call of libc's that the manager makes, and the call returns when some thread has got it.
 
 use strict;
 use warnings;
 
 use Config;
 use Exporter 'import';
-use File::Temp ();
 use Test::More;
 
+use Preload;
 use ProcessTest;
 
 our @EXPORT_OK = qw(check_signals_during);
@@ -133,24 +133,18 @@ my %PROGRAM = (
 sub check_signals_during {
     my $call = shift;
     plan skip_all => 'for Linux, whose libc has these calls' if $^O ne 'linux';
-    my $dir = File::Temp->newdir('prefork-test-XXXXXX', TMPDIR => 1);
-    open my $c, '>', "$dir/strike.c" or die "cannot write $dir/strike.c: $!\n";
-    print {$c} $SOURCE, $CALL{$call};
-    close $c or die "cannot write $dir/strike.c: $!\n";
-    system($Config{cc}, '-shared', '-fPIC', '-pthread', '-o', "$dir/strike.so", "$dir/strike.c", '-ldl') == 0
-        or plan skip_all => 'no C compiler';
-
-    my $preload = join ' ', "$dir/strike.so", grep { defined } $ENV{LD_PRELOAD};
+    my $strike  = preload_library($SOURCE . $CALL{$call}) or plan skip_all => 'no C compiler';
     my @threads = ('library', $Config{useithreads} ? 'perl' : ());
     my %running = map {
-        $_ => start_program($PROGRAM{$_}{source}, env => { %{ $PROGRAM{$_}{env} }, LD_PRELOAD => $preload }, deadline => 15)
+        my $program = $PROGRAM{$_};
+        $_ => start_program($program->{source}, env => { %{ $program->{env} }, preloaded($strike) }, deadline => 15)
     } @threads;
     for my $thread (@threads) {
         my $p = $running{$thread};
         $p->wait;
         is $p->out, "got TERM\n", "a thread of $thread: the manager gets the signal";
         is $p->status, 0, "a thread of $thread: the program ends";
-        is $p->err, '', "a thread of $thread: and says nothing";
+        is $p->err, '', "a thread of $thread: the program says nothing";
     }
     done_testing;
     return;

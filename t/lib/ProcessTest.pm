@@ -17,7 +17,7 @@ use LoadClock ();
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep);
 
-our @EXPORT = qw(run start_program eventually);
+our @EXPORT = qw(run start_program filled eventually);
 
 our $DEADLINE = $ENV{PF_TEST_DEADLINE} || 60;
 
@@ -31,6 +31,16 @@ sub run {
     my $program = start_program(@_);
     $program->wait;
     return $program;
+}
+
+# filled(SOURCE, NAME => CODE, ...): a program in which this code stands in the place of the one word NAME.
+sub filled {
+    my ($source, %code_of) = @_;
+    for my $name (sort keys %code_of) {
+        my $count = $source =~ s/\b$name\b/$code_of{$name}/g;
+        croak "the program has $name " . ($count || 0) . ' times' if $count != 1;
+    }
+    return $source;
 }
 
 # start_program(SOURCE, same options)

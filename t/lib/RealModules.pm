@@ -1,6 +1,7 @@
 package RealModules;
 
-# Real modules of others in the process of the program under test. script/modules fetches them; installed ones do as well.
+# Real modules of others in the process of the program under test. script/modules fetches them; installed ones do as
+# well.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 package Bench::Check;
 
-# What --quick is for: whether all figures have been measured, and the files can be read.
+# What --quick is for: checks that all figures have been measured, and that the files can be read.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 package Bench::Machine;
 
-# On what, and of what, something was measured.
+# The machine and the versions that were measured.
 
 use strict;
 use warnings;

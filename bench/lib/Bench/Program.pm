@@ -1,7 +1,7 @@
 package Bench::Program;
 
-# A program that is measured, with all that it forks: a process group of its own, which ends with this
-# object, or with the benchmark. It speaks to the benchmark in lines on its STDOUT.
+# A program to measure, with all that it forks. It is a process group of its own, which ends with this object, or with
+# the benchmark. The program talks to the benchmark in lines on its STDOUT.
 
 use strict;
 use warnings;

@@ -1,7 +1,6 @@
 package Bench::Run;
 
-# What the files in bench/figures get: it starts programs, takes runs in turn, and keeps what was
-# measured as rows.
+# What each file in bench/figures gets. It starts programs, runs them in turn, and keeps the measurements as rows.
 
 use strict;
 use warnings;

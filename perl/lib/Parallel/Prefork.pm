@@ -440,8 +440,7 @@ __END__
 
 =head1 NAME
 
-Parallel::Prefork - a prefork manager: forks workers, keeps their number, shuts down
-gracefully
+Parallel::Prefork - a prefork manager: forks workers, keeps their number, shuts down gracefully
 
 =head1 SYNOPSIS
 
@@ -453,7 +452,7 @@ With a sub for the workers:
         max_workers  => 4,
         trap_signals => {
             TERM => 'TERM',         # stop
-            HUP  => ['TERM', 1],    # reload: an old worker leaves every second
+            HUP  => ['TERM', 1],    # reload: stop one old worker a second
         },
     });
 
@@ -466,7 +465,7 @@ With a sub for the workers:
 
     $pm->wait_all_children;
 
-Or with the workers' code behind C<start>, which returns in each worker too, with nothing:
+Or without a sub. Then C<start> returns in each worker too, but with nothing:
 
     use Parallel::Prefork;
 
@@ -482,145 +481,182 @@ Or with the workers' code behind C<start>, which returns in each worker too, wit
 
 =head1 DESCRIPTION
 
-A B<manager> process forks B<workers>, and forks another one whenever one ends. It does so
-until a signal arrives that it traps. Then it passes a signal of your choice on to the
-workers, and returns to the program: to wait for the workers and leave, or to start again
-with a new B<generation> of workers, while those of the old one finish their work.
+A B<manager> process forks B<workers>, and forks another one whenever one ends. When a trapped signal arrives, the
+manager sends the workers a signal of your choice, and C<start> returns. The program then waits for the workers and
+leaves. Or it calls C<start> again, with a new B<generation> of workers, while the old ones finish their work.
 
-This is the interface of Parallel::Prefork 0.18, by Kazuho Oku. Programs that were written
-for that version run unchanged; L</DIFFERENCES FROM 0.18> tells what they may notice. Inside
-it is a library in Rust with a C interface, F<libprefork.so>, which other hosts can use as
-well: see L</EMBEDDING>.
+This module has the interface of Parallel::Prefork 0.18, by Kazuho Oku, and programs written for that version run
+unchanged. L</DIFFERENCES FROM 0.18> says what they may notice. The module uses a library written in Rust,
+F<libprefork.so>. Other languages can use the library too: see L</EMBEDDING>.
 
-L<Parallel::Prefork::SpareWorkers> keeps a number of B<idle> workers instead of a number of
-workers.
+L<Parallel::Prefork::SpareWorkers> keeps a number of I<idle> workers, for a load that changes.
 
-The text below says I<manager> for the process that has called C<start>, I<worker> for a
-process that C<start> has forked, I<hook> for C<before_fork>, C<after_fork> and
-C<on_child_reap>, and I<handler> for the program's own signal handlers, be they deferred by
-perl or run at once (L<POSIX/sigaction>).
+The text below uses these words:
+
+=over 4
+
+=item manager
+
+The process that has called C<start>.
+
+=item worker
+
+A process that C<start> has forked.
+
+=item generation
+
+The workers that one call of C<start> has forked. Each call has a number, from 1.
+
+=item to trap a signal
+
+To let the signal end C<start>, and to say what the manager then sends to the workers.
+
+=item to reap a child
+
+To take the status of a child that has ended, as C<waitpid> does.
+
+=item hook
+
+C<before_fork>, C<after_fork> or C<on_child_reap>: code of the program that the manager calls.
+
+=item handler
+
+The program's own signal handler. Perl may defer it, or run it at once (L<POSIX/sigaction>).
+
+=back
 
 =head1 CONSTRUCTOR
 
 =head2 new(\%options), new(%options)
 
-Makes a manager, and sets its signal handlers (see L</SIGNALS>). No process is forked.
+Makes a manager and sets its signal handlers (see L</SIGNALS>). It forks nothing.
 
-Options that are wrong are refused: C<new> dies, names the option and its value, and has
-changed nothing. A single argument that is not a hash reference is refused too. Keys that
-are not listed here are kept, unlooked at: programs and subclasses store what they like in
-the object.
+C<new> dies if an option is wrong, names the option and its value, and has changed nothing. It also dies if its only
+argument is no hash reference. The object keeps keys that are not listed here: programs and subclasses may store what
+they like in it.
 
-Each option is an accessor as well: C<< $pm->max_workers >> gets it, and C<<
-$pm->max_workers(8) >> sets it, checks it like C<new>, and returns it. A new value takes
-effect in a C<start> that is under way. Two or more values are stored as an array reference,
-unchecked. Use accessors in the manager, its hooks and its handlers; what a worker sets is
-its own copy.
+Each option is an accessor too. C<< $pm->max_workers >> gets it. C<< $pm->max_workers(8) >> checks it like C<new>,
+sets it and returns it. A running C<start> uses the new value at once. Two or more values are stored as an array
+reference, unchecked. Use accessors in the manager, its hooks and its handlers: a worker only changes its own copy.
 
-Numbers are refused unless they are finite and 0 or more. C<undef> as a number is 0.
+Numbers have to be finite and 0 or more. C<undef> as a number is 0.
 
 =over 4
 
 =item max_workers => NUMBER
 
-How many workers to keep: 10 if it is not given. With 0 none is forked, and C<start> sleeps
-until a signal. With a fraction it is the next whole number. Lowering it stops nobody:
-workers that end are not replaced until there are fewer.
+How many workers to keep. Default: 10. With 0 the manager forks none, and C<start> sleeps until a signal. A fraction
+counts as the next whole number. A lower value stops nobody: the manager does not replace workers that end until there
+are fewer.
 
 =item spawn_interval => SECONDS
 
-How long to wait after a fork before the next: 0 if it is not given. The same pause is made
-after a worker was told to stop because there are too many.
+The pause between two forks. Default: 0. The manager makes the same pause after it has told a worker to stop because
+there are too many.
 
 =item err_respawn_interval => SECONDS
 
-How long to wait before the next fork after a worker of the current generation has ended
-with a status other than 0, or a fork has failed: 1 if it is not given. The pause is for all
-workers, not only for the place of the one that failed. A worker that exits with 0 is
-replaced without it. After a failed fork it is 0.05 seconds at least, and failures are
-warned of once a second at most: C<fork failed:> and the reason, then how many there were
-since the last warning.
+The pause after a failure: a worker of the current generation has ended with a status other than 0, or a fork has
+failed. Default: 1. During the pause the manager forks no worker at all. It replaces a worker that exits with 0
+without this pause.
+
+After a failed fork the pause is at least 0.05 seconds. The manager warns once a second at most: C<fork failed:> and
+the reason, and how many forks have failed since the last warning.
 
 =item trap_signals => \%action_of
 
-Which signals end C<start>, and what the workers are sent then: C<< { TERM => 'TERM' } >> if
-it is not given. See L</TRAPPED SIGNALS>. C<new> traps the keys; the accessor changes what
-is done about signals, and which ones workers reset, but traps no others.
+Which signals end C<start>, and what the manager then sends to the workers. Default: C<< { TERM => 'TERM' } >>. See
+L</TRAPPED SIGNALS>. Only C<new> traps the keys. The accessor changes what the manager sends, and which signals get
+their default action in new workers, but traps no other signal.
 
 =item fast_exit => BOOLEAN
 
-Workers leave without destroying what they have. Set it before the worker is forked. Perl frees the
-C<my> variables of the file one by one, and a worker copies every page of the manager's memory
-that it writes to for that: with 150 MB of data it takes a good quarter of a second and the
-memory once more.
+Workers leave without destroying what they have. Set it before the worker is forked.
+
+At exit perl frees the C<my> variables of the program's file one by one. A worker shares its memory with the manager,
+and the kernel copies each page that the worker writes to. So the exit of a worker is slow if the program has much
+data.
 
 =over 4
 
 =item What is done
 
-A worker whose code calls C<exit> or L</finish([STATUS])>, or dies, or comes to the end of the
-program, destroys the variables of the subroutines that it leaves, runs its C<END> blocks, and
-flushes its file handles and those of C's stdio. It closes the handles for which that is work:
-it waits for a process at the other end of a pipe, a layer such as C<:gzip> writes its end,
-a socket with C<SO_LINGER> waits for the other side, and what could not be written is tried once
-more.
+A worker may call C<exit> or L</finish([STATUS])>, or die, or come to the end of the program. In all these cases it
+destroys the variables of the subroutines that it leaves, and runs its C<END> blocks. It flushes its file handles and
+those of C's stdio. It also closes the handles for which that is work:
 
-=item What is left out
+=over 4
 
-Destructors (C<DESTROY>) of objects and of tied variables that are global, or C<my> variables of the file, and
-functions that libraries in C have registered with atexit(3). So a directory of C<<
-File::Temp->newdir >> stays, for example. Perl does not warn of handles that
-could not be closed, either.
+=item *
 
-=item When not to use it
+a pipe to or from a process, for which it waits;
 
-Where such an object has something to do at the end of a worker, as one that commits, unlocks, or removes a
-file. Or let go of that object in the worker's code or in an C<END> block.
+=item *
+
+a handle with a layer such as C<:gzip>, which writes its end;
+
+=item *
+
+a socket with C<SO_LINGER>, which waits for the other side;
+
+=item *
+
+a handle whose data it could not write before: it tries once more.
 
 =back
 
-Without this option a worker leaves out only what nobody can see: where there is no object that
-has a destructor, no handle for which closing is work, and no other code that waits to be called,
-perl's destruction of everything that is left.
+=item What is left out
+
+Destructors (C<DESTROY>) of objects and of tied variables that are global, or C<my> variables of the file. So a
+directory that a worker has made by C<< File::Temp->newdir >>, and keeps in a global variable, stays. The worker also
+leaves out functions that C libraries have registered with atexit(3), and perl's warnings of handles that it could not
+close.
+
+=item When not to use it
+
+Do not use it if such a destructor has work to do when a worker ends: to commit, to unlock, to remove a file. Or
+destroy that object in the worker's code or in an C<END> block.
+
+=back
+
+Without this option a worker skips perl's final destruction only if nobody can notice: no object has a destructor, no
+handle needs a close, and no other code waits to be called.
 
 =item huge_pages => BOOLEAN
 
-Whether C<start> moves the memory of the manager to huge pages before the first fork of each
-generation: not if it is not given. Anything true or false will do; the accessor counts from the
-next C<start>. A fork copies the page tables of the manager, an entry for each 4 KB. With huge
-pages it is one for each 2 MB: forks of a large manager are several times faster, and its
-workers end faster.
+Whether C<start> moves the memory of the manager to huge pages, before the first fork of each generation. Default: no.
+After a change by the accessor, the next C<start> uses the new value.
+
+A fork copies the page tables of the manager: an entry for each 4 KB of its memory. With huge pages there is an entry
+for each 2 MB. So a large manager forks several times faster, and its workers end faster. F<docs/performance.md> in
+the distribution has figures.
 
 =over 4
 
 =item When it helps
 
-A manager with some ten MB of data or more, loaded before C<start> or in the first
-C<before_fork>, whose workers read most of it, or do not touch it. The more workers end and are
-replaced, the more.
+The manager loads tens of MB of data or more, before C<start> or in the first C<before_fork>. Workers read most of the
+data, or do not touch it. Workers end and are replaced often.
 
 =item When it does not
 
-Small managers, which lose nothing by it either. Pools whose workers are forked once and stay: moving
-takes as long as 20 to 150 forks save. Workers that write to much of their data gain
-less: a write to a huge page copies 4 KB, as it does without them, and takes as many faults and as
-much memory. To use a string as a number, or a number as a string, is a write, and so is perl's own tidying
-when a worker exits.
+Small managers gain nothing, and lose nothing. A pool whose workers stay gains nothing either: moving the memory takes
+as long as many forks save. Workers that write to much of their data gain less: such a write still copies 4 KB. Perl
+also writes when it uses a string as a number or a number as a string, and when a worker exits.
 
 =item What it costs
 
-0.4 milliseconds for each MB that is not in huge pages yet, ten times that on a busy machine, before the
-first worker runs. A signal that arrives meanwhile (HUP, INT, QUIT, TERM, USR1 or USR2) ends it, and the
-next C<start> goes on. The
-manager grows by a seventh at the very most, as a few holes are filled. While it moves 2 MB it
-needs 2 MB more; where workers of an earlier generation share the memory that is moved they keep the
-old copy until they end.
+Time before the first worker runs, for each MB that is not in huge pages yet. A signal that arrives meanwhile (HUP,
+INT, QUIT, TERM, USR1 or USR2) ends the move, and the next C<start> goes on with it.
+
+Memory: the manager grows by a seventh at most, because the kernel fills a few holes. The move of 2 MB needs 2 MB more
+for a moment. Workers of an earlier generation that share the moved memory keep the old copy until they end.
 
 =back
 
-Linux 6.1 and later, by madvise(2) with C<MADV_COLLAPSE>, whatever the system's setting for transparent
-huge pages is. Elsewhere, and where there is no memory for it, nothing happens. With C<PREFORK_DEBUG=1> in the
-environment the manager says once on STDERR why it could not.
+This needs Linux 6.1 (madvise(2) with C<MADV_COLLAPSE>). The system's setting for transparent huge pages does not
+matter. On other systems, and if memory is short, nothing happens. With C<PREFORK_DEBUG=1> in the environment the
+manager says once on STDERR why it could not.
 
 =item before_fork => CODE
 
@@ -628,184 +664,201 @@ environment the manager says once on STDERR why it could not.
 
 =item on_child_reap => CODE
 
-Hooks that the manager calls; none if they are not given. See L</HOOKS>. What is neither
-code nor an object that can be called is refused; C<undef> takes a hook out.
+Hooks that the manager calls. Default: none. See L</HOOKS>. The value is code, or an object that can be called;
+C<undef> removes the hook.
 
 =back
 
 =head1 METHODS
 
-All methods may be called again from within hooks and handlers, even where they interrupt
-the same method. C<die> and C<exit> in a handler leave C<start> and C<wait_all_children> as
-they leave any code.
+Hooks and handlers may call every method, even if they interrupt that same method. C<die> and C<exit> in a handler
+leave C<start> and C<wait_all_children> as they leave any code.
 
 =head2 start([CODE])
 
-Begins a new generation and keeps the workers running until a trapped signal arrives, or
-until the program sets L</signal_received([VALUE])> to something true. Workers of earlier
-generations count like others, so what is missing is filled up as they leave. A trapped
-signal that has arrived before, and that the program has not read, ends C<start> at once.
+Begins a new generation, and keeps the workers running until a trapped signal arrives, or until the program sets
+L</signal_received([VALUE])> to something true. A trapped signal that arrived earlier, and that the program has not
+read, ends C<start> at once. Workers of earlier generations count too: as they leave, new ones take their places.
 
-In the manager it returns 1, after the workers have been sent what C<trap_signals> says. It
-does not wait for them.
+In the manager C<start> sends the workers what C<trap_signals> says, and returns 1. It does not wait for them.
 
-With CODE, each worker calls it, without arguments and in void context, then
-L</finish([STATUS])> as a method. The worker never comes back from C<start>: if CODE dies,
-the message goes to STDERR and the worker ends with perl's exit status for that, whatever
-C<eval> is around C<start>.
+With CODE, each worker calls it without arguments and in void context. Then the worker calls the method
+L</finish([STATUS])>. It never comes back from C<start>. If CODE dies, the worker prints the message to STDERR and
+ends with perl's exit status for that, even if there is an C<eval> around C<start>.
 
-Without CODE, C<start> returns in each worker with an empty list (C<undef> in scalar
-context). The program does the work there and calls C<finish>.
+Without CODE, C<start> returns in each worker with an empty list (C<undef> in scalar context). The program does the
+work there and calls C<finish>.
 
-In a worker, before anything of its own runs: C<{in_child}> is 1, the trapped signals and
-CHLD have their default actions, other handlers are the manager's, and the signal mask is
-that of the manager before the fork. If C<signal_received> is true in the worker already,
-because a C<before_fork> hook has set it, the worker exits with 0.
+Before any code of the program runs in a worker:
 
-Workers are forked as perl's own C<fork> does it, or by a C<*CORE::GLOBAL::fork> that was there when
-this module was loaded.
+=over 4
 
-I<Where:> the manager, its hooks and its handlers. A process that the program has forked by
-itself may call it too, and becomes the manager of an empty pool. I<Errors:> dies in a
-worker (C<cannot start another process while you are in child process>); a worker that wants
-workers makes an object of its own. Dies if CODE is no code. What C<before_fork>,
-C<after_fork> and handlers throw leaves it; the workers go on, and the next C<start> or
-C<wait_all_children> takes them up again.
+=item *
+
+C<{in_child}> is 1;
+
+=item *
+
+the trapped signals and CHLD have their default actions, and other handlers are the manager's;
+
+=item *
+
+the signal mask is the one that the manager had before the fork;
+
+=item *
+
+the worker exits with 0 if C<signal_received> is true already, because a C<before_fork> hook has set it.
+
+=back
+
+The manager forks as perl's own C<fork> does, or by a C<*CORE::GLOBAL::fork> that was there when this module was
+loaded.
+
+I<Where:> the manager, its hooks and its handlers. A process that the program has forked by itself may call it too,
+and becomes the manager of an empty pool. I<Errors:> dies in a worker (C<cannot start another process while you are in
+child process>); a worker that wants workers makes a manager of its own. Dies if CODE is no code. If C<before_fork>,
+C<after_fork> or a handler dies, the error leaves C<start>. The workers go on, and the next C<start> or
+C<wait_all_children> takes care of them again.
 
 =head2 finish([STATUS])
 
-Ends a worker by C<exit>: with STATUS, or 0 if that is not given. C<END> blocks and
-destructors run.
+Ends a worker by C<exit> with STATUS, or 0. C<END> blocks and destructors run (but see C<fast_exit>).
 
-I<Where:> a worker, and its handlers. I<Errors:> dies in the manager, with the text of 0.18,
-in which a letter is missing: C<$parallel_prefork-E<gt>finish() shouln't be called within
-the manager process>.
+I<Where:> a worker, and its handlers. I<Errors:> dies in the manager, with the text of 0.18, in which a letter is
+missing: C<$parallel_prefork-E<gt>finish() shouln't be called within the manager process>.
 
 =head2 signal_all_children(SIGNAL)
 
-Sends a signal to all workers of all generations, at once, in the order in which their pids
-sort as strings. SIGNAL is a name (C<'TERM'>, C<'SIGTERM'>), a number, or either with a
-minus sign: then it goes to the process group of each worker that leads one. 0, C<''> and C<undef> send
-nothing. Returns nothing.
+Sends a signal to all workers of all generations at once, in the order in which their pids sort as strings. SIGNAL is
+a name (C<'TERM'>, C<'SIGTERM'>) or a number. With a minus sign the signal goes to the process group of each worker
+that leads one. 0, C<''> and C<undef> send nothing. Returns nothing.
 
-Only children that have not been reaped are signalled, so that a pid which the system has
-given to another process is never hit.
+The manager signals only children that it has not reaped. So it never hits another process to which the system has
+given the same pid.
 
-I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the
-program has forked by itself, it does nothing. I<Errors:> dies if there is no such signal
-(C<Unrecognized signal name>).
+I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the program has forked by
+itself, it does nothing. I<Errors:> dies if there is no such signal (C<Unrecognized signal name>).
 
 =head2 wait_all_children([TIMEOUT])
 
-Waits until no worker is left, for TIMEOUT seconds at most, and returns the number of
-workers that are left. Fractions count. 0 or C<undef> waits for ever; a negative TIMEOUT
-returns at once. It sends nothing by itself, but a signal that is being sent to one worker
-after the other goes on to the next. Trapped signals do not end it: they wait for the
-program to read them, or for the next C<start>.
+Waits until no worker is left, for TIMEOUT seconds at most, and returns the number of workers that are left. Fractions
+count. 0 or C<undef> waits for ever. A negative TIMEOUT returns at once.
 
     $pm->signal_all_children('TERM');
     while ($pm->wait_all_children(5)) {
         $pm->signal_all_children('KILL');
     }
 
-Children of the program that are no workers are reaped too, unreported. C<start> may be
-called afterwards.
+It sends no signal of its own, but it goes on with one that goes to one worker after the other (see L</TRAPPED
+SIGNALS>). Trapped signals do not end it. They wait until the program reads them, or for the next C<start>.
 
-I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the
-program has forked by itself, it returns 0 at once. I<Errors:> none; a TIMEOUT that is no
-number is taken as a negative one.
+While it waits, it also reaps children of the program that are no workers, and reports them to nobody. The program may
+call C<start> afterwards.
+
+I<Where:> the manager, its hooks and its handlers. In a worker, and in a process that the program has forked by
+itself, it returns 0 at once. I<Errors:> none; a TIMEOUT that is no number counts as a negative one.
 
 =head2 num_workers
 
-Returns the number of workers, of all generations. A worker that is being reported to
-C<on_child_reap> by C<start> is still counted.
+Returns the number of workers, of all generations. It includes the worker that C<start> is just reporting to
+C<on_child_reap>.
 
-I<Where:> anywhere. In a worker, and in a process that the program has forked, it is what
-was true at the fork.
+I<Where:> anywhere. In a worker, and in a process that the program has forked, it is the number at the fork.
 
 =head2 worker_index
 
-In a worker, returns its index: the lowest number from 0 that no other worker had when it
-was forked. It stays the same as long as the worker lives, and is below C<max_workers>. Use
-it to give each worker a port, a log file or a slot of its own. In the manager it returns
-C<undef>.
+In a worker, returns its index: the lowest number from 0 that no other worker had at the fork. So it was below
+C<max_workers> then, and it never changes in the life of a worker. Use it to give each worker its own port or log
+file. In the manager it returns C<undef>.
 
 I<Where:> anywhere.
 
 =head2 signal_received([VALUE])
 
-Returns the name of the signal that has ended C<start> or, once the program has read that,
-of the latest that has arrived since; C<''> if there is none. Once the program has read it,
-the next C<start> will not act on it any more.
+Returns the name of the signal that has ended C<start>. Once the program has read that, it returns the latest signal
+that has arrived since. Without one it returns C<''>. What the program has read, the next C<start> does not act on.
 
-With VALUE it sets that, and returns it. Anything true ends C<start>: use it to stop from a
-hook, or from a handler of your own. If VALUE is a key of C<trap_signals>, the workers are
-sent what that says. The next C<start> clears what was set. With a false VALUE the next
-signal that waits is shown, if there is one.
+With VALUE it sets that and returns it:
 
-I<Where:> the manager, its hooks and its handlers. Trapped signals call it as a method, with
-the signal's name, so subclasses see them.
+=over 4
+
+=item *
+
+A true VALUE ends C<start>. Use it to stop from a hook, or from a handler of your own. If VALUE is a key of
+C<trap_signals>, the workers are sent what that key says. The next C<start> clears the value.
+
+=item *
+
+A false VALUE shows the next signal that waits, if there is one.
+
+=back
+
+I<Where:> the manager, its hooks and its handlers. A trapped signal calls it as a method with the name of the signal,
+so a subclass can override it.
 
 =head2 manager_pid([PID])
 
-Returns the pid of the process that has called C<start> last, also in its workers; C<undef>
-before the first. With PID it sets that, for programs that call C<start> in a replacement of
-their own.
+Returns the pid of the process that has called C<start> last, in its workers too; C<undef> before the first C<start>.
+With PID it sets that, for programs with a C<start> of their own.
 
 I<Where:> anywhere.
 
 =head2 mk_accessors(NAMES)
 
-A class method for subclasses: makes an accessor for each name, which gets or sets the
-member of that name, in the package that calls it. C<mk_ro_accessors>, C<mk_wo_accessors>, C<mk_new>,
-C<mk_new_and_accessors> and C<import> are what they are in Class::Accessor::Lite, too. They can also be called on
-that class, without its being loaded; if it is loaded, its own methods are called.
+A class method for subclasses. For each name it makes an accessor, in the package that calls it. The accessor gets or
+sets the member of that name.
 
     package My::Prefork;
     our @ISA = ('Parallel::Prefork');
     __PACKAGE__->mk_accessors(qw(listener timeout));
 
+C<mk_ro_accessors>, C<mk_wo_accessors>, C<mk_new>, C<mk_new_and_accessors> and C<import> do what they do in
+Class::Accessor::Lite. Programs can also call all of these on that class, without loading it. If it is loaded, its own
+methods are called.
+
 =head1 HOOKS
 
-Hooks run in the manager, in void context. Nothing is forked or reaped while one runs;
-signals are trapped. A hook may call every method.
+Hooks run in the manager, in void context. While one runs, the manager forks and reaps nothing, and signals stay
+trapped. A hook may call every method.
 
 =over 4
 
 =item before_fork($pm)
 
-Before each fork, also when the one before has failed. If it dies, nothing is forked, and
-the error leaves C<start>.
+Before each fork, also if the one before has failed. If the hook dies, the manager does not fork, and the error leaves
+C<start>.
 
 =item after_fork($pm, $pid)
 
-After each fork that worked. The worker runs already, and may have ended. It is in
-C<{worker_pids}> and in C<num_workers> only after the hook; C<signal_all_children> and
-C<wait_all_children> reach it before that, too. If the hook dies, the error leaves C<start>,
-and the worker stays one of the pool.
+After each fork that worked. The worker runs already, and may have ended. C<{worker_pids}> and C<num_workers> include
+it only after the hook; C<signal_all_children> and C<wait_all_children> reach it already. If the hook dies, the error
+leaves C<start>, and the worker stays in the pool.
 
 =item on_child_reap($pm, $pid, $status)
 
-After a child has ended. C<$status> is what C<$?> would be: C<<< $status >> 8 >>> is the
-exit status, and C<$status & 127> the signal. It is -1 if somebody else has reaped the
-child, which counts as a failure.
+After the manager has reaped a child. C<$status> is what C<$?> would be: C<<< $status >> 8 >>> is the exit status, and
+C<$status & 127> the signal. It is -1 if other code has reaped the child, which counts as a failure.
 
-C<start> calls it for every child, also for those that the program has forked by itself and,
-in a process with pid 1, for those that it has inherited. A worker is still in
-C<{worker_pids}> then, so that C<< exists $pm->{worker_pids}{$pid} >> tells workers from
-others. C<wait_all_children> calls it for workers only, and after they have left
-C<{worker_pids}>.
+C<start> calls the hook for every child: also for those that the program has forked by itself and, in a process with
+pid 1, for those that it has inherited. A worker is still in C<{worker_pids}> then, so C<< exists
+$pm->{worker_pids}{$pid} >> tells workers from others. C<wait_all_children> calls the hook for workers only, after
+they have left C<{worker_pids}>.
 
-If it dies, that is a warning (C<on_child_reap died:>), and the manager goes on. C<$@> is
-kept. C<exit> works.
+If the hook dies, perl warns (C<on_child_reap died:>), the manager goes on, and C<$@> is kept. C<exit> works.
 
 =back
 
 =head1 TRAPPED SIGNALS
 
-The keys of C<trap_signals> are names as in C<%SIG>: C<TERM>, not C<SIGTERM> or 15. One that
-does not exist gets perl's warning (C<No such signal: SIGFOO>). An empty hash traps nothing.
-The values say what the workers are sent:
+    trap_signals => {
+        TERM => 'TERM',         # TERM stops all workers at once
+        HUP  => ['TERM', 2],    # HUP stops one worker every 2 seconds
+        USR1 => '',             # USR1 only ends start
+    }
+
+The keys of C<trap_signals> are names as in C<%SIG>: C<TERM>, not C<SIGTERM> or 15. For a name that does not exist
+perl warns (C<No such signal: SIGFOO>). An empty hash traps nothing. The values say what the manager sends to the
+workers:
 
 =over 4
 
@@ -815,164 +868,165 @@ Nothing. C<start> only returns.
 
 =item a signal
 
-That signal, to all workers at once. It can be written in all these ways: C<'TERM'>,
-C<'SIGTERM'>, 15.
+That signal, to all workers at once: C<'TERM'>, C<'SIGTERM'> and 15 are the same.
 
 =item a signal with a minus sign
 
-C<'-TERM'> or -15: the signal goes to the process group of each worker that leads one (see
-L<perlfunc/setpgrp>), so that the worker's own children get it too. A worker that leads none
-is sent nothing.
+C<'-TERM'> or -15: the signal goes to the process group of each worker that leads one (see L<perlfunc/setpgrp>), so
+that the worker's own children get it too. A worker that leads none gets nothing.
 
 =item [SIGNAL, SECONDS]
 
-The signal goes to one worker at once and to the others one by one, so many seconds apart,
-during later calls of C<start> and C<wait_all_children>. Outside of them nothing is sent,
-and what is overdue then does not come in a burst. Workers that were forked meanwhile are
-left alone. The next signal with SECONDS replaces it. Without SECONDS, or with 0, all are
-sent it at once.
+The signal goes to one worker at once, and to the others one by one, so many seconds apart. The manager sends these
+during later calls of C<start> and C<wait_all_children>. Between those calls it sends nothing, and it does not make up
+for that in a burst. Workers that were forked meanwhile get nothing. The next signal with SECONDS replaces this one.
+
+Without SECONDS, or with 0, all workers get the signal at once.
 
 =back
 
-A signal that does not exist is refused, and so are SECONDS that are not a number from 0 on.
+C<new> and the accessor refuse a signal that does not exist, and SECONDS that are no number from 0 on.
 
-A signal with several names (IO and POLL, CHLD and CLD, ABRT and IOT) is found by any of
-them.
+Any name of a signal with several names works (IO and POLL, CHLD and CLD, ABRT and IOT).
 
 =head1 SIGNALS
 
-F<SIGNALS.md> in the distribution has the whole of it. In short:
+F<SIGNALS.md> in the distribution says all about signals. In short:
 
 =over 4
 
 =item *
 
-C<new> sets C<$SIG{$name}> for each key of C<trap_signals>, and C<$SIG{CHLD}>, in the
-process that calls it. Whoever sets one of them later wins: C<start> sets none. C<local
-$SIG{TERM}> gives the trap back at its end. A handler of your own may call C<<
-$pm->signal_received('TERM') >> to end C<start>.
+C<new> sets C<$SIG{$name}> for each key of C<trap_signals>, and C<$SIG{CHLD}>, in the process that calls it. Whoever
+sets one of them later wins: C<start> sets none. C<local $SIG{TERM}> gives the trap back at its end. A handler of your
+own may call C<< $pm->signal_received('TERM') >> to end C<start>.
 
 =item *
 
-The handlers stay in C<%SIG> when the program lets go of the object, and keep it alive.
+The handlers stay in C<%SIG> when the program drops its last reference to the object, and they keep the object alive.
 
 =item *
 
-In a worker they are C<'DEFAULT'>. Handlers that the program has set for other signals stay.
+In a worker these signals are C<'DEFAULT'>. Handlers that the program has set for other signals stay.
 
 =item *
 
-Each trapped signal is acted on once, in the order in which they came. The first one ends
-C<start>; each one behind it ends a later C<start>, at once. Equal ones that still wait are
+The manager acts on trapped signals in the order of their arrival, once on each. The first ends C<start>, and each of
+the others ends a later C<start>, at once. Equal signals that wait count as one.
+
+=item *
+
+C<signal_received> shows one signal: first the one that has ended C<start>, and, once the program has read that, the
+latest that has arrived. The others wait. When the program has read what is shown, C<wait_all_children> shows the next
 one.
 
 =item *
 
-C<signal_received> shows one signal: the one that has ended C<start>, until the program has
-read it, and after that the latest that has arrived. The others wait. When the program has
-read what is shown, C<wait_all_children> shows the next one.
+The next C<start> acts on a signal that arrives while no C<start> runs. But if the program reads it before, the signal
+is the program's, and C<start> clears it.
 
 =item *
 
-What arrives while C<start> is not running, and is not read by the program, is acted on by
-the next C<start>. What the program has read is its own affair: C<start> clears it.
+SIGCHLD ends the manager's sleep, whatever C<$SIG{CHLD}> is, and even if the program blocks it. With C<'IGNORE'> the
+system may reap workers by itself, and their statuses are lost.
 
 =item *
 
-SIGCHLD ends the manager's sleep whatever the program has set C<$SIG{CHLD}> to, or blocked.
-With C<'IGNORE'> the system may reap workers by itself, and their statuses are lost.
-
-=item *
-
-All signals are blocked from before a fork until the manager knows of the worker, and the
-worker has its default actions.
+The manager blocks all signals before a fork. It lets them in when it knows the worker; the worker lets them in when
+it has its default actions.
 
 =back
 
 =head1 WHAT WORKERS INHERIT
 
-A worker begins as a copy of the manager, as after any C<fork>. What is different in it stands
-under L</start([CODE])>. The rest is the same in all workers:
+A worker begins as a copy of the manager, as after any C<fork>. L</start([CODE])> says what is different in it. These
+things are the same in all workers:
 
 =over 4
 
 =item Random numbers
 
-If the manager has called C<rand> or C<srand>, or C<shuffle> of L<List::Util>, all workers draw the
-same numbers. Call C<srand> in each worker. Modules with generators of their own have a
-function for that, or notice the fork by themselves, as OpenSSL does. The order of C<keys> may be the same in all
-workers, too: it is no way to choose one of several servers.
+If the manager has called C<rand> or C<srand>, or C<shuffle> of L<List::Util>, all workers draw the same numbers. Call
+C<srand> in each worker. Modules with generators of their own have a function for that, or notice the fork, as OpenSSL
+does. The order of C<keys> may be the same in all workers too, so do not use it to choose one of several servers.
 
 =item Files and sockets
 
-A file that was open before the fork has one position for all: what one worker reads, the others
-miss. A connection that was open is shared, too, and what two processes say on it gets mixed.
-Connect in the worker.
+A file that was open before the fork has one position for all processes: what one worker reads, the others miss. A
+connection is shared too, and what two processes send gets mixed. Connect in the worker.
 
 =item Timers
 
-C<alarm> goes on in the manager, and is off in the worker. For event loops see
-L</Event loops in the workers>.
+C<alarm> goes on in the manager, and is off in the worker. For event loops see L</Event loops in the workers>.
 
 =back
 
 =head1 TAINT CHECKS
 
-Programs may run under C<perl -T>. A C<scoreboard_file>, or a signal that is to be sent, that
-comes from outside is refused as perl refuses it: C<new>, C<start> or C<signal_all_children>
-dies with C<Insecure dependency in sysopen> or C<Insecure dependency in kill>.
+Programs may run under C<perl -T>. If a C<scoreboard_file>, or a signal to send, comes from outside, then C<new>,
+C<start> or C<signal_all_children> dies with perl's own message: C<Insecure dependency in sysopen> or C<Insecure
+dependency in kill>.
 
 =head1 MEMBERS
 
-The object is a blessed hash. Programs may read these members, and what they store there
-counts. It is not checked; where there is an accessor, that is better.
+The object is a blessed hash. Programs may read these members, and store into them. Nothing checks what they store, so
+use an accessor where there is one.
 
 =over 4
 
 =item {worker_pids}
 
-A hash of pid and generation, in the manager's own table: what it shows is true whenever it
-is looked at. B<Deleting> a pid takes the worker out of the pool: it lives on, but it is not
-counted or signalled any more. When it ends during C<start> it is reported to
-C<on_child_reap>, like any child. B<Storing> one takes a child that the program has forked
-by itself into the pool; any value is kept, and a number is its generation. A key that
-cannot be a pid is refused. Another hash that is put in its place, for good or by C<local>, becomes
-the table at the next call of a method: the workers are those that are in it. The hash before keeps
-what it showed, and is the table again when it is put back.
+A hash of pid and generation. It always shows the manager's own table.
+
+=over 4
+
+=item *
+
+B<Deleting> a pid takes the worker out of the pool. The worker lives on, but the manager does not count or signal it
+any more. If it ends during C<start>, C<on_child_reap> hears of it, as of any child.
+
+=item *
+
+B<Storing> a pid takes a child that the program has forked by itself into the pool. Any value is kept; a number is its
+generation. A key that cannot be a pid is refused.
+
+=item *
+
+If the program puts another hash in its place, for good or by C<local>, that hash becomes the table at the next call
+of a method: the workers in it are the workers. The old hash keeps what it showed, and is the table again when the
+program puts it back.
+
+=back
 
 =item {generation}
 
-How often C<start> was called, from 1; 0 before that. In a worker, the generation that it
-was forked in.
+The number of calls of C<start>; 0 before the first. In a worker, the generation in which it was forked.
 
 =item {in_child}
 
-1 in a worker; not there in the manager.
+1 in a worker, 0 in the manager.
 
 =item {manager_pid}, {signal_received}, and the options
 
-What the accessors of those names give.
+What the accessors of those names return.
 
 =item {__dbg_callback}
 
-If there is one, C<start> calls it on each turn of its loop, without arguments, and never
-sleeps. For tests.
+For tests. If it is set, C<start> calls it without arguments on each turn of its loop, and never sleeps.
 
 =back
 
 =head1 SUBCLASSING
 
-These are called as methods, so a subclass can override each of them. C<SUPER::> does what
-is said here.
+The manager calls these as methods, so a subclass can override each of them. C<SUPER::> does what the text says here.
 
 =over 4
 
 =item the accessors
 
-C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>,
-C<signal_received>, C<manager_pid>, C<on_child_reap>, C<before_fork> and C<after_fork>:
-without an argument they return the value that counts. In a worker C<signal_received> is
-called once before anything else, with C<{in_child}> set and the signals reset.
+C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>, C<signal_received>, C<manager_pid>,
+C<on_child_reap>, C<before_fork> and C<after_fork>. Without an argument they return the value that counts. In a worker
+C<signal_received> is called once before anything else, when C<{in_child}> is set and the signals are reset.
 
 =item num_workers, signal_all_children, finish, wait_all_children
 
@@ -980,41 +1034,42 @@ As above.
 
 =item _decide_action()
 
-Returns what the pool wants now: a number above 0 to fork a worker, 0 for nothing, -N to
-stop N workers. Called on each turn of C<start> on which a fork may happen, and before it
-sleeps.
+Returns what the pool wants now: a number above 0 to fork a worker, 0 for nothing, -N to stop N workers. C<start>
+calls it on each turn on which it may fork, and before it sleeps.
 
 =item _action_for($signal)
 
-Returns C<[$signal_to_send, $seconds]>, or C<undef> to send nothing. Called with what
-C<signal_received> returns when C<start> ends, and with C<'TERM'> when workers are to stop
-because there are too many.
+Returns C<[$signal_to_send, $seconds]>, or C<undef> to send nothing. When C<start> ends, the manager calls it with
+what C<signal_received> returns. It calls it with C<'TERM'> when there are too many workers and some are to stop.
 
 =item _update_spawn_delay($seconds)
 
-Lets forking rest for so many seconds from now on, instead of what was set before; 0 ends
-the rest. Its return value is not used. Called after each fork, each failed fork, each stop,
-and each failure of a worker. For subclasses with a loop of their own, C<{_no_adjust_until}>
-is the wall-clock time at which the rest ends, 0 without one, and C<undef> after
-C<wait_all_children>.
+Forbids forks for so many seconds from now on, in place of an earlier pause; 0 ends the pause. Its return value is not
+used. The manager calls it after each fork, each failed fork, each stop, and each failure of a worker.
+
+For subclasses with a loop of their own, C<{_no_adjust_until}> is the wall-clock time at which the pause ends, 0
+without one, and C<undef> after C<wait_all_children>.
 
 =item _wait($blocking)
 
-Reaps a child, and sends what is due to be sent. Returns the pid and the status of the
-child, then its user and its system CPU time in seconds, and the fourteen numbers of
-getrusage(2) from C<ru_maxrss> on; or an empty list if no child has ended. If C<$blocking>
-is true, it sleeps first, until a child ends, a signal arrives, or the pool wants attention;
-then too it can return an empty list. A worker that a program is told of in this way stays in C<{worker_pids}>, and is
-counted, until the program deletes it there, or C<start> or C<wait_all_children> goes on.
+Reaps a child, and sends the signals that are due. It returns a list: the pid and the status of the child, its user
+and its system CPU time in seconds, and the fourteen numbers of getrusage(2) from C<ru_maxrss> on. If no child has
+ended, the list is empty.
+
+If C<$blocking> is true, it first sleeps until a child ends, a signal arrives, or the pool wants attention. Then too
+the list may be empty.
+
+A worker that C<_wait> has returned to the program stays in C<{worker_pids}>, and is counted, until the program
+deletes it there, or until C<start> or C<wait_all_children> goes on.
 
 =item _max_wait()
 
-Returns how many seconds C<_wait> may sleep at most, or C<undef> for no limit, as here.
-Programs that have to look at something every now and then override it.
+Returns how many seconds C<_wait> may sleep at most. Here it is C<undef>: no limit. Override it to look at something
+every now and then.
 
 =item _on_child_reap($pid, $status)
 
-Calls the hook. Its return value is not used. What an override throws leaves C<start>.
+Calls the hook. Its return value is not used. If an override dies, the error leaves C<start>.
 
 =back
 
@@ -1022,18 +1077,17 @@ Calls the hook. Its return value is not used. What an override throws leaves C<s
 
 =head2 Event loops in the workers
 
-Make the loop and its watchers in the worker: after C<start> has returned there, or inside of
-CODE. Watchers of signals replace the default actions that the worker has.
+Make the loop and its watchers in the worker: after C<start> has returned there, or inside CODE. A watcher of a signal
+replaces the default action that the worker has.
 
-Some loops are there before the fork, because the manager runs them or because a module made
-them when it was loaded. Then each worker has a copy, with all its watchers. In the worker,
-first let go of the watchers, and make the loop anew:
+Some loops exist before the fork, because the manager runs them or because a module made them when it was loaded. Then
+each worker has a copy, with all watchers. In the worker, first drop these watchers, and then make the loop anew:
 
 =over 4
 
 =item EV, AnyEvent
 
-Nothing has to be called. EV notices the fork by itself.
+Call nothing: EV notices the fork by itself.
 
 =item IO::Async
 
@@ -1041,29 +1095,28 @@ C<< $loop->post_fork >>
 
 =item Mojo::IOLoop
 
-C<< Mojo::IOLoop->reset >>, which lets go of its watchers as well.
+C<< Mojo::IOLoop->reset >>, which drops its watchers too.
 
 =back
 
-Watchers of children need SIGCHLD. In the worker it has its default action, and a loop that
-was there before takes that for its own handler. So a watcher of EV (C<EV::child>, and
-C<< AnyEvent->child >> with EV) is never called, unless the worker passes the signal on:
+Watchers of children need SIGCHLD. In the worker SIGCHLD has its default action, but a loop that existed before the
+fork believes that its own handler is still there. So EV never calls a watcher of children (C<EV::child>, and C<<
+AnyEvent->child >> with EV), unless the worker passes the signal on:
 
     use POSIX qw(SIGCHLD);
     $SIG{CHLD} = sub { EV::feed_signal(SIGCHLD) };
     our $check = EV::check(sub { });              # perl calls the handler in a turn of the loop,
-    our $tick  = EV::timer(0.25, 0.25, sub { });  # and here is one, should it come just before a sleep
+    our $tick  = EV::timer(0.25, 0.25, sub { });  # and this makes a turn if it comes just before a sleep
     $_->keepalive(0) for $check, $tick;
 
-AnyEvent's own loop leaves a signal alone that has something in C<%SIG>. So say C<delete
-$SIG{CHLD}> in the worker before C<< AnyEvent->child >>, and C<delete $SIG{TERM}> before C<<
-AnyEvent->signal >>. Where the manager has a watcher of children by that loop, a worker's is not called
-at all. IO::Async needs nothing but C<post_fork>.
+AnyEvent's own loop does not touch a signal that has something in C<%SIG>. So say C<delete $SIG{CHLD}> in the worker
+before C<< AnyEvent->child >>, and C<delete $SIG{TERM}> before C<< AnyEvent->signal >>. If the manager has a watcher
+of children by that loop, the loop never calls a worker's. IO::Async needs only C<post_fork>.
 
 =head2 A manager beside an event loop in Perl
 
-C<start> is a loop of its own, and it reaps all children of its process. A program with a
-loop of its own gives the manager a process of its own, and directs it by signals:
+C<start> is a loop of its own, and it reaps all children of its process. A program with an event loop gives the
+manager a process of its own, and directs it by signals:
 
     my $manager = fork;
     defined $manager or die "cannot fork: $!";
@@ -1077,10 +1130,9 @@ loop of its own gives the manager a process of its own, and directs it by signal
     }
     # Here goes the event loop: HUP to $manager reloads, TERM stops it, and waitpid sees its end.
 
-Call C<new> in that process, as it sets the handlers, and fork before the loop is made.
+Fork before you make the loop, and call C<new> in the new process, because C<new> sets the handlers.
 
-If the loop and the manager must be in one process, let a subclass take a turn of the loop
-where the manager would sleep:
+If the loop and the manager must share one process, a subclass takes a turn of the loop where the manager would sleep:
 
     package My::Prefork;
     our @ISA = ('Parallel::Prefork');
@@ -1093,11 +1145,10 @@ where the manager would sleep:
         return $self->SUPER::_wait(0);
     }
 
-A subclass of L<Parallel::Prefork::SpareWorkers> does it in the same way. The loop turns
-inside of C<start> and C<wait_all_children>, also while the pool is filled. Most signals end the loop's own sleep, and all of them are seen after 0.25 seconds. A
-callback may call every method; to end C<start> it calls
-L</signal_received([VALUE])>. C<start> itself may be called in a callback, but with
-AnyEvent only if that uses EV. This is a turn:
+A subclass of L<Parallel::Prefork::SpareWorkers> does the same. The loop turns inside C<start> and
+C<wait_all_children>, and also while C<start> fills the pool. Most signals end the loop's own sleep; the manager sees
+all of them after 0.25 seconds. A callback may call every method. To end C<start> it calls
+L</signal_received([VALUE])>. It may call C<start> too, but with AnyEvent only if AnyEvent uses EV. This is one turn:
 
 =over 4
 
@@ -1125,16 +1176,17 @@ AnyEvent only if that uses EV. This is a turn:
 
 =back
 
-The loop must not have watchers of children, nor run commands that it waits for: here the
-manager reaps them. (C<< Mojo::IOLoop->subprocess >> works, but for its C<exit_code>.) EV
-reaps all children even without a watcher, from the moment when it is loaded, also by
-AnyEvent or Mojo::IOLoop, and their statuses are lost (given as -1). C<new> takes SIGCHLD
-from it. So load EV before C<new>; if it is loaded later, take SIGCHLD back:
+Such a loop must have no watchers of children, and must not run commands that it waits for: here the manager reaps
+them. (C<< Mojo::IOLoop->subprocess >> works, except for its C<exit_code>.)
+
+EV reaps all children from the moment when it is loaded, also by AnyEvent or Mojo::IOLoop, and even without a watcher.
+Their statuses are lost, and the manager gives -1. C<new> takes SIGCHLD back from EV. So load EV before C<new>. If the
+program loads it later, take SIGCHLD back:
 
     my $manager_handler = $SIG{CHLD};    # perl takes no notice of $SIG{CHLD} = $SIG{CHLD}
     $SIG{CHLD} = $manager_handler;
 
-Where the loop has watchers of children, let it reap the workers as well:
+If the loop has watchers of children, let it reap the workers as well:
 
     package My::Prefork;
     our @ISA = ('Parallel::Prefork');
@@ -1146,8 +1198,8 @@ Where the loop has watchers of children, let it reap the workers as well:
         return @{ shift @ended_in_loop || [] };
     }
 
-For this the loop has one watcher of all children. Make it after C<new>, whose handler of
-SIGCHLD it is to replace:
+The loop then needs one watcher of all children. Make it after C<new>, because it has to replace C<new>'s handler of
+SIGCHLD:
 
 =over 4
 
@@ -1157,12 +1209,12 @@ SIGCHLD it is to replace:
         push @My::Prefork::ended_in_loop, [$_[0]->rpid, $_[0]->rstatus];
     });
 
-C<new> has taken SIGCHLD from an EV that was loaded before. Pass it on, as in a worker (see
-L</Event loops in the workers>).
+If EV was loaded before C<new>, C<new> has taken SIGCHLD from it. Pass the signal on, as in a worker (see L</Event
+loops in the workers>).
 
 =item AnyEvent's child, for its own loop
 
-    delete $SIG{CHLD};    # or it leaves that alone
+    delete $SIG{CHLD};    # or AnyEvent does not touch it
     our $all = AnyEvent->child(pid => 0, cb => sub { push @My::Prefork::ended_in_loop, [@_] });
 
 =item watch_process, for IO::Async
@@ -1171,20 +1223,18 @@ L</Event loops in the workers>).
 
 =back
 
-This also serves for EV with C<EVFLAG_SIGNALFD>, which blocks SIGCHLD and reads it from a
-descriptor; the workers have it blocked, too. In this way C<trap_signals> cannot
-have C<[SIGNAL, SECONDS]>: the C<_wait> that is replaced sends the signals one by one.
+This also serves for EV with C<EVFLAG_SIGNALFD>, which blocks SIGCHLD and reads it from a descriptor. SIGCHLD is then
+blocked in the workers too. In this way C<trap_signals> cannot have C<[SIGNAL, SECONDS]>: the C<_wait> that this
+subclass replaces sends the signals one by one.
 
 =head2 C, and every language that can call C
 
-F<include/prefork.h> in the distribution is the interface of F<libprefork.so>, which is
-installed beside the XS object of this module and which C<cargo build --release> makes
-without perl. C programs have C<pf_start>, C<pf_wait_all_children> and the rest: see
-F<examples/workers.c>.
+F<include/prefork.h> in the distribution declares the functions of F<libprefork.so>. C<make install> puts that library
+beside the XS object of this module; C<cargo build --release> makes it without perl. C programs call C<pf_start>,
+C<pf_wait_all_children> and the rest: see F<examples/workers.c>.
 
-Below that is a pull interface for hosts with an event loop or a C<fork> of their own.
-C<pf_next> never blocks, never forks and never calls the host. It says what is to be done
-next; the host does it, and asks again:
+A host with an event loop, or with a C<fork> of its own, uses the pull interface below these. C<pf_next> never blocks,
+never forks and never calls the host. It says what to do next. The host does that, and asks again:
 
     pf_trap_signal(pf, SIGTERM, SIGTERM, 0);
     pf_watch_children(pf);
@@ -1204,7 +1254,7 @@ next; the host does it, and asks again:
                 work(pf);                   /* the worker; it ends by exit */
             break;
         }
-        case PF_EVENT_WAIT:                 /* event.fd can be read, or the time is over */
+        case PF_EVENT_WAIT:                 /* until event.fd is readable, or the time is over */
             wait_in_loop(event.fd, event.timeout);
             break;
         case PF_EVENT_STOPPED:              /* by a trapped signal */
@@ -1212,7 +1262,7 @@ next; the host does it, and asks again:
             break;
         case PF_EVENT_DRAINED:              /* all workers have ended */
             return 0;
-        default:                            /* REAPED, and what later versions bring */
+        default:                            /* REAPED, and events of later versions */
             break;
         }
     }
@@ -1227,19 +1277,17 @@ Signals:
 
 =item *
 
-A signal that comes just before the manager goes to sleep is acted on. It could stay
-unnoticed until some worker ended.
+A signal that comes just before the manager goes to sleep ends C<start>. In 0.18 it could stay unnoticed until a
+worker ended.
 
 =item *
 
-A signal that comes before C<start>, or between two calls of it (say, while the
-configuration is read anew after a HUP), is acted on by the next C<start>. It was lost, and
-a server that was told to stop ran on.
+A signal that comes before C<start>, or between two calls of it, ends the next C<start>. In 0.18 it was lost: a server
+that was told to stop while it read its configuration ran on.
 
 =item *
 
-No signal takes the place of another. After TERM and HUP in a row, a server stops; it could
-reload instead and run on.
+No signal takes the place of another. After TERM and HUP in a row, a server stops. In 0.18 it could reload and run on.
 
 =item *
 
@@ -1247,19 +1295,17 @@ A handler that was installed with C<SA_RESTART> can end C<start>.
 
 =item *
 
-Signals with several names find their action. Before, only the name that perl gives them
-did.
+A signal with several names finds its action by any of them. In 0.18 it did so only by the name that perl gives it.
 
 =item *
 
-A signal that is sent to one worker after the other goes to workers that are alive, and to
-nobody else. It went to pids that could belong to other processes by that time; and it was
-an error if there were no workers.
+A signal that goes to one worker after the other hits living workers only. In 0.18 it could hit other processes that
+had got the pid of an old worker. Without workers it was an error.
 
 =item *
 
-A new worker never runs the manager's handlers of trapped signals; one could signal all the
-other workers. C<signal_all_children> and C<wait_all_children> do nothing in a worker.
+A new worker never runs the manager's handlers of trapped signals. In 0.18 such a handler could signal all other
+workers. C<signal_all_children> and C<wait_all_children> do nothing in a worker.
 
 =back
 
@@ -1269,33 +1315,33 @@ Workers:
 
 =item *
 
-A worker that is stopped by ptrace(2), with the manager's process as its tracer, is there, and is counted. It was taken
-for one that has ended.
+A worker that is stopped by ptrace(2), with the manager's process as its tracer, still counts. 0.18 thought that it
+had ended.
 
 =item *
 
-If the code that was given to C<start> dies, the worker ends, even if C<start> is called
-inside of an C<eval>. It went on behind that C<eval>, as a second manager.
+If the code that was given to C<start> dies, the worker ends, even if C<start> is called inside an C<eval>. In 0.18 it
+went on behind that C<eval>, as a second manager.
 
 =item *
 
-If C<after_fork> dies, or a handler leaves C<start> just after a fork, the new worker is
-still known. It was an orphan.
+If C<after_fork> dies, or a handler leaves C<start> just after a fork, the manager still knows the new worker. In 0.18
+that worker was an orphan.
 
 =item *
 
-Workers that somebody else has reaped (C<< $SIG{CHLD} = 'IGNORE' >>, a C<waitpid> of the
-program's own) are noticed, reported with status -1, and replaced. C<start> and
-C<wait_all_children> never returned, and kept a CPU busy.
+The manager notices workers that other code has reaped (C<< $SIG{CHLD} = 'IGNORE' >>, or a C<waitpid> of the program),
+reports them with status -1, and replaces them. In 0.18 C<start> and C<wait_all_children> never returned, and kept a
+CPU busy.
 
 =item *
 
-When forks fail, tries are at least 0.05 seconds apart, warnings come once a second at most,
-and workers that end are reaped meanwhile, whatever C<err_respawn_interval> is.
+If forks fail, the manager tries again after 0.05 seconds at least, warns once a second at most, and reaps workers
+meanwhile, whatever C<err_respawn_interval> is.
 
 =item *
 
-With C<max_workers> 0 the manager sleeps. It kept a CPU busy.
+With C<max_workers> 0 the manager sleeps. In 0.18 it kept a CPU busy.
 
 =item *
 
@@ -1309,20 +1355,20 @@ Hooks and times:
 
 =item *
 
-C<wait_all_children> gives C<on_child_reap> the worker's status, not an old C<$?>.
+C<wait_all_children> gives C<on_child_reap> the status of the worker. 0.18 gave it an old C<$?>.
 
 =item *
 
-What C<on_child_reap> throws is a warning. It was lost, and C<$@> was changed.
+If C<on_child_reap> dies, perl warns. In 0.18 the error was lost, and C<$@> was changed.
 
 =item *
 
-C<wait_all_children> keeps fractions of a second. It rounded them up.
+C<wait_all_children> keeps fractions of a second. 0.18 rounded them up.
 
 =item *
 
-Intervals do not depend on the wall clock. When that was set back, forking stopped until it
-had caught up.
+Intervals do not depend on the wall clock. If somebody set the clock back, 0.18 stopped forking until the clock had
+caught up.
 
 =back
 
@@ -1332,25 +1378,24 @@ L<Parallel::Prefork::SpareWorkers>:
 
 =item *
 
-C<start> runs the code that it is given. It was ignored.
+C<start> runs the code that it is given. 0.18 ignored it.
 
 =item *
 
-Only idle workers are stopped, each is told once, and as many at a time as are too many.
-Busy ones were hit, and the same one again and again.
+The manager stops only idle workers, tells each of them once, and stops as many at a time as are too many. 0.18 hit
+busy ones, and the same one again and again.
 
 =item *
 
-Workers can be stopped without TERM in C<trap_signals>. That was an error.
+The manager can stop workers without TERM in C<trap_signals>. In 0.18 that was an error.
 
 =item *
 
-C<max_workers> can be raised while the manager runs. New workers found no place in the
-scoreboard, and died.
+C<max_workers> can be raised while the manager runs. In 0.18 new workers found no slot on the scoreboard, and died.
 
 =item *
 
-A worker in a pid namespace of its own gives its place on the scoreboard back. It was taken for ever, and soon
+A worker in a pid namespace of its own gives its slot on the scoreboard back. In 0.18 the slot stayed taken, and soon
 no worker found one.
 
 =item *
@@ -1359,7 +1404,7 @@ A scoreboard of the program's own is used even if its class overloads it to be f
 
 =item *
 
-There is no lock on the scoreboard. A signal while the manager waited for that killed it.
+There is no lock on the scoreboard. In 0.18 a signal killed the manager if it waited for that lock.
 
 =back
 
@@ -1369,8 +1414,7 @@ There is no lock on the scoreboard. A signal while the manager waited for that k
 
 =item *
 
-Wrong options die in C<new> and in the accessors, with a message. They were taken, and did
-harm later.
+Wrong options die in C<new> and in the accessors, with a message. 0.18 took them, and they did harm later.
 
 =item *
 
@@ -1378,67 +1422,72 @@ C<{worker_pids}> is a tied hash, and C<{delayed_task}> is gone.
 
 =item *
 
-The modules that 0.18 loads (Class::Accessor::Lite, Proc::Wait3, for SpareWorkers also
-List::MoreUtils, Scope::Guard and Signal::Mask, and of perl's own Time::HiRes, List::Util and, for SpareWorkers, POSIX,
-Fcntl and File::Temp, for example) are not loaded. A program that uses one of them should load it by itself. Where the program's
-code calls a function of one by its full name, with parentheses, as in C<Time::HiRes::sleep(0.1)> or C<POSIX::_exit(0)>, the module is loaded
-all the same if it is there: before the program runs, or by C<new> and C<start>. Not noticed are names without parentheses, methods (C<<
-Scope::Guard->new >>), and code that is compiled in a worker. What
-Class::Accessor::Lite offers is there all the same, and C<<
+This module does not load the modules that 0.18 loads: Class::Accessor::Lite and Proc::Wait3, and for SpareWorkers
+also List::MoreUtils, Scope::Guard and Signal::Mask. Of perl's own modules these are, for example, Time::HiRes and
+List::Util, and for SpareWorkers POSIX, Fcntl and File::Temp. A program that uses one of them should load it by
+itself.
+
+Some programs call a function of such a module by its full name: C<Time::HiRes::sleep(0.1)>, C<POSIX::_exit(0)>. For
+these the module is loaded all the same, if it is installed: before the program runs, or by C<new> and C<start>. This
+does not work for names without parentheses, for methods (C<< Scope::Guard->new >>), and for code that is compiled in
+a worker.
+
+The methods of Class::Accessor::Lite are there all the same (see L</mk_accessors(NAMES)>), and C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
 
 =item *
 
-A copy of a manager that another module makes (Storable, Data::Dumper) has the workers of that moment, as it had; one that Clone makes has none.
+A copy of a manager by Storable or Data::Dumper has the workers of that moment, as in 0.18. A copy by Clone has none.
 
 =item *
 
-A hook that a signal handler sets while C<start> runs cannot leave C<start> by C<last>; it can by C<die>. One that was set before can
-do both.
+If a signal handler sets a hook while C<start> runs, that hook cannot leave C<start> by C<last>, but it can by C<die>.
+A hook that was set before can do both.
 
 =back
 
 =head2 What is kept on purpose
 
-Programs count on these, so they are as they were:
+Programs count on these, so they are as in 0.18:
 
 =over 4
 
 =item *
 
-C<err_respawn_interval> holds back all forks, not only the one that replaces the worker that
-has failed.
+C<err_respawn_interval> holds back all forks, not only the one that replaces the failed worker.
 
 =item *
 
-A worker that exits with 0 is replaced at once.
+The manager replaces a worker that exits with 0 at once.
 
 =item *
 
-Lowering C<max_workers> stops no worker.
+A lower C<max_workers> stops no worker.
 
 =item *
 
-The signal handlers stay in C<%SIG> when the object goes.
+The signal handlers stay in C<%SIG> when the program drops the object.
 
 =back
 
 =head1 LIMITS
 
-A manager belongs to the thread that has made it. Make other threads after it: a thread that has no handler for a signal, and
-gets it while the manager's handler for it runs, ends the process (this is perl's doing). Windows is not supported.
+A manager belongs to the thread that has made it. Make other threads after C<new>: they then have copies of its
+handlers. A perl thread without a handler for a signal ends the process if it gets that signal while the manager's
+handler for it runs. This is perl's doing.
+
+Windows is not supported.
 
 =head1 DEPENDENCIES
 
-At run time none but perl, 5.32 or later, with its core modules. To build: cargo 1.85 or
-later, and a C compiler.
+At run time: perl 5.32 or later with its core modules, and no other module. To build: cargo 1.85 or later, and a C
+compiler.
 
 =head1 SEE ALSO
 
 L<Parallel::Prefork::SpareWorkers>, L<Parallel::Prefork::SpareWorkers::Scoreboard>
 
-In the distribution: F<README.md>, F<SIGNALS.md>, F<ARCHITECTURE.md>, F<include/prefork.h>,
-F<examples/>.
+In the distribution: F<README.md>, F<SIGNALS.md>, F<ARCHITECTURE.md>, F<include/prefork.h>, F<examples/>.
 
 =head1 AUTHORS
 
@@ -1448,8 +1497,7 @@ Kazuho Oku is the author of the original Parallel::Prefork, whose interface this
 
 =head1 LICENSE
 
-This is free software. It may be redistributed and modified under the same terms as Perl 5:
-the Artistic License, or the GNU General Public License, version 1 or later. F<LICENSE> in
-the distribution has both texts.
+This is free software. It may be redistributed and modified under the same terms as Perl 5: the Artistic License, or
+the GNU General Public License, version 1 or later. F<LICENSE> in the distribution has both texts.
 
 =cut

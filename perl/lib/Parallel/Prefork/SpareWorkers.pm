@@ -166,88 +166,103 @@ Parallel::Prefork::SpareWorkers - a prefork manager that keeps a number of idle 
 
 =head1 DESCRIPTION
 
-This is a L<Parallel::Prefork> whose number of workers follows the load. Each worker says
-when it is busy. With fewer than C<min_spare_workers> idle ones the manager forks another,
-until there are C<max_workers> in all; with more than C<max_spare_workers> it stops some.
+This is a L<Parallel::Prefork> whose number of workers follows the load. Each worker says when it is busy. If there
+are fewer than C<min_spare_workers> idle workers, the manager forks more, up to C<max_workers> in all. If there are
+more than C<max_spare_workers>, it stops some.
 
-What the workers say is kept on a B<scoreboard>, in memory that they share with the manager.
+The workers say so on a B<scoreboard>: memory that they share with the manager. Each worker has its own B<slot> there.
 
-All of L<Parallel::Prefork> is here too: its options, methods, hooks, signals, and what
-subclasses may override.
+All of L<Parallel::Prefork> is here too: its options, methods, hooks, signals, and what subclasses may override.
 
 =head1 CONSTRUCTOR
 
 =head2 new(\%options), new(%options)
 
-Takes the options of L<Parallel::Prefork/CONSTRUCTOR>, and these. All but C<scoreboard_file>
-are accessors as well. Numbers are refused by C<new> unless they are finite and 0 or more.
+Takes the options of L<Parallel::Prefork/CONSTRUCTOR>, and these. All but C<scoreboard_file> are accessors too.
+Numbers have to be finite and 0 or more.
 
 =over 4
 
 =item min_spare_workers => NUMBER
 
-With fewer idle workers than this, the pool grows. There is no default: without it, or with
-0, C<new> dies (C<mandatory option min_spare_workers not set>).
+With fewer idle workers than this, the pool grows. There is no default: if it is missing or 0, C<new> dies
+(C<mandatory option min_spare_workers not set>).
 
 =item max_spare_workers => NUMBER
 
-With more idle workers than this, the pool shrinks. If it is not given, or 0, it is what
-C<max_workers> is at that moment. It should not be less than C<min_spare_workers>: such a
-pool never comes to rest.
+With more idle workers than this, the pool shrinks. Default, and the meaning of 0: the value of C<max_workers> at that
+moment. C<new> dies if it is less than C<min_spare_workers>. If an accessor makes it less, C<min_spare_workers> counts
+in its place.
 
 =item heartbeat => SECONDS
 
-How often to look at the statuses where nothing else tells that they have changed: 0.25 if
-it is not given, or 0. It means nothing with the module's own scoreboard, whose workers wake
-the manager when it has to act; then it sleeps as long as nothing happens. It counts with a
-scoreboard of your own (see L</A SCOREBOARD OF YOUR OWN>), in a subclass that overrides
-C<num_workers>, C<num_active_workers>, C<_decide_action>, C<scoreboard>, C<signal_received>, or the accessor
-of one of the numbers, and where one of those numbers is an object. It also counts for a moment
-after a worker was killed in the middle of a change, and while there is a worker that has closed
-its descriptors and has another user.
+How often the manager looks at the statuses if nothing tells it that they have changed. Default, and the meaning of 0:
+0.25. The module's own scoreboard needs no heartbeat: its workers wake the manager when it has to act. The manager
+uses C<heartbeat>
 
-=item scoreboard_file => PATH
+=over 4
 
-Keeps the scoreboard in a file of that name, for others to read: see L</THE SCOREBOARD
-FILE>. If it is not given, the scoreboard is in memory.
+=item *
 
-=item scoreboard => OBJECT
+with a scoreboard of your own (see L</A SCOREBOARD OF YOUR OWN>);
 
-A scoreboard of your own instead. C<scoreboard_file> is not looked at then. The accessor
-gives the scoreboard that is used, whoever has made it.
+=item *
+
+in a subclass that overrides C<num_workers>, C<num_active_workers>, C<_decide_action>, C<scoreboard>,
+C<signal_received>, or the accessor of one of the numbers;
+
+=item *
+
+if one of those numbers is an object;
+
+=item *
+
+for a moment, if a worker was killed in the middle of a change;
+
+=item *
+
+as long as there is a worker that has closed its descriptors and has another user.
 
 =back
 
-C<max_workers> may be raised later; the scoreboard grows with it, to 1,048,576 workers.
+=item scoreboard_file => PATH
+
+Keeps the scoreboard in a new file of that name, for others to read: see L</THE SCOREBOARD FILE>. Default: none, and
+the scoreboard is in memory.
+
+=item scoreboard => OBJECT
+
+A scoreboard of your own; C<scoreboard_file> then means nothing. The accessor returns the scoreboard in use, even if
+C<new> has made it.
+
+=back
+
+You may raise C<max_workers> later. The scoreboard grows with it, up to 1,048,576 workers.
 
 =head1 METHODS
 
 =head2 start([CODE])
 
-As in L<Parallel::Prefork>. Each worker gets its place on the scoreboard before CODE is
-called, or before C<start> returns in it, and is idle then.
+As in L<Parallel::Prefork>. In a worker, it first takes a slot on the scoreboard, with the status idle. Then it calls
+CODE, or returns.
 
 =head2 set_status(STATUS)
 
-Sets the status of the worker that calls it, to the first character of STATUS, and returns
-1. C<STATUS_IDLE> is idle. C<STATUS_NEXIST> is not for workers to set. Any other character
-is busy; which one is up to the program.
+Sets the status of the worker that calls it to the first character of STATUS, and returns 1. C<STATUS_IDLE> means
+idle. Any other character means busy, and the program chooses it. Workers must not set C<STATUS_NEXIST>.
 
-I<Where:> a worker, and its handlers. I<Errors:> dies in a process that has no place on the
-scoreboard (C<child_start not called?>), and if STATUS is empty or has a character above
-255.
+I<Where:> a worker, and its handlers. I<Errors:> dies in a process that has no slot on the scoreboard (C<child_start
+not called?>). Dies if STATUS is empty or has a character above 255.
 
 =head2 num_active_workers
 
-Returns how many workers are busy.
+Returns the number of busy workers.
 
-I<Where:> the manager, its hooks and its handlers; workers; and processes that these have
-forked.
+I<Where:> the manager, its hooks and its handlers; workers; and processes that these have forked.
 
 =head1 CONSTANTS
 
-Nothing is exported unless it is asked for: by name, or by C<:status> or C<:all>, which are
-both constants.
+The module exports nothing by default. Ask for a constant by name, or for both by C<:status> or C<:all>.
 
 =over 4
 
@@ -257,34 +272,33 @@ C<_>, the status of a worker that waits for work.
 
 =item STATUS_NEXIST
 
-C<.>, the status of a place that no worker has.
+C<.>, the status of a slot that no worker has.
 
 =back
 
 =head1 WHICH WORKERS ARE STOPPED
 
-As many as are too many, all at once, of those that are idle: first those of the oldest
-generation, and of these first those that were forked last. A worker that is busy at that
-moment is not chosen. A worker is told once, and does not count as a spare one from then on.
+Only idle ones, and all that are too many, at once. The manager begins with the oldest generation; within it, with the
+worker that it forked last. It tells each worker once, and from then on does not count it as idle.
 
-It is sent what C<trap_signals> says for TERM, at once even if there is an interval, and
-TERM if nothing is said. Between the manager's look at the scoreboard and the arrival of the
-signal the worker may get work. So let workers take that signal between two pieces of work
-only; F<examples/server.pl> in the distribution shows how. After workers were told to stop,
-C<spawn_interval> holds back the next fork. A worker that the signal has ended has a status
-other than 0, and C<err_respawn_interval> holds it back then; not so if the worker catches
-the signal and exits with 0.
+It sends what C<trap_signals> says for TERM, or TERM if that says nothing. It sends this at once, even if there is an
+interval.
+
+A worker may get work between the manager's look and the arrival of the signal. So let workers take that signal only
+between two pieces of work. F<examples/server.pl> in the distribution shows how.
+
+After this the manager forks nothing for C<spawn_interval> seconds. If the signal kills the worker, its status is not
+0, and C<err_respawn_interval> holds back forks too. If the worker catches the signal and exits with 0, it does not.
 
 =head1 THE SCOREBOARD FILE
 
-C<new> makes the file, with mode 0600. It dies if there is one already, even if that is a
-symbolic link that leads nowhere (C<failed to create scoreboard file:>, the name and the
-reason). Nobody removes it: not the manager at its end, and not the next C<new>.
+C<new> makes the file, with mode 0600 whatever the umask is. It dies if there is one already, even a symbolic link to
+nothing (C<failed to create scoreboard file:>, the name and the reason). Nobody removes the file: the program has to,
+before the next C<new>.
 
-It is text, and can be read at any time, by cat(1) or by a program. Each line of 16 bytes is
-the place of one worker, in the order of L<Parallel::Prefork/worker_index>: the status, the
-pid in 14 columns, left-aligned, and a newline. A place without a worker has C<.> and no
-pid.
+It is text, and any program can read it at any time. Each line of 16 bytes is the slot of one worker, in the order of
+L<Parallel::Prefork/worker_index>: the status, the pid in 14 columns, left-aligned, and a newline. A slot without a
+worker has C<.> and no pid.
 
     $ cat -E /run/app/scoreboard
     B4711          $
@@ -295,54 +309,52 @@ There are C<max_workers> lines, and never fewer than there were. Do not write to
 
 =head1 A SCOREBOARD OF YOUR OWN
 
-Any object with these methods will do, say one that keeps the statuses in a database. Others
-need not be there.
+Any object with these methods will do, for example one that keeps the statuses in a database. It needs no other
+methods.
 
 =over 4
 
 =item child_start()
 
-Called in each worker before the program's code: the worker is there and is idle.
+Called in each worker before the program's code: the worker is there, and is idle.
 
 =item set_status($status)
 
-Called in a worker by C<set_status>, which returns what this returns.
+Called in a worker by the method C<set_status> of the manager, which returns what this returns.
 
 =item get_statuses()
 
-Called in the manager: returns a list of single characters, one for each place. Those other
-than C<_> and C<.> are busy workers.
+Called in the manager. Returns a list of single characters, one for each slot. Those other than C<_> and C<.> are busy
+workers.
 
 =item clear_child($pid)
 
-Called in the manager for each child that has been reaped, after C<on_child_reap>. In
-C<start> this may be a child that is no worker.
+Called in the manager for each child that has been reaped, after C<on_child_reap>. In C<start> this may be a child
+that is no worker.
 
 =back
 
-The manager cannot know when such a scoreboard changes, so it looks at it after each
-C<heartbeat>. It does not know who is idle either: of workers that are too many, any may be
-stopped.
+The manager cannot know when such a scoreboard changes, so it looks every C<heartbeat> seconds. It does not know who
+is idle either: if there are too many workers, it may stop any of them.
 
 =head1 SUBCLASSING
 
-As L<Parallel::Prefork/SUBCLASSING> says, and C<num_active_workers>. C<_decide_action>
-returns -N if there are N idle workers too many, those counted in that were told to leave
-and have not left yet.
+As L<Parallel::Prefork/SUBCLASSING> says, and C<num_active_workers> too. C<_decide_action> returns -N if there are N
+idle workers too many. N includes those that were told to leave and have not left yet.
 
 =head1 DIFFERENCES FROM 0.18
 
-See L<Parallel::Prefork/DIFFERENCES FROM 0.18>. Programs may also have to know that
+See L<Parallel::Prefork/DIFFERENCES FROM 0.18>. Programs may also have to know this:
 
 =over 4
 
 =item *
 
-the scoreboard is in memory, not in a temporary file, if no C<scoreboard_file> is given;
+Without C<scoreboard_file> the scoreboard is in memory. In 0.18 it was in a temporary file.
 
 =item *
 
-the scoreboard file can be read by its owner only, whatever the umask is;
+Only its owner can read the scoreboard file, whatever the umask is.
 
 =item *
 
@@ -362,7 +374,7 @@ Kazuho Oku is the author of the original Parallel::Prefork, whose interface this
 
 =head1 LICENSE
 
-This is free software. It may be redistributed and modified under the same terms as Perl 5:
-the Artistic License, or the GNU General Public License, version 1 or later.
+This is free software. It may be redistributed and modified under the same terms as Perl 5: the Artistic License, or
+the GNU General Public License, version 1 or later.
 
 =cut

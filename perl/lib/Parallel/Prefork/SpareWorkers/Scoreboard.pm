@@ -88,53 +88,52 @@ Parallel::Prefork::SpareWorkers::Scoreboard - what the workers of a pool are doi
 
 =head1 DESCRIPTION
 
-L<Parallel::Prefork::SpareWorkers> makes a scoreboard by itself and calls the methods below.
-Programs need this class only to read the statuses, by C<< $pm->scoreboard->get_statuses >>,
-or to make a subclass of it.
+L<Parallel::Prefork::SpareWorkers> makes a scoreboard by itself and calls the methods below. A program needs this
+class only to read the statuses, by C<< $pm->scoreboard->get_statuses >>, or to make a subclass.
 
-A scoreboard is memory that the manager and its workers share, with a B<slot> for each
-worker. A worker changes its own slot, with one atomic store; nobody locks anything. A
-subclass that overrides C<get_statuses> is treated like a scoreboard of the program's own,
-which cannot wake the manager.
+A scoreboard is memory that the manager and its workers share. It has a B<slot> for each worker. A worker changes only
+its own slot, with one atomic store, and nobody locks anything.
+
+If a subclass overrides C<get_statuses>, the manager treats it like a scoreboard of the program's own: the workers
+cannot wake the manager, which looks every C<heartbeat> seconds.
 
 =head1 METHODS
 
 =head2 new(PATH, MAX_WORKERS)
 
-Makes a scoreboard with a slot for each of MAX_WORKERS, all empty: in a new file (see
-L<Parallel::Prefork::SpareWorkers/THE SCOREBOARD FILE>) or, if PATH is C<undef>, in memory.
-A fraction counts as the next whole number. Make it before the workers are forked.
+Makes a scoreboard with MAX_WORKERS empty slots. With a PATH it is in a new file (see
+L<Parallel::Prefork::SpareWorkers/THE SCOREBOARD FILE>), with C<undef> in memory. A fraction counts as the next whole
+number. Make the scoreboard before you fork workers.
 
-I<Where:> the manager. I<Errors:> dies if MAX_WORKERS is not a number from 0 on, if there
-are more than 1,048,576, and if the file cannot be made, or is there already (C<failed to
-create scoreboard file:>).
+I<Where:> the manager. I<Errors:> dies if MAX_WORKERS is no number from 0 to 1,048,576. Dies if the file exists
+already, or cannot be made (C<failed to create scoreboard file:>).
 
 =head2 child_start
 
-Gives a slot to the process that calls it, with the status idle, and returns 1. This is the
-slot of its L<Parallel::Prefork/worker_index>, or the first that is empty.
+Gives a slot to the process that calls it, with the status idle, and returns 1. It is the slot of the process's
+L<Parallel::Prefork/worker_index>, or else the first empty one.
 
-I<Where:> a worker, once. I<Errors:> dies if the process has a slot already (C<child_start
-cannot be called twite>), and if all are taken (C<no empty slot in scoreboard>).
+I<Where:> a worker, once. I<Errors:> dies if the process has a slot already (C<child_start cannot be called twite>),
+and if no slot is empty (C<no empty slot in scoreboard>).
 
 =head2 set_status(STATUS)
 
-Sets the status of the process that calls it; see
-L<Parallel::Prefork::SpareWorkers/set_status(STATUS)>.
+Sets the status of the process that calls it. See L<Parallel::Prefork::SpareWorkers/set_status(STATUS)>.
 
 =head2 get_statuses
 
-Returns a list with the status of each slot, a character, in the order of the slots; the
-number of slots in scalar context.
+Returns the status of each slot, one character each, in the order of the slots. In scalar context it returns the
+number of slots.
 
 I<Where:> any process that was forked after C<new>.
 
 =head2 clear_child(PID)
 
-Empties the slot of a process that has been reaped, wherever in C<child_start> or C<set_status>
-it died. Does nothing if it had none. Returns nothing. PID is what C<fork> returned; a worker of the pool
-that has this scoreboard may have another one for itself, in a pid namespace of its own. Any other process is
-known by the one that it had for itself when it called C<child_start>.
+Empties the slot of a process that has been reaped, even if it died in the middle of C<child_start> or C<set_status>.
+Does nothing if it had no slot. Returns nothing.
+
+PID is what C<fork> has returned for a worker of the pool that has this scoreboard. Any other process is known by its
+own C<$$> at the call of C<child_start>. The two differ if the process has a pid namespace of its own.
 
 I<Where:> the manager.
 
@@ -142,15 +141,15 @@ I<Where:> the manager.
 
 Makes room for so many workers in all, if there is less. Returns nothing.
 
-I<Where:> the manager. I<Errors:> dies if there is no room for so many.
+I<Where:> the manager. I<Errors:> dies if it cannot make so much room.
 
 =head2 watch(LOW, HIGH)
 
-From now on the worker that makes the number of busy workers less than LOW, or (unless that
-is C<undef>) more than HIGH, wakes the manager of the pool, once. Call it before each look
-at the statuses. Returns whether that is all; if not (a worker was killed in the middle of a
-change, or cannot wake the manager), look again after a while. For subclasses that decide by
-themselves.
+For subclasses that decide by themselves. The next worker that makes the number of busy workers less than LOW, or more
+than HIGH (unless HIGH is C<undef>), wakes the manager of the pool, once. Call it before each look at the statuses.
+
+It returns true if the manager may sleep until then. If it returns false, look again after a while: a worker was
+killed in the middle of a change, or cannot wake the manager.
 
 I<Where:> the manager.
 
@@ -180,7 +179,7 @@ Kazuho Oku is the author of the original Parallel::Prefork, whose interface this
 
 =head1 LICENSE
 
-This is free software. It may be redistributed and modified under the same terms as Perl 5:
-the Artistic License, or the GNU General Public License, version 1 or later.
+This is free software. It may be redistributed and modified under the same terms as Perl 5: the Artistic License, or
+the GNU General Public License, version 1 or later.
 
 =cut

@@ -8,6 +8,7 @@ use Config;
 use Test::More;
 
 use lib 't/lib';
+use Preload;
 use ProcessTest;
 
 plan skip_all => 'this perl has no ithreads' if !$Config{useithreads};
@@ -15,9 +16,7 @@ plan skip_all => 'for Linux, whose poll is ours to replace' if $^O ne 'linux';
 
 # Loaded into the program: at the first ppoll, in which a manager sleeps, its oldest child is killed, and
 # the sleep begins when another thread has the SIGCHLD. A manager that sleeps in wait4 is not concerned.
-my $dir = File::Temp->newdir('prefork-test-XXXXXX', TMPDIR => 1);
-open my $c, '>', "$dir/strike.c" or die "cannot write $dir/strike.c: $!\n";
-print {$c} <<'C';
+my $strike = preload_library(<<'C') or plan skip_all => 'no C compiler';
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <poll.h>
@@ -60,10 +59,6 @@ int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const si
     return real(fds, n, timeout, mask);
 }
 C
-close $c;
-system($Config{cc}, '-shared', '-fPIC', '-o', "$dir/strike.so", "$dir/strike.c", '-ldl') == 0
-    or plan skip_all => 'no C compiler';
-my %strikes = (LD_PRELOAD => join ' ', "$dir/strike.so", grep { defined } $ENV{LD_PRELOAD});
 
 my %code = (
     start => <<'PERL',
@@ -74,7 +69,13 @@ my $pm = Parallel::Prefork->new({
     trap_signals         => { TERM => 'TERM' },
     after_fork           => sub { $_[0]->signal_received('enough') if ++$forks == 2 },
 });
-$strikes or $pm->{after_fork} = sub { $forks++ == 0 ? kill KILL => $_[1] : $_[0]->signal_received('enough') };
+if (!$strikes) {
+    $pm->{after_fork} = sub {
+        my ($self, $worker) = @_;
+        if ($forks++ == 0) { kill KILL => $worker }
+        else               { $self->signal_received('enough') }
+    };
+}
 $sleeps->();
 $pm->start(sub { sleep 60 while 1 });
 print "forks: $forks\n";
@@ -88,7 +89,7 @@ my $pm = Parallel::Prefork->new({
 });
 $sleeps->();
 $pm->start(sub { sleep 60 while 1 });
-$strikes or kill KILL => keys %{ $pm->{worker_pids} };
+kill KILL => keys %{ $pm->{worker_pids} } if !$strikes;
 print 'left: ', $pm->wait_all_children, "\n";
 PERL
 );
@@ -100,21 +101,22 @@ use warnings;
 use threads;
 use Parallel::Prefork;
 
-# A thread that has nothing to do, and signals can come to it. It is made after the manager: perl ends a process in which
-# a thread gets a signal that it has no handler for.
+# A thread that has nothing to do, and signals can come to it. It is made after the manager: perl ends a process in
+# which a thread gets a signal that it has no handler for.
 my $sleeps = sub { threads->create(sub { sleep 3600 while 1 })->detach };
 my $strikes = exists $INC{'Parallel/Prefork/Options.pm'} || Parallel::Prefork->can('worker_index');
 PERL
 my $end = "\nPOSIX::_exit(0);\n";
 
-my %running = map { $_ => start_program("use POSIX ();\n$begin$code{$_}$end", env => \%strikes, deadline => 15) }
-    sort keys %code;
+my %running = map {
+    $_ => start_program("use POSIX ();\n$begin$code{$_}$end", env => { preloaded($strike) }, deadline => 15)
+} sort keys %code;
 for my $name (sort keys %running) {
     my $p = $running{$name};
     $p->wait;
     is $p->out, $expected{$name}, "$name: the end of the worker is noticed";
     is $p->status, 0, "$name: the program ends";
-    is $p->err, '', "$name: and says nothing else";
+    is $p->err, '', "$name: the program says nothing else";
 }
 
 done_testing;

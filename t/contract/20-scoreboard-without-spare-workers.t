@@ -1,5 +1,5 @@
-# Contract 22: a plain Parallel::Prefork whose program has a scoreboard of its own: each worker gets
-# a slot, and many short ones leave none taken.
+# Contract 20: the scoreboard class in a program with a plain Parallel::Prefork: each worker gets a slot, and many short
+# ones leave none taken.
 use strict;
 use warnings;
 
@@ -43,7 +43,7 @@ for ([memory => '', 500], [file => "$dir/scoreboard", 300]) {
     my ($kind, $file, $wanted) = @$_;
     my $p = run($program, args => [$file, $wanted], deadline => 55);
     is $p->line, 'failed 0', "$kind: each of $wanted workers has found a slot" or diag substr $p->err, 0, 300;
-    is $p->line, 'statuses ........', '... and none of them is taken at the end';
+    is $p->line, 'statuses ........', "$kind: no slot is taken at the end";
 }
 
 done_testing;
