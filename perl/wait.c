@@ -103,10 +103,7 @@ note_exits(pTHX_ host_t *host, bool has_other_handler, bool is_running)
         host->exits = exit_notices;
         /* While all are waited for, they are better looked for together. */
         host->is_named = is_running && ended_child;
-        if (host->is_named)
-            pf_child_ended(host->pf, ended_child);
-        else
-            pf_children_changed(host->pf);
+        pf_child_ended(host->pf, host->is_named ? ended_child : 0);
     }
 }
 
@@ -291,7 +288,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
      * go round %SIG. If code of the program has run since the last one, it may have ignored
      * SIGCHLD for a while, and then the system has reaped by itself. */
     if (blocking && !host->timed_out && !host->is_named)
-        pf_children_changed(host->pf);
+        pf_child_ended(host->pf, 0);
     if (blocking)
         host->is_named = FALSE;
     /* A handler that is not ours tells nobody what it has seen. */

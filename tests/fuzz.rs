@@ -273,14 +273,10 @@ impl Fuzzer {
                     let result = pf_fork_failed(pf, &raw mut report);
                     self.check("pf_fork_failed", result);
                 }
-                22 if self.rng.bool() => {
-                    let pid = self.pid();
+                22 => {
+                    let pid = if self.rng.bool() { self.pid() } else { 0 };
                     let result = pf_child_ended(pf, pid);
                     self.check(&format!("pf_child_ended {pid}"), result);
-                }
-                22 => {
-                    let result = pf_children_changed(pf);
-                    self.check("pf_children_changed", result);
                 }
                 23 => {
                     let each = self.rng.bool();

@@ -463,7 +463,7 @@ fn draining_ends_with_the_last_worker_or_with_the_deadline() {
 #[test]
 fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
     let mut driver = started(2);
-    driver.machine.children_changed(driver.now);
+    driver.machine.child_ended(None, driver.now);
     assert_eq!(driver.machine.next(driver.now, &NoStatuses), Ok(Step::Reap));
     driver.machine.no_children(driver.now);
     let mut lost = Vec::new();
@@ -478,7 +478,7 @@ fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
 #[test]
 fn a_worker_that_was_named_is_replaced_before_others_are_looked_for() {
     let mut driver = started(3);
-    driver.machine.child_ended(101, driver.now);
+    driver.machine.child_ended(Some(101), driver.now);
     let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(101)));
     let exit = driver.machine.exited(101, 0, driver.now);
@@ -520,7 +520,7 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
         busy: None,
     };
     for pid in [101, 102] {
-        driver.machine.child_ended(pid, driver.now);
+        driver.machine.child_ended(Some(pid), driver.now);
         assert_eq!(next(&mut driver), Step::ReapWorker(pid));
         end_and_replace(&mut driver, pid);
         assert_eq!(next(&mut driver), wait);
@@ -535,12 +535,12 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
     driver.machine.none_exited(driver.now);
 
     // A notice that names nobody is looked into at once.
-    driver.machine.child_ended(104, driver.now);
+    driver.machine.child_ended(Some(104), driver.now);
     assert_eq!(next(&mut driver), Step::ReapWorker(104));
-    driver.machine.children_changed(driver.now);
+    driver.machine.child_ended(None, driver.now);
     assert_eq!(next(&mut driver), Step::Reap);
     // So is all that one was before the named one.
-    driver.machine.child_ended(104, driver.now);
+    driver.machine.child_ended(Some(104), driver.now);
     assert_eq!(next(&mut driver), Step::ReapWorker(104));
     assert_eq!(next(&mut driver), Step::Reap);
 }
@@ -549,7 +549,7 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
 fn several_that_were_named_are_looked_at_in_order_and_each_once() {
     let mut driver = started(3);
     for pid in [102, 100, 102, 100] {
-        driver.machine.child_ended(pid, driver.now);
+        driver.machine.child_ended(Some(pid), driver.now);
     }
     let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(102)));
@@ -558,7 +558,7 @@ fn several_that_were_named_are_looked_at_in_order_and_each_once() {
     assert_eq!(next(&mut driver), Ok(Step::Reap));
     driver.machine.none_exited(driver.now);
     driver.wait();
-    driver.machine.child_ended(102, driver.now);
+    driver.machine.child_ended(Some(102), driver.now);
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(102)));
 }
 
@@ -567,17 +567,17 @@ fn a_name_that_is_no_workers_is_a_notice_and_no_more() {
     let mut driver = started(2);
     let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
     for pid in [99, 0, -1, i32::MIN, i32::MAX] {
-        driver.machine.child_ended(pid, driver.now);
+        driver.machine.child_ended(Some(pid), driver.now);
         assert_eq!(next(&mut driver), Ok(Step::Reap), "{pid}");
         driver.wait();
     }
     // Reaped since it was named, and its number given to one that nobody has named.
-    driver.machine.child_ended(100, driver.now);
+    driver.machine.child_ended(Some(100), driver.now);
     driver.machine.reaped_by_host(100, 0);
     driver.next_pid = 100;
     driver.wait();
     assert_eq!(driver.forked.last(), Some(&(100, 0)));
-    driver.machine.child_ended(101, driver.now);
+    driver.machine.child_ended(Some(101), driver.now);
     driver.machine.forget(101);
     driver.wait();
 }
@@ -586,7 +586,7 @@ fn a_name_that_is_no_workers_is_a_notice_and_no_more() {
 fn one_that_was_named_is_reaped_while_the_look_for_others_rests() {
     let mut driver = started(4000);
     driver.machine.set_goal(Goal::Drain(None));
-    driver.machine.child_ended(4000, driver.now);
+    driver.machine.child_ended(Some(4000), driver.now);
     let step = driver.machine.next(driver.now, &NoStatuses);
     assert_eq!(step, Ok(Step::ReapWorker(4000)));
     driver.machine.exited(4000, 0, driver.now);
@@ -657,7 +657,7 @@ fn a_pool_that_runs_or_is_small_is_looked_at_at_once() {
 fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
     let mut driver = started(2);
     let sweep = |driver: &mut Driver| {
-        driver.machine.children_changed(driver.now);
+        driver.machine.child_ended(None, driver.now);
         let mut audits = 0;
         loop {
             match driver

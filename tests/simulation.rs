@@ -460,14 +460,14 @@ impl World {
         match named {
             Some(pid) if is_pending && self.rng.bool() => {
                 note!(self, "SIGCHLD of {pid}");
-                self.machine.child_ended(pid, self.now);
+                self.machine.child_ended(Some(pid), self.now);
             }
             _ if self.rng.u32(0..20) == 0 => {
                 let pid = self.rng.i32(0..=PIDS);
                 note!(self, "SIGCHLD of {pid}, which is alive or gone");
-                self.machine.child_ended(pid, self.now);
+                self.machine.child_ended(Some(pid), self.now);
             }
-            _ if is_pending => self.machine.children_changed(self.now),
+            _ if is_pending => self.machine.child_ended(None, self.now),
             _ => {}
         }
     }

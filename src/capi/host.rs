@@ -206,23 +206,6 @@ pub unsafe extern "C" fn pf_signal_staggered(
     })
 }
 
-/// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its handler. The
-/// next pf_next then works in this order: it reaps `pid`, if that is a worker that has ended; it gives the FORK for
-/// its successor; in a large pool it gives a short WAIT; it looks for other children that have ended, as of several
-/// SIGCHLD that are pending only the first one is kept. To reap by a pid takes no look at other children, which
-/// pf_children_changed does need. It may be called for several before the next pf_next, and for any number that a
-/// siginfo_t had.
-///
-/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call
-/// pf_wake so that the host comes to this.
-///
-/// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_child_ended(pf: *mut pf_t, pid: i32) -> pf_result {
-    manager!(pf, Serve, |manager| manager.child_ended(pid))
-}
-
 /// Tells that children may have exited without a notice, because SIGCHLD had its default
 /// disposition for a while; with a true `each_worker`, that it was ignored, so that the
 /// system may have reaped them by itself. The next pf_next looks, in the latter case for each

@@ -180,15 +180,22 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
     manager!(pf, Serve, |manager| manager.watch_children())
 }
 
-/// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
-/// for children that have exited, and for workers that somebody else has reaped.
+/// Tells that SIGCHLD has arrived, where the host owns its handler. `pid` is the child that it has named (si_pid of
+/// siginfo_t), or 0 where the host does not know that. The next pf_next looks for children that have ended, and for
+/// workers that somebody else has reaped.
 ///
-/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
+/// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at other
+/// children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other children that
+/// have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for several before
+/// the next pf_next, and with any number that a siginfo_t had.
+///
+/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call pf_wake so
 /// that the host comes to this.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
-    manager!(pf, Serve, |manager| manager.children_changed())
+pub unsafe extern "C" fn pf_child_ended(pf: *mut pf_t, pid: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager
+        .child_ended((pid != 0).then_some(pid)))
 }

@@ -253,14 +253,12 @@ impl Machine {
         self.signals.arrived(signal, running);
     }
 
-    /// There was a notice that a child has exited.
-    pub fn children_changed(&mut self, now: Time) {
-        self.looks.noticed(now, &self.workers);
-    }
-
-    /// The same, and the notice names the child.
-    pub fn child_ended(&mut self, pid: Pid, now: Time) {
-        self.looks.named(pid, now, &mut self.workers);
+    /// There was a notice that a child has ended, which may have named it.
+    pub fn child_ended(&mut self, pid: Option<Pid>, now: Time) {
+        match pid {
+            Some(pid) => self.looks.named(pid, now, &mut self.workers),
+            None => self.looks.noticed(now, &self.workers),
+        }
     }
 
     /// Children may have exited without a notice. With `each`, the system may also have

@@ -35,7 +35,7 @@ impl Manager {
             || std::mem::take(&mut self.sigchld.may_be_missed)
             || self.parent.has_reaped_child()
         {
-            self.machine.children_changed(clock::now());
+            self.machine.child_ended(None, clock::now());
         }
         let mut armed: Option<((i32, i32), bool)> = None;
         let mut times_armed = 0;
@@ -290,7 +290,7 @@ impl Manager {
         let audited = self.parent.audit(self.workers_not_reaped());
         self.machine.audited(&audited.missing, Some(now));
         for pid in audited.ended {
-            self.machine.child_ended(pid, now);
+            self.machine.child_ended(Some(pid), now);
         }
         self.sigchld.must_look_again |= audited.are_silent;
     }

@@ -47,15 +47,8 @@ impl Default for Sigchld {
 
 /// What the host tells of children.
 impl Manager {
-    /// SIGCHLD has arrived, where the host owns its handler.
-    pub fn children_changed(&mut self) -> Result<(), Failure> {
-        self.check_is_manager()?;
-        self.machine.children_changed(clock::now());
-        Ok(())
-    }
-
-    /// The same, and the signal names this child.
-    pub fn child_ended(&mut self, pid: Pid) -> Result<(), Failure> {
+    /// SIGCHLD has arrived, where the host owns its handler, and may have named a child.
+    pub fn child_ended(&mut self, pid: Option<Pid>) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.machine.child_ended(pid, clock::now());
         Ok(())
@@ -170,8 +163,7 @@ impl Manager {
 
     pub(super) fn note(&mut self, taken: Taken) {
         match taken {
-            Taken::Child(Some(pid)) => self.machine.child_ended(pid, clock::now()),
-            Taken::Child(None) => self.machine.children_changed(clock::now()),
+            Taken::Child(pid) => self.machine.child_ended(pid, clock::now()),
             Taken::Nothing => {}
             Taken::Refused => {
                 self.sigchld.cannot_take = true;

@@ -90,7 +90,7 @@ static void is_killed(pf_event event, pid_t pid, const char *name)
 static void is_alive(pf_t *pf, size_t workers)
 {
     pf_event event;
-    pf_children_changed(pf);
+    pf_child_ended(pf, 0);
     event = next(pf);
     is_int(event.type, PF_EVENT_WAIT, "nobody has ended");
     ok(event.timeout >= 0, "... and nobody would tell of it, so the wait has an end");

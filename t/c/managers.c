@@ -264,7 +264,7 @@ static void freed_before_the_answer(void)
             && WEXITSTATUS(event.status) == 21,
         "... which tells of it when the one is freed");
     child = foreign(22);
-    pf_children_changed(other);
+    pf_child_ended(other, 0);
     pf_wait(other, 0, &event);
     ok(event.type == PF_EVENT_REAPED && event.pid == child && WEXITSTATUS(event.status) == 22,
         "... and keeps none from then on");

@@ -61,7 +61,6 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_forked(pf, 0));
     NULL_IS(pf_fork_failed(pf, &out.report));
     NULL_IS(pf_fork_failed(pf, NULL));
-    NULL_IS(pf_children_changed(pf));
     NULL_IS(pf_child_ended(pf, 1));
     NULL_IS(pf_look_for_children(pf, true));
     NULL_IS(pf_watch_children(pf));
@@ -567,7 +566,6 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_next(pf, &out.event));
     REFUSED(pf_wait(pf, -1, &out.event));
     REFUSED(pf_wait_all_children(pf, -1, &out.left));
-    REFUSED(pf_children_changed(pf));
     REFUSED(pf_child_ended(pf, 1));
     REFUSED(pf_look_for_children(pf, true));
     REFUSED(pf_watch_children(pf));

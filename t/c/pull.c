@@ -406,7 +406,7 @@ static void strangers(void)
     pid = own_child(3);
     pf_adopt_worker(pf, pid, 0);
     waitpid(pid, &status, 0);
-    is_int(pf_children_changed(pf), PF_OK, "so does pf_children_changed");
+    is_int(pf_child_ended(pf, 0), PF_OK, "so does pf_child_ended without a number");
     event = wait_for(pf, -1);
     ok(event.type == PF_EVENT_REAPED && event.pid == pid && event.reason == PF_REASON_STOLEN,
         "... when it was heard of");
@@ -551,7 +551,7 @@ static void shares_the_lead(void)
     ok(!pf_wants_fork(pf), "no other is wanted");
     kill(getpid(), SIGHUP);
     do {
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         event = next(pf);
     } while (event.type == PF_EVENT_WAIT);
     is_int(event.type, PF_EVENT_REAPED, "a signal does not stop the run");
@@ -719,7 +719,7 @@ static void rests(void)
     ok(next(pf).type == PF_EVENT_WAIT, "many are waited for, and all run");
     /* It is over before we look if the machine has had something else to do. */
     do {
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         event = next(pf);
     } while (!event.rests && turns++ < 10000);
     ok(event.type == PF_EVENT_WAIT && event.rests == 1 && event.timeout > 0 && event.timeout < 0.01,
@@ -728,7 +728,7 @@ static void rests(void)
     event = next(pf);
     ok(event.type == PF_EVENT_WAIT && event.rests == 0, "... once");
     pf_rest(pf);
-    pf_children_changed(pf);
+    pf_child_ended(pf, 0);
     event = next(pf);
     ok(event.type == PF_EVENT_WAIT && event.rests == 0, "... and none if nobody waits for all of them");
     finish(pf);

@@ -151,7 +151,7 @@ static void filtered(void *data)
     pf_set_max_workers(pf, 2);
     fork_workers(pf, 2, until_killed, NULL);
     for (i = 0; i < 20; i++) {
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
     }
     CHECK(pf_num_workers(pf) == 2);
