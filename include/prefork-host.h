@@ -86,14 +86,14 @@ bool pf_wants_fork(pf_t *pf);
 
 // Returns what a pool with these numbers wants: 1, one worker more; 0, nothing; less than 0, so many fewer. It has
 // so many `workers`, and `max_workers` are the most. If `min_spare` is not 0, between `min_spare` and `max_spare` of
-// them are to be idle; `idle` says how many are, and `leaving` how many of these were told to stop. It is the rule
+// them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 // by which the library decides, for hosts that come by these numbers in their own way.
 //
 // Called by: manager, worker, hook, signal handler, other thread.
 int64_t pf_decide(uint32_t workers,
                   uint32_t max_workers,
                   uint32_t idle,
-                  uint32_t leaving,
+                  uint32_t stopping,
                   uint32_t min_spare,
                   uint32_t max_spare);
 
@@ -107,18 +107,18 @@ int64_t pf_decide(uint32_t workers,
 pf_result pf_demand(pf_t *pf,
                     int32_t workers);
 
-// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
-// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
+// No worker is forked for `delay` seconds from now on; 0 ends such a pause. This replaces what was set before. A fork that
+// has just failed is not tried again for 0.05 seconds all the same.
 //
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `delay` is negative or not a
 // number.
-pf_result pf_defer_spawn(pf_t *pf, double rest);
+pf_result pf_set_spawn_delay(pf_t *pf,
+                             double delay);
 
-// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
-// handle.
+// The seconds in which no worker is forked, from now on; 0 if one may be forked now, and for a null handle.
 //
 // Called by: manager, worker, hook.
 double pf_spawn_delay(const pf_t *pf);
@@ -157,7 +157,7 @@ pf_result pf_drop_signal(pf_t *pf, int32_t signal);
 // `interval` is negative or not a number.
 pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 
-// Tells that children may have exited without a notice, because SIGCHLD had its default
+// Tells that children may have ended without a notice, because SIGCHLD had its default
 // disposition for a while; with a true `each_worker`, that it was ignored, so that the
 // system may have reaped them by itself. The next pf_next looks, in the latter case for each
 // worker by its pid (waitid(2)).
@@ -205,7 +205,7 @@ pf_result pf_adopt_worker(pf_t *pf,
 
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 // wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
-// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
+// scoreboard is free at once, also that of a worker that was disowned (pf_disown_worker). Otherwise
 // nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
 // WIFCONTINUED): such a worker is alive, and stays.
 //
@@ -222,7 +222,7 @@ pf_result pf_worker_reaped(pf_t *pf,
 // reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
 //
 // Called by: manager, hook.
-bool pf_forget_worker(pf_t *pf,
+bool pf_disown_worker(pf_t *pf,
                       int32_t pid);
 
 // Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
@@ -230,10 +230,10 @@ bool pf_forget_worker(pf_t *pf,
 // one.
 //
 // Called by: manager, hook.
-bool pf_release_worker(pf_t *pf, int32_t pid);
+bool pf_remove_reaped(pf_t *pf, int32_t pid);
 
 // Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
-// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
+// signalled, until pf_remove_reaped or pf_disown_worker takes it out, for a host that first collects exits and looks each pid up
 // later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
 //
 // Called by: manager, hook.

@@ -440,7 +440,7 @@ worker_reaped(host_t *host, SV *pid, int status)
 bool
 forget_worker(host_t *host, SV *pid)
     CODE:
-        CALL(RETVAL = pf_forget_worker(host->pf, to_pid(aTHX_ pid)));
+        CALL(RETVAL = pf_disown_worker(host->pf, to_pid(aTHX_ pid)));
     OUTPUT: RETVAL
 
 # The generation of a worker whose exit has been reported, which leaves the table with that.
@@ -567,7 +567,7 @@ signal_taken(host_t *host, SV *value)
             number = -1;
         CALL(
             pf_take_signal(host->pf, number);
-            pf_rest(host->pf);
+            pf_suspend(host->pf);
         );
 
 # A signal that has waited behind another becomes visible, when that was read or cleared.

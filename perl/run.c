@@ -136,7 +136,7 @@ show_rest(pTHX_ host_t *host, SV *object, double rest)
 void
 update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
 {
-    CALL(pf_defer_spawn(host->pf, rest));
+    CALL(pf_set_spawn_delay(host->pf, rest));
     show_rest(aTHX_ host, object, rest);
 }
 
@@ -198,7 +198,7 @@ follow_rest(pTHX_ host_t *host, SV *object)
         gettimeofday(&now, NULL);
         host->rest_shown = until;
         until -= (double)now.tv_sec + (double)now.tv_usec / 1e6;
-        CALL(pf_defer_spawn(host->pf, until > 0 ? until : 0));
+        CALL(pf_set_spawn_delay(host->pf, until > 0 ? until : 0));
     }
 }
 
@@ -226,7 +226,7 @@ release_worker(pTHX_ host_t *host, SV *object, pid_t pid)
     bool released;
     CALL(
         pf_worker_generation(host->pf, pid, &generation);
-        released = pf_release_worker(host->pf, pid);
+        released = pf_remove_reaped(host->pf, pid);
     );
     if (!released)
         return -1;
@@ -430,7 +430,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
         keep_reaped(aTHX_ host, FALSE);
         if (next_exit(aTHX_ object, host, &event, TRUE, FALSE, -1, stored && HvUSEDKEYS(stored) ? 0 : AT_ONCE)) {
             bool was_worker;
-            CALL(was_worker = pf_forget_worker(host->pf, event.pid));
+            CALL(was_worker = pf_disown_worker(host->pf, event.pid));
             if (was_worker)
                 forget_stored(aTHX_ object, event.pid);
         }

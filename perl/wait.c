@@ -10,8 +10,9 @@
  * then (`lend_handler`). It has that handler also in place of ours in %SIG: being C, it writes to fewer pages, and it
  * knows which child has ended (pf_child_ended).
  *
- * In a rest (event.rests) SIGCHLD would tell nothing new, and the sleep leaves it to its default, which discards it. It is
- * not blocked instead: an immediate handler that dies, or that calls start, is to find the program's own mask. */
+ * Where the look for children is put off (event.may_block_sigchld) SIGCHLD would tell nothing new, and the sleep leaves it
+ * to its default, which discards it. It is not blocked instead: an immediate handler that dies, or that calls start, is to
+ * find the program's own mask. */
 
 #include "host.h"
 
@@ -51,9 +52,9 @@ set_goal(pTHX_ host_t *host, SV *object)
     SV *goal = member(aTHX_ object, "_goal");
     if (is_running(aTHX_ host, goal)) {
         pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
-        pf_run(host->pf);
+        pf_resume(host->pf);
     } else if (!SvOK(goal)) {
-        pf_rest(host->pf);
+        pf_suspend(host->pf);
     } else {
         const NV until = SvNV(goal);
         const double left = until - monotonic();
@@ -325,12 +326,12 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
         if (!has_handler)
             sigdelset(&mask_asleep, SIGCHLD);
         /* What it would tell in a rest is looked for after that, and only then. */
-        if (event->rests && lends_handler)
+        if (event->may_block_sigchld && lends_handler)
             lend_handler(&sigchld, FALSE);
         host->timed_out = FALSE;
         if (timeout != 0)
             host->timed_out = sleep_with_mask(&mask_asleep, timeout, event->fd);
-        if (event->rests && lends_handler) {
+        if (event->may_block_sigchld && lends_handler) {
             struct sigaction now;
             sigaction(SIGCHLD, NULL, &now);
             if (is_lent(aTHX_ &sigchld, &now))

@@ -236,12 +236,12 @@ impl Fuzzer {
                     self.check("pf_begin", result);
                 }
                 14 => {
-                    let result = pf_run(pf);
-                    self.check("pf_run", result);
+                    let result = pf_resume(pf);
+                    self.check("pf_resume", result);
                 }
                 15 => {
-                    let result = pf_rest(pf);
-                    self.check("pf_rest", result);
+                    let result = pf_suspend(pf);
+                    self.check("pf_suspend", result);
                 }
                 16 => {
                     let t = self.seconds();
@@ -255,8 +255,8 @@ impl Fuzzer {
                 }
                 18 => {
                     let t = self.seconds();
-                    let result = pf_defer_spawn(pf, t);
-                    self.check(&format!("pf_defer_spawn {t}"), result);
+                    let result = pf_set_spawn_delay(pf, t);
+                    self.check(&format!("pf_set_spawn_delay {t}"), result);
                 }
                 19 => {
                     let delay = pf_spawn_delay(pf);
@@ -350,9 +350,9 @@ impl Fuzzer {
                 }
                 36 => {
                     let pid = self.pid();
-                    pf_forget_worker(pf, pid);
-                    pf_release_worker(pf, pid);
-                    self.note(format!("pf_forget_worker {pid}"));
+                    pf_disown_worker(pf, pid);
+                    pf_remove_reaped(pf, pid);
+                    self.note(format!("pf_disown_worker {pid}"));
                 }
                 37 => {
                     let mut pid = 0;

@@ -618,8 +618,8 @@ fn a_mark_wakes() {
         shuttle::thread::spawn(move || world.set_status(1, BUSY))
     };
     world.slots().arm(2, i32::MIN, i32::MAX);
-    let watched = world.slots().watch(2, 0, 1, false, |_, _| Role::Leaving);
-    assert_eq!((watched.leaving, watched.busy_strangers), (1, 0));
+    let watched = world.slots().watch(2, 0, 1, false, |_, _| Role::Stopping);
+    assert_eq!((watched.stopping, watched.busy_strangers), (1, 0));
     if !slots::is_busy(world.slots().status(1)) {
         assert!(world.sleep().is_some());
         assert!(slots::is_busy(world.slots().status(1)));
@@ -648,8 +648,8 @@ fn a_stranger_is_counted() {
     other.join().unwrap();
 }
 
-/// The same of one that was a worker until it was forgotten, and does not know that it is none any more.
-fn one_that_is_forgotten_is_counted() {
+/// The same of one that was a worker until it was disowned, and does not know that it is none any more.
+fn one_that_is_disowned_is_counted() {
     let world = World::new(2);
     world.slots().disarm(2);
     let other = {
@@ -677,7 +677,7 @@ fn one_that_is_forgotten_is_counted() {
 
 #[test]
 fn a_stranger_is_counted_in_time() {
-    for stranger in [a_stranger_is_counted, one_that_is_forgotten_is_counted] {
+    for stranger in [a_stranger_is_counted, one_that_is_disowned_is_counted] {
         shuttle::check_random(stranger, schedules(500));
         shuttle::check_pct(stranger, schedules(500), 3);
     }
@@ -702,7 +702,7 @@ fn a_claim_wakes() {
     };
     let role = |_, seen| {
         if seen == owner {
-            Role::Leaving
+            Role::Stopping
         } else {
             Role::Worker
         }

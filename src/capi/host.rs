@@ -90,7 +90,7 @@ pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
 
 /// Returns what a pool with these numbers wants: 1, one worker more; 0, nothing; less than 0, so many fewer. It has
 /// so many `workers`, and `max_workers` are the most. If `min_spare` is not 0, between `min_spare` and `max_spare` of
-/// them are to be idle; `idle` says how many are, and `leaving` how many of these were told to stop. It is the rule
+/// them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 /// by which the library decides, for hosts that come by these numbers in their own way.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.
@@ -99,14 +99,14 @@ pub extern "C" fn pf_decide(
     workers: u32,
     max_workers: u32,
     idle: u32,
-    leaving: u32,
+    stopping: u32,
     min_spare: u32,
     max_spare: u32,
 ) -> i64 {
     let counts = Counts {
         workers: workers.into(),
         idle: idle.into(),
-        leaving: leaving.into(),
+        stopping: stopping.into(),
     };
     let spare = (min_spare > 0).then_some(Spare {
         min: min_spare,
@@ -127,22 +127,21 @@ pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
     manager!(pf, Refuse, |manager| manager.demand(workers))
 }
 
-/// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
-/// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
+/// No worker is forked for `delay` seconds from now on; 0 ends such a pause. This replaces what was set before. A fork that
+/// has just failed is not tried again for 0.05 seconds all the same.
 ///
 /// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `delay` is negative or not a
 /// number.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_defer_spawn(pf: *mut pf_t, rest: f64) -> pf_result {
+pub unsafe extern "C" fn pf_set_spawn_delay(pf: *mut pf_t, delay: f64) -> pf_result {
     manager!(pf, Refuse, |manager| manager
-        .defer_spawn(seconds("rest", rest)?))
+        .set_spawn_delay(seconds("delay", delay)?))
 }
 
-/// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
-/// handle.
+/// The seconds in which no worker is forked, from now on; 0 if one may be forked now, and for a null handle.
 ///
 /// Called by: manager, worker, hook.
 #[unsafe(no_mangle)]
@@ -206,7 +205,7 @@ pub unsafe extern "C" fn pf_signal_staggered(
     })
 }
 
-/// Tells that children may have exited without a notice, because SIGCHLD had its default
+/// Tells that children may have ended without a notice, because SIGCHLD had its default
 /// disposition for a while; with a true `each_worker`, that it was ignored, so that the
 /// system may have reaped them by itself. The next pf_next looks, in the latter case for each
 /// worker by its pid (waitid(2)).
@@ -263,7 +262,7 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
 
 /// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 /// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
-/// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
+/// scoreboard is free at once, also that of a worker that was disowned (pf_disown_worker). Otherwise
 /// nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
 /// WIFCONTINUED): such a worker is alive, and stays.
 ///
@@ -282,8 +281,8 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
 ///
 /// Called by: manager, hook.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
-    fact!(pf, |manager| manager.forget_worker(pid))
+pub unsafe extern "C" fn pf_disown_worker(pf: *mut pf_t, pid: i32) -> bool {
+    fact!(pf, |manager| manager.disown_worker(pid))
 }
 
 /// Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
@@ -292,12 +291,12 @@ pub unsafe extern "C" fn pf_forget_worker(pf: *mut pf_t, pid: i32) -> bool {
 ///
 /// Called by: manager, hook.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_release_worker(pf: *mut pf_t, pid: i32) -> bool {
-    fact!(pf, |manager| manager.release_worker(pid))
+pub unsafe extern "C" fn pf_remove_reaped(pf: *mut pf_t, pid: i32) -> bool {
+    fact!(pf, |manager| manager.remove_reaped(pid))
 }
 
 /// Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
-/// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
+/// signalled, until pf_remove_reaped or pf_disown_worker takes it out, for a host that first collects exits and looks each pid up
 /// later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
 ///
 /// Called by: manager, hook.

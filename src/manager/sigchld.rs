@@ -54,7 +54,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Children may have exited without a notice; if `each`, the system may have reaped them by itself.
+    /// Children may have ended without a notice; if `each`, the system may have reaped them by itself.
     pub fn look_for_children(&mut self, each: bool) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.machine.look_for_children(each);

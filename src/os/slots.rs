@@ -104,7 +104,7 @@ pub enum Role {
     /// One of its workers.
     Worker,
     /// A worker that was told to stop.
-    Leaving,
+    Stopping,
     /// None of its workers.
     Stranger,
 }
@@ -113,7 +113,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     /// How many workers that were told to stop have a slot.
-    pub leaving: usize,
+    pub stopping: usize,
     /// How many strangers have a slot that is busy.
     pub busy_strangers: i32,
 }
@@ -415,21 +415,21 @@ impl Slots<'_> {
 
     /// From now on workers that were told to stop find that the manager has to be woken whenever they turn busy or
     /// idle, and with a series (not 0), whose workers tell themselves from strangers, so do strangers; others do not. `role`
-    /// says who the owner of a slot is. If fewer than `leaving` workers have a slot that were told to stop, or if
+    /// says who the owner of a slot is. If fewer than `stopping` workers have a slot that were told to stop, or if
     /// somebody else is awaited who would not mark its slot, whoever claims a slot wakes the manager as well.
     ///
-    /// Call this after `arm`, which forgets who has wanted to wake the manager before. What is counted here holds until one of
+    /// Call this after `arm`, which clears who has wanted to wake the manager before. What is counted here holds until one of
     /// those changes, which wakes.
     pub fn watch(
         &self,
         slots: u32,
         series: u32,
-        leaving: usize,
+        stopping: usize,
         others_are_awaited: bool,
         role: impl Fn(u32, Owner) -> Role,
     ) -> Watched {
         let watched = self.mark(slots, series, &role);
-        let are_awaited = watched.leaving < leaving || others_are_awaited;
+        let are_awaited = watched.stopping < stopping || others_are_awaited;
         self.watch_claims(are_awaited);
         if !are_awaited {
             return watched;
@@ -451,8 +451,8 @@ impl Slots<'_> {
             }
             let role = role(slot, owner);
             let is_stranger = role == Role::Stranger && series != 0;
-            self.watch_slot(slot, is_stranger || role == Role::Leaving);
-            watched.leaving += usize::from(role == Role::Leaving);
+            self.watch_slot(slot, is_stranger || role == Role::Stopping);
+            watched.stopping += usize::from(role == Role::Stopping);
             // After the mark: a change is seen here, or it wakes.
             watched.busy_strangers += i32::from(is_stranger && is_busy(self.status(slot)));
         }

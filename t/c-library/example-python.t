@@ -16,7 +16,7 @@ my $library = library();
 my %quiet   = (PYTHONDONTWRITEBYTECODE => 1);
 
 # Both sides of the C ABI: each member's place and size in the structure.
-my @members = qw(type reason pid status generation index signal timeout fd workers rusage rests reserved);
+my @members = qw(type reason pid status generation index signal timeout fd workers rusage may_block_sigchld reserved);
 my $c = File::Temp->new(SUFFIX => '.c');
 print {$c} "#include <stdio.h>\n#include <prefork.h>\nint main(void) {\n",
     map({ qq{printf("$_ %zu %zu\\n", offsetof(pf_event, $_), sizeof ((pf_event *)0)->$_);\n} }

@@ -437,7 +437,7 @@ static void watch(void)
     UNTIL(GET(orders->shown[0]) == 'A');
     ok(!is_readable(event.fd), "... and wakes nobody any more");
     pf_set_scoreboard(pf, board);
-    pf_rest(pf);
+    pf_suspend(pf);
     kill(pid, SIGKILL);
     pf_wait(pf, -1, &event);
     pf_next(pf, &event);
@@ -474,7 +474,7 @@ static pid_t all_are_busy(pf_t *pf)
 static void reap_event(pf_t *pf, pid_t pid, int reason)
 {
     pf_event event;
-    pf_rest(pf);
+    pf_suspend(pf);
     do
         pf_wait(pf, -1, &event);
     while (event.type != PF_EVENT_REAPED);
@@ -502,7 +502,7 @@ static void ends_elsewhere(void)
     pf = pf_new();
     pf_set_scoreboard(pf, board);
     pid = all_are_busy(pf);
-    ok(pf_forget_worker(pf, pid), "a worker that is forgotten");
+    ok(pf_disown_worker(pf, pid), "a worker that is disowned");
     is_str(statuses(board, all), "AA", "... has its slot as long as it lives");
     kill(pid, SIGKILL);
     reap_event(pf, pid, PF_REASON_FOREIGN);
@@ -515,11 +515,11 @@ static void ends_elsewhere(void)
     pf_set_scoreboard(pf, board);
     pf_set_reap_foreign(pf, false);
     pid = all_are_busy(pf);
-    pf_forget_worker(pf, pid);
+    pf_disown_worker(pf, pid);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     pf_worker_reaped(pf, pid, status);
-    ok(strchr(statuses(board, all), '.') != NULL, "one that is forgotten, and reaped by the host, has none");
+    ok(strchr(statuses(board, all), '.') != NULL, "one that is disowned, and reaped by the host, has none");
     finish(pf);
 
     pf = pf_new();
@@ -710,7 +710,7 @@ static void slot_of_another(void)
     end_board(pf);
 }
 
-static void slot_of_a_forgotten_one(void)
+static void slot_of_a_disowned_one(void)
 {
     pf_t *pf = pf_new();
     pid_t first;
@@ -723,7 +723,7 @@ static void slot_of_a_forgotten_one(void)
     fork_late_ones(pf);
     show_late(1, '_');
     first = pf_next_worker(pf, 0);
-    ok(pf_forget_worker(pf, first), "a busy worker is forgotten, and keeps its slot");
+    ok(pf_disown_worker(pf, first), "a busy worker is disowned, and keeps its slot");
     SET(orders->status[0], 0);
     pf_set_spare_workers(pf, 2, 3, SIGUSR2);
     fork_late_ones(pf);
@@ -732,7 +732,7 @@ static void slot_of_a_forgotten_one(void)
     pf_stop_workers(pf, 3, SIGKILL, &told);
     is_int(told, 2, "... all but one are told to stop");
     for (reaped = 0; reaped < 2; reaped++) {
-        pf_rest(pf);
+        pf_suspend(pf);
         do
             pf_wait(pf, -1, &event);
         while (event.type != PF_EVENT_REAPED);
@@ -873,7 +873,7 @@ static void beside_the_pool(void)
     end_board(pf);
 }
 
-static void beside_a_forgotten_one(void)
+static void beside_a_disowned_one(void)
 {
     pf_t *pf = busy_pool();
     pf_event event;
@@ -881,7 +881,7 @@ static void beside_a_forgotten_one(void)
     show_late(4, 'A');
     comes_to_rest(pf);
     show_late(5, '_');
-    ok(pf_forget_worker(pf, late_pids[4]), "a busy worker is forgotten");
+    ok(pf_disown_worker(pf, late_pids[4]), "a busy worker is disowned");
     one_too_many(pf, 5, "... and is one no more");
     end_busy_pool(pf, late_pids[4]);
 
@@ -893,7 +893,7 @@ static void beside_a_forgotten_one(void)
     UNTIL(GET(orders->shown[MOVED]));
     late_pids[MOVED] = late_pids[5];
     show(5, 0);
-    ok(pf_forget_worker(pf, late_pids[MOVED]), "one that has no slot yet is forgotten");
+    ok(pf_disown_worker(pf, late_pids[MOVED]), "one that has no slot yet is disowned");
     comes_to_rest(pf);
     show_late(5, '_');
     event = comes_to_rest(pf);
@@ -935,7 +935,7 @@ static void one_manager_after_the_other(void)
     UNTIL(strcmp(statuses(board, all), "AA...") == 0);
     first[1] = pf_next_worker(pf, first[0] = pf_next_worker(pf, 0));
     pf_set_spare_workers(pf, 1, 1, SIGKILL);
-    pf_run(pf);
+    pf_resume(pf);
     pf_next(pf, &event);
     is_int(event.type, PF_EVENT_WAIT, "a manager that looks at its scoreboard");
     pf_free(pf);
@@ -1048,10 +1048,10 @@ int main(void)
     char path[256];
     begin();
     slot_of_another();
-    slot_of_a_forgotten_one();
+    slot_of_a_disowned_one();
     told_to_stop_elsewhere();
     beside_the_pool();
-    beside_a_forgotten_one();
+    beside_a_disowned_one();
     one_manager_after_the_other();
     child_of_a_worker();
     others_between_event_and_fork();

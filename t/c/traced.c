@@ -81,7 +81,7 @@ static void a_stop_is_no_end(bool foreign)
     pf_set_max_workers(pf, 2);
     pf_set_err_respawn_interval(pf, 0);
     fork_workers(pf, 2, the_second_exits, NULL);
-    pf_rest(pf);
+    pf_suspend(pf);
     UNTIL((pid = stopped_worker(pf)) != 0);
     do
         pf_wait(pf, 5, &event);
@@ -238,7 +238,7 @@ static void without_end(void *data)
     (void)data;
     *stopped = tracing = 0;
     fork_workers(pf, 2, one_makes_system_calls, NULL);
-    pf_rest(pf);
+    pf_suspend(pf);
     UNTIL((traced = *caller) != 0);
     pthread_create(&thread, NULL, goes_on_and_on, NULL);
     UNTIL(GET(tracing) > 100);
