@@ -128,23 +128,17 @@ double pf_spawn_delay(const pf_t *pf);
 // Called by: manager, worker, hook.
 int32_t pf_peek_signal(pf_t *pf);
 
-// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
-// returns it next.
+// Takes `signal` out of the queue: the host deals with it by itself, and it ends no run any more. If `show` is true, the
+// host acts on it now, and pf_signal_received returns it next; another one that arrives is not shown before it was
+// read. If `show` is false, the program keeps it to itself, and pf_signal_received does not return it.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-pf_result pf_take_signal(pf_t *pf, int32_t signal);
-
-// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
-// return it.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-pf_result pf_drop_signal(pf_t *pf, int32_t signal);
+pf_result pf_take_signal(pf_t *pf,
+                         int32_t signal,
+                         bool show);
 
 // Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during
 // later calls of pf_next, pf_start and pf_wait_all_children. Workers that are forked later

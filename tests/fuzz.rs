@@ -317,10 +317,10 @@ impl Fuzzer {
                 }
                 30 => {
                     let n = self.int();
-                    let result = pf_take_signal(pf, n);
-                    self.check(&format!("pf_take_signal {n}"), result);
-                    let result = pf_drop_signal(pf, n);
-                    self.check(&format!("pf_drop_signal {n}"), result);
+                    for show in [true, false] {
+                        let result = pf_take_signal(pf, n, show);
+                        self.check(&format!("pf_take_signal {n} {show}"), result);
+                    }
                 }
                 31 => {
                     let n = self.signal();
@@ -450,7 +450,7 @@ impl Fuzzer {
                     };
                     pf_set_max_workers(self.pf, 3);
                     pf_set_signal_received(self.pf, 0);
-                    pf_drop_signal(self.pf, signal);
+                    pf_take_signal(self.pf, signal, false);
                     pf_signal(self.pf, signal);
                     let result = pf_start(self.pf, Some(worker), null_mut());
                     self.check("pf_start", result);

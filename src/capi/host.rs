@@ -157,28 +157,17 @@ pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
     fact!(pf, |manager| manager.peek_signal())
 }
 
-/// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
-/// returns it next.
+/// Takes `signal` out of the queue: the host deals with it by itself, and it ends no run any more. If `show` is true, the
+/// host acts on it now, and pf_signal_received returns it next; another one that arrives is not shown before it was
+/// read. If `show` is false, the program keeps it to itself, and pf_signal_received does not return it.
 ///
 /// Called by: manager, hook.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32) -> pf_result {
-    manager!(pf, Serve, |manager| manager.take_signal(signal))
-}
-
-/// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
-/// return it.
-///
-/// Called by: manager, hook.
-///
-/// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_drop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
-    manager!(pf, Serve, |manager| manager.drop_signal(signal))
+pub unsafe extern "C" fn pf_take_signal(pf: *mut pf_t, signal: i32, show: bool) -> pf_result {
+    manager!(pf, Serve, |manager| manager.take_signal(signal, show))
 }
 
 /// Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during

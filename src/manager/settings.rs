@@ -220,19 +220,16 @@ impl Manager {
         Ok(())
     }
 
-    /// The host acts on a signal by itself: it no longer waits, and is shown next.
-    pub fn take_signal(&mut self, signal: Signal) -> Result<(), Failure> {
+    /// The host deals with a signal by itself: it no longer waits. It is shown next if the host acts on it, and not shown
+    /// if the program keeps it to itself.
+    pub fn take_signal(&mut self, signal: Signal, show: bool) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.take_arrivals();
-        self.machine.signals.take(signal);
-        Ok(())
-    }
-
-    /// The program keeps a signal to itself: it no longer waits, and is not shown.
-    pub fn drop_signal(&mut self, signal: Signal) -> Result<(), Failure> {
-        self.check_is_manager()?;
-        self.take_arrivals();
-        self.machine.signals.drop_signal(signal);
+        if show {
+            self.machine.signals.take(signal);
+        } else {
+            self.machine.signals.drop_signal(signal);
+        }
         Ok(())
     }
 

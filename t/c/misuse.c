@@ -90,8 +90,8 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NOTHING(pf_signal_received(pf));
     NOTHING(pf_peek_signal(pf));
     NULL_IS(pf_set_signal_received(pf, SIGUSR1));
-    NULL_IS(pf_take_signal(pf, SIGUSR1));
-    NULL_IS(pf_drop_signal(pf, SIGUSR1));
+    NULL_IS(pf_take_signal(pf, SIGUSR1, true));
+    NULL_IS(pf_take_signal(pf, SIGUSR1, false));
     NOTHING(pf_show_next_signal(pf));
     NULL_IS(pf_signal_all_children(pf, SIGUSR1));
     NULL_IS(pf_signal_staggered(pf, SIGUSR1, 1));
@@ -259,10 +259,10 @@ static void signals(void)
     is_int(pf_set_signal_received(pf, INT_MIN), PF_OK, "pf_set_signal_received takes any number");
     is_int(pf_signal_received(pf), INT_MIN, "... and gives it back");
     is_int(pf_show_next_signal(pf), INT_MIN, "... as there is no other");
-    pf_take_signal(pf, INT_MAX);
-    pf_drop_signal(pf, INT_MIN);
-    pf_drop_signal(pf, INT_MAX);
-    is_int(pf_peek_signal(pf), 0, "pf_take_signal and pf_drop_signal live with any number");
+    pf_take_signal(pf, INT_MAX, true);
+    pf_take_signal(pf, INT_MIN, false);
+    pf_take_signal(pf, INT_MAX, false);
+    is_int(pf_peek_signal(pf), 0, "pf_take_signal lives with any number");
     pf_free(pf);
 }
 
@@ -586,8 +586,8 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_on_child_reap(pf, NULL, NULL));
     REFUSED(pf_set_on_fork_failure(pf, NULL, NULL));
     REFUSED(pf_set_signal_received(pf, SIGUSR1));
-    REFUSED(pf_take_signal(pf, SIGUSR1));
-    REFUSED(pf_drop_signal(pf, SIGUSR1));
+    REFUSED(pf_take_signal(pf, SIGUSR1, true));
+    REFUSED(pf_take_signal(pf, SIGUSR1, false));
     REFUSED(pf_signal_all_children(pf, SIGKILL));
     REFUSED(pf_signal_staggered(pf, SIGKILL, 0));
     REFUSED(pf_set_generation(pf, 99));
