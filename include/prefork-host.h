@@ -16,7 +16,7 @@ extern "C" {
 // How many bytes pf_host_room has.
 #define PF_HOST_ROOM 768
 
-// What is added to the number of pf_scoreboard_own_changes at the end of a change.
+// What is added to `changes` of pf_own_slot at the end of a change.
 #define PF_CHANGE_END 63
 
 // Who decides that a worker is forked, or stopped.
@@ -47,6 +47,8 @@ typedef struct {
   // If it is not 0, any change between busy and idle has to wake the manager. Not to be
   // written.
   const uint8_t *mark;
+  // Where the changes of this process between busy and idle are counted.
+  uint32_t *changes;
 } pf_own_slot;
 
 // Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
@@ -276,19 +278,22 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
                          int32_t low,
                          int32_t high);
 
-// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
-// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
-// that is stored in place of another busy one, or of another one that is not busy, changes
-// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
-// that comes first and then the status, for idle the status comes first, so that `busy` is never
-// less than the number of those whose status is busy. Look at the bounds
-// and the mark before it, and after it; if they say that the manager has to be
-// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
-// pointers are good until pf_scoreboard_free.
+// Sets `slot` to the slot of this process, for a host that sets a status so often that a call of
+// pf_scoreboard_set_status is too slow, because it has to block signals around it. A status that takes the place of another
+// busy one, or of another one that is not busy, by compare-and-exchange, changes nothing else. One that turns
+// the process busy or idle takes these steps:
 //
-// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
-// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
-// until then fewer idle workers than there are may be known of, and the pool shrinks late.
+// 1. add 1 to `changes`;
+// 2. for busy, add 1 to `busy`;
+// 3. exchange the status;
+// 4. if the old one was busy, take 1 from `busy`;
+// 5. add PF_CHANGE_END to `changes`;
+// 6. look at the bounds and the mark, and call pf_scoreboard_end_change if they say that the manager has to be woken.
+//
+// The lowest six bits of `changes` are then how many changes are under way, one within the other if a signal handler
+// makes one. So the manager knows which process has died, or has left, in the middle of one, and puts `busy` right. If a
+// signal handler leaves one by longjmp(3), call pf_scoreboard_end_change. The pointers are good until
+// pf_scoreboard_free.
 //
 // Called by: worker.
 //
@@ -298,24 +303,9 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
 pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard,
                                  pf_own_slot *slot);
 
-// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
-// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
-// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
-// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
-// left, between the two steps, and puts `busy` right.
-//
-// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
-// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
-// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
-// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
-// file. The pointer is good until pf_scoreboard_free.
-//
-// Called by: worker.
-uint32_t *pf_scoreboard_own_changes(pf_scoreboard_t *scoreboard);
-
-// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
-// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
-// woken in any case. What was added to the number at its end is not added again.
+// Ends a change that began when `changes` of pf_own_slot was `before`, and wakes the manager if that is called for. With
+// a false `is_whole` any of the first four steps may be missing, and the manager is woken in any case. What was added
+// at its end is not added again.
 //
 // Called by: worker.
 //

@@ -60,7 +60,7 @@ typedef char host_fits_t[sizeof(host_t) <= PF_HOST_ROOM ? 1 : -1];
 typedef struct {
     pf_scoreboard_t *board;
     pf_own_slot slot;        /* of this process, once it has set a status... */
-    uint32_t *changes;       /* ... if there is one, and no file to keep up to date; or NULL */
+    bool is_quick;           /* ... if there is one, and no file to keep up to date */
 } board_t;
 
 /* No Rust frame is on the stack while Perl code can run: die, exit and immediate signal

@@ -212,30 +212,18 @@ impl World {
         }
     }
 
-    /// What perl/host.c does, with a handler that leaves after so many steps.
+    /// The same as perl/host.c does it, with a handler that leaves after so many steps.
     fn set_status_quickly(&self, slot: u32, status: u8, steps: u32) {
-        let (beside, numbers) = (&self.beside[slot as usize], &self.numbers);
-        let before = beside.changes.load(SeqCst);
+        let changes = &self.beside[slot as usize].changes;
+        let before = changes.load(SeqCst);
         let is_whole = Cell::new(false);
-        let is_over = for_steps(steps, || {
-            beside.changes.fetch_add(1, SeqCst);
-            if slots::is_busy(status) {
-                numbers.busy.fetch_add(1, SeqCst);
-            }
-            if slots::is_busy(self.texts[slot as usize][0].swap(status, SeqCst)) {
-                numbers.busy.fetch_sub(1, SeqCst);
-            }
+        let is_wanted = for_steps(steps, || {
+            self.slots().make_change(slot, status);
             is_whole.set(true);
-            let busy = numbers.busy.load(SeqCst);
-            let is_wanted = busy < numbers.low.load(SeqCst)
-                || busy > numbers.high.load(SeqCst)
-                || beside.mark.load(SeqCst) != 0;
-            if !is_wanted {
-                beside.changes.fetch_add(CHANGE_END, SeqCst);
-            }
-            !is_wanted
+            changes.fetch_add(CHANGE_END, SeqCst);
+            self.slots().is_wanted(slot)
         });
-        if is_over == Some(true) {
+        if is_wanted == Some(false) {
             return;
         }
         let is_wanted = if is_whole.get() {

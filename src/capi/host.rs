@@ -380,21 +380,31 @@ pub struct pf_own_slot {
     /// If it is not 0, any change between busy and idle has to wake the manager. Not to be
     /// written.
     pub mark: *const u8,
+    /// Where the changes of this process between busy and idle are counted.
+    pub changes: *mut u32,
 }
 
-/// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
-/// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
-/// that is stored in place of another busy one, or of another one that is not busy, changes
-/// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
-/// that comes first and then the status, for idle the status comes first, so that `busy` is never
-/// less than the number of those whose status is busy. Look at the bounds
-/// and the mark before it, and after it; if they say that the manager has to be
-/// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
-/// pointers are good until pf_scoreboard_free.
+/// What is added to `changes` of pf_own_slot at the end of a change.
+pub const PF_CHANGE_END: u32 = 63;
+
+const _: () = assert!(PF_CHANGE_END == CHANGE_END);
+
+/// Sets `slot` to the slot of this process, for a host that sets a status so often that a call of
+/// pf_scoreboard_set_status is too slow, because it has to block signals around it. A status that takes the place of another
+/// busy one, or of another one that is not busy, by compare-and-exchange, changes nothing else. One that turns
+/// the process busy or idle takes these steps:
 ///
-/// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
-/// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
-/// until then fewer idle workers than there are may be known of, and the pool shrinks late.
+/// 1. add 1 to `changes`;
+/// 2. for busy, add 1 to `busy`;
+/// 3. exchange the status;
+/// 4. if the old one was busy, take 1 from `busy`;
+/// 5. add PF_CHANGE_END to `changes`;
+/// 6. look at the bounds and the mark, and call pf_scoreboard_end_change if they say that the manager has to be woken.
+///
+/// The lowest six bits of `changes` are then how many changes are under way, one within the other if a signal handler
+/// makes one. So the manager knows which process has died, or has left, in the middle of one, and puts `busy` right. If a
+/// signal handler leaves one by longjmp(3), call pf_scoreboard_end_change. The pointers are good until
+/// pf_scoreboard_free.
 ///
 /// Called by: worker.
 ///
@@ -420,40 +430,15 @@ pub unsafe extern "C" fn pf_scoreboard_own_slot(
             low: own.low.as_ptr(),
             high: own.high.as_ptr(),
             mark: own.mark.as_ptr(),
+            changes: own.changes.as_ptr(),
         };
         pf_result::PF_OK
     })
 }
 
-/// What is added to the number of pf_scoreboard_own_changes at the end of a change.
-pub const PF_CHANGE_END: u32 = 63;
-
-const _: () = assert!(PF_CHANGE_END == CHANGE_END);
-
-/// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
-/// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
-/// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
-/// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
-/// left, between the two steps, and puts `busy` right.
-///
-/// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
-/// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
-/// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
-/// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
-/// file. The pointer is good until pf_scoreboard_free.
-///
-/// Called by: worker.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_scoreboard_own_changes(scoreboard: *mut pf_scoreboard_t) -> *mut u32 {
-    on_scoreboard(scoreboard, |board| {
-        let changes = board.borrow().own_changes();
-        changes.map_or(std::ptr::null_mut(), |changes| changes.as_ptr())
-    })
-}
-
-/// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
-/// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
-/// woken in any case. What was added to the number at its end is not added again.
+/// Ends a change that began when `changes` of pf_own_slot was `before`, and wakes the manager if that is called for. With
+/// a false `is_whole` any of the first four steps may be missing, and the manager is woken in any case. What was added
+/// at its end is not added again.
 ///
 /// Called by: worker.
 ///

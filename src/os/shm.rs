@@ -181,6 +181,8 @@ pub struct OwnSlot {
     pub high: NonNull<i32>,
     /// If it is not 0, any change between busy and idle wakes the manager.
     pub mark: NonNull<u8>,
+    /// How many changes between busy and idle this process has made, and is in the middle of.
+    pub changes: NonNull<u32>,
 }
 
 /// Why a slot could not be claimed.
@@ -330,22 +332,14 @@ impl Scoreboard {
         let mine = self.mine.filter(|_| self.copy.is_none())?;
         let shared = self.shared();
         let (beside, numbers) = (&shared.beside[mine.slot as usize], shared.numbers);
-        shared.show_changes(mine.slot, false);
         Some(OwnSlot {
             status: NonNull::from(&shared.texts[mine.slot as usize][0]).cast(),
             busy: NonNull::from(&numbers.busy).cast(),
             low: NonNull::from(&numbers.low).cast(),
             high: NonNull::from(&numbers.high).cast(),
             mark: NonNull::from(&beside.mark).cast(),
+            changes: NonNull::from(&beside.changes).cast(),
         })
-    }
-
-    /// Where this process counts the changes that it makes by itself, as it will from now on.
-    pub fn own_changes(&self) -> Option<NonNull<u32>> {
-        let mine = self.mine.filter(|_| self.copy.is_none())?;
-        self.shared().show_changes(mine.slot, true);
-        let beside = &self.shared().beside[mine.slot as usize];
-        Some(NonNull::from(&beside.changes).cast())
     }
 
     /// A series of tickets for a manager that this scoreboard is to be given to.

@@ -121,7 +121,6 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_scoreboard_claim(board, 0));
     NULL_IS(pf_scoreboard_set_status(board, 'A'));
     NULL_IS(pf_scoreboard_own_slot(board, &slot));
-    NOTHING(pf_scoreboard_own_changes(board) != NULL);
     NULL_IS(pf_scoreboard_end_change(board, 0, true));
     NOTHING(pf_scoreboard_clear(board, 1));
     NOTHING(pf_scoreboard_statuses(board, statuses, sizeof statuses));
@@ -342,7 +341,6 @@ static void claims_absurdly(void *data)
     int status;
     CHECK(pf_scoreboard_own_slot(board, NULL) == PF_ERR_NULL);
     CHECK(pf_scoreboard_own_slot(board, &slot) == PF_ERR_WRONG_STATE);
-    CHECK(pf_scoreboard_own_changes(board) == NULL);
     CHECK(pf_scoreboard_end_change(board, 1, false) == PF_ERR_WRONG_STATE);
     CHECK(pf_scoreboard_claim(board, UINT32_MAX) == PF_OK);
     CHECK(pf_scoreboard_end_change(board, UINT32_MAX, false) == PF_OK);
