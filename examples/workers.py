@@ -46,7 +46,7 @@ class Event(ctypes.Structure):
         ('fd', c_int32),
         ('workers', c_uint32),
         ('rusage', Rusage),
-        ('rests', c_uint32),
+        ('may_block_sigchld', c_uint32),
         ('reserved', c_uint32 * 15),
     ]
 

@@ -16,7 +16,7 @@ extern "C" {
 // How many bytes pf_host_room has.
 #define PF_HOST_ROOM 768
 
-// What is added to the number of pf_scoreboard_own_changes at the end of a change.
+// What is added to `changes` of pf_own_slot at the end of a change.
 #define PF_CHANGE_END 63
 
 // Who decides that a worker is forked, or stopped.
@@ -47,6 +47,8 @@ typedef struct {
   // If it is not 0, any change between busy and idle has to wake the manager. Not to be
   // written.
   const uint8_t *mark;
+  // Where the changes of this process between busy and idle are counted.
+  uint32_t *changes;
 } pf_own_slot;
 
 // Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
@@ -86,14 +88,14 @@ bool pf_wants_fork(pf_t *pf);
 
 // Returns what a pool with these numbers wants: 1, one worker more; 0, nothing; less than 0, so many fewer. It has
 // so many `workers`, and `max_workers` are the most. If `min_spare` is not 0, between `min_spare` and `max_spare` of
-// them are to be idle; `idle` says how many are, and `leaving` how many of these were told to stop. It is the rule
+// them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 // by which the library decides, for hosts that come by these numbers in their own way.
 //
 // Called by: manager, worker, hook, signal handler, other thread.
 int64_t pf_decide(uint32_t workers,
                   uint32_t max_workers,
                   uint32_t idle,
-                  uint32_t leaving,
+                  uint32_t stopping,
                   uint32_t min_spare,
                   uint32_t max_spare);
 
@@ -107,18 +109,18 @@ int64_t pf_decide(uint32_t workers,
 pf_result pf_demand(pf_t *pf,
                     int32_t workers);
 
-// Forking rests for `rest` seconds from now on, 0 for not at all; this replaces what was set
-// before. A fork that has just failed is not tried again for 0.05 seconds all the same.
+// No worker is forked for `delay` seconds from now on; 0 ends such a pause. This replaces what was set before. A fork that
+// has just failed is not tried again for 0.05 seconds all the same.
 //
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `rest` is negative or not a
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `delay` is negative or not a
 // number.
-pf_result pf_defer_spawn(pf_t *pf, double rest);
+pf_result pf_set_spawn_delay(pf_t *pf,
+                             double delay);
 
-// The seconds that forking still rests; 0 if a worker may be forked now, and for a null
-// handle.
+// The seconds in which no worker is forked, from now on; 0 if one may be forked now, and for a null handle.
 //
 // Called by: manager, worker, hook.
 double pf_spawn_delay(const pf_t *pf);
@@ -128,23 +130,17 @@ double pf_spawn_delay(const pf_t *pf);
 // Called by: manager, worker, hook.
 int32_t pf_peek_signal(pf_t *pf);
 
-// The host acts on `signal` now, by itself: it no longer waits, and pf_signal_received
-// returns it next.
+// Takes `signal` out of the queue: the host deals with it by itself, and it ends no run any more. If `show` is true, the
+// host acts on it now, and pf_signal_received returns it next; another one that arrives is not shown before it was
+// read. If `show` is false, the program keeps it to itself, and pf_signal_received does not return it.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-pf_result pf_take_signal(pf_t *pf, int32_t signal);
-
-// The program keeps `signal` to itself: it no longer waits, and pf_signal_received does not
-// return it.
-//
-// Called by: manager, hook.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker.
-pf_result pf_drop_signal(pf_t *pf, int32_t signal);
+pf_result pf_take_signal(pf_t *pf,
+                         int32_t signal,
+                         bool show);
 
 // Sends `signal` to one worker at once, and to the next ones `interval` seconds apart during
 // later calls of pf_next, pf_start and pf_wait_all_children. Workers that are forked later
@@ -157,22 +153,7 @@ pf_result pf_drop_signal(pf_t *pf, int32_t signal);
 // `interval` is negative or not a number.
 pf_result pf_signal_staggered(pf_t *pf, int32_t signal, double interval);
 
-// Tells that SIGCHLD has arrived and has named `pid` (si_pid of siginfo_t), where the host owns its handler. The
-// next pf_next then works in this order: it reaps `pid`, if that is a worker that has ended; it gives the FORK for
-// its successor; in a large pool it gives a short WAIT; it looks for other children that have ended, as of several
-// SIGCHLD that are pending only the first one is kept. To reap by a pid takes no look at other children, which
-// pf_children_changed does need. It may be called for several before the next pf_next, and for any number that a
-// siginfo_t had.
-//
-// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call
-// pf_wake so that the host comes to this.
-//
-// # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-pf_result pf_child_ended(pf_t *pf,
-                         int32_t pid);
-
-// Tells that children may have exited without a notice, because SIGCHLD had its default
+// Tells that children may have ended without a notice, because SIGCHLD had its default
 // disposition for a while; with a true `each_worker`, that it was ignored, so that the
 // system may have reaped them by itself. The next pf_next looks, in the latter case for each
 // worker by its pid (waitid(2)).
@@ -220,7 +201,7 @@ pf_result pf_adopt_worker(pf_t *pf,
 
 // Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
 // wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
-// scoreboard is free at once, also that of a worker that was forgotten (pf_forget_worker). Otherwise
+// scoreboard is free at once, also that of a worker that was disowned (pf_disown_worker). Otherwise
 // nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
 // WIFCONTINUED): such a worker is alive, and stays.
 //
@@ -237,7 +218,7 @@ pf_result pf_worker_reaped(pf_t *pf,
 // reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
 //
 // Called by: manager, hook.
-bool pf_forget_worker(pf_t *pf,
+bool pf_disown_worker(pf_t *pf,
                       int32_t pid);
 
 // Takes the worker `pid`, whose REAPED event the host has handled, out of the pool;
@@ -245,10 +226,10 @@ bool pf_forget_worker(pf_t *pf,
 // one.
 //
 // Called by: manager, hook.
-bool pf_release_worker(pf_t *pf, int32_t pid);
+bool pf_remove_reaped(pf_t *pf, int32_t pid);
 
 // Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
-// signalled, until pf_release_worker or pf_forget_worker takes it out, for a host that first collects exits and looks each pid up
+// signalled, until pf_remove_reaped or pf_disown_worker takes it out, for a host that first collects exits and looks each pid up
 // later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
 //
 // Called by: manager, hook.
@@ -297,19 +278,22 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
                          int32_t low,
                          int32_t high);
 
-// Sets `slot` to the slot of this process, for hosts that set a status so often that a call of
-// pf_scoreboard_set_status is too slow, because they have to block signals around it. A status
-// that is stored in place of another busy one, or of another one that is not busy, changes
-// nothing else. One that turns the process busy or idle changes `busy` by one as well: for busy
-// that comes first and then the status, for idle the status comes first, so that `busy` is never
-// less than the number of those whose status is busy. Look at the bounds
-// and the mark before it, and after it; if they say that the manager has to be
-// woken, call pf_scoreboard_set_status instead, after it with both changes taken back. The
-// pointers are good until pf_scoreboard_free.
+// Sets `slot` to the slot of this process, for a host that sets a status so often that a call of
+// pf_scoreboard_set_status is too slow, because it has to block signals around it. A status that takes the place of another
+// busy one, or of another one that is not busy, by compare-and-exchange, changes nothing else. One that turns
+// the process busy or idle takes these steps:
 //
-// A process that dies between the two steps may leave `busy` too high by one. The manager notices that
-// only if all such processes use pf_scoreboard_own_changes as well, or when those that do not have ended;
-// until then fewer idle workers than there are may be known of, and the pool shrinks late.
+// 1. add 1 to `changes`;
+// 2. for busy, add 1 to `busy`;
+// 3. exchange the status;
+// 4. if the old one was busy, take 1 from `busy`;
+// 5. add PF_CHANGE_END to `changes`;
+// 6. look at the bounds and the mark, and call pf_scoreboard_end_change if they say that the manager has to be woken.
+//
+// The lowest six bits of `changes` are then how many changes are under way, one within the other if a signal handler
+// makes one. So the manager knows which process has died, or has left, in the middle of one, and puts `busy` right. If a
+// signal handler leaves one by longjmp(3), call pf_scoreboard_end_change. The pointers are good until
+// pf_scoreboard_free.
 //
 // Called by: worker.
 //
@@ -319,24 +303,9 @@ bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,
 pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard,
                                  pf_own_slot *slot);
 
-// Where a host that uses pf_scoreboard_own_slot counts the changes that turn this process busy or
-// idle, as it promises to do by this call: it adds 1 before the first step and PF_CHANGE_END after the last one,
-// by atomic operations that are sequentially consistent. The lowest six bits are then how many changes are under
-// way, one within the other if a signal handler makes one. So the manager knows which process has died, or has
-// left, between the two steps, and puts `busy` right.
-//
-// A change is then simpler: add 1 here; for busy, add 1 to `busy`; exchange the status; if the old one was
-// busy, take 1 from `busy`. Then look at the bounds and the mark: if they do not say that the manager has to be
-// woken, add PF_CHANGE_END here, otherwise call pf_scoreboard_end_change. If a signal handler leaves in between
-// by longjmp(3), call that too. Returns null if this process owns no slot, or the scoreboard is in a
-// file. The pointer is good until pf_scoreboard_free.
-//
-// Called by: worker.
-uint32_t *pf_scoreboard_own_changes(pf_scoreboard_t *scoreboard);
-
-// Ends a change that began when the number of pf_scoreboard_own_changes was `before`, and wakes the
-// manager if that is called for. With a false `is_whole` any step of it may be missing, and the manager is
-// woken in any case. What was added to the number at its end is not added again.
+// Ends a change that began when `changes` of pf_own_slot was `before`, and wakes the manager if that is called for. With
+// a false `is_whole` any of the first four steps may be missing, and the manager is woken in any case. What was added
+// at its end is not added again.
 //
 // Called by: worker.
 //

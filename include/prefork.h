@@ -141,8 +141,8 @@ typedef struct {
   // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
   // WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
-  // SIGCHLD may arrive until then. A host may block SIGCHLD for this wait; it may also ignore this.
-  uint32_t rests;
+  // SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
+  uint32_t may_block_sigchld;
   // Room for what later versions tell.
   uint32_t reserved[15];
 } pf_event;
@@ -183,7 +183,7 @@ typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures
 // handle with the process. In a worker the copy tells what the worker is; a process that the host has forked by itself
 // becomes a manager of its own by pf_become_manager.
 
-// Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
+// Makes a manager: 10 workers, no spawn interval, a pause of 1 second after a failure, no
 // signal trapped, no handler installed. Returns null if it cannot. Free it with pf_free.
 //
 // Called by: manager, worker, hook, other thread. A worker becomes the manager of workers of
@@ -498,27 +498,27 @@ pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
 // PF_ERR_SYSTEM as pf_become_manager.
 pf_result pf_begin(pf_t *pf);
 
-// Goes on with the run that pf_begin began, after pf_rest, pf_drain or a STOPPED event: the
+// Goes on with the run that pf_begin began, after pf_suspend, pf_drain or a STOPPED event: the
 // pool is kept full again, and the generation stays what it is.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-pf_result pf_run(pf_t *pf);
+pf_result pf_resume(pf_t *pf);
 
 // No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
-// is due. A new handle rests until pf_begin.
+// is due. A new handle is suspended until pf_begin, and pf_resume ends it.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-pf_result pf_rest(pf_t *pf);
+pf_result pf_suspend(pf_t *pf);
 
 // No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
 // seconds have passed (TIMED_OUT; negative: never). Another call sets another time. Nobody
-// is signalled by this. After either event the manager rests (pf_rest).
+// is signalled by this. After either event the manager is suspended (pf_suspend).
 //
 // Called by: manager, hook.
 //
@@ -543,7 +543,7 @@ pf_result pf_next(pf_t *pf,
 // the time is over it is a WAIT; if the call fails, what is in `event` means nothing. Signals
 // that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread blocks them.
 //
-// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
+// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_suspend say what for.
 //
 // Called by: manager.
 //
@@ -574,7 +574,7 @@ pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 pf_result pf_forked(pf_t *pf,
                     int32_t pid);
 
-// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
+// Answers FORK when fork(2) has failed. No worker is forked for err_respawn_interval then, 0.05 seconds
 // at least. `report` (null is allowed) is set to the number of failures that should be
 // reported now: 0 if one was reported less than a second ago, otherwise those since then.
 // Look at errno(3) before.
@@ -583,7 +583,8 @@ pf_result pf_forked(pf_t *pf,
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_STATE if no FORK event waits for an answer.
-pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
+pf_result pf_fork_failed(pf_t *pf,
+                         uint32_t *report);
 
 // Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of children too. A handler that
 // the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves.
@@ -599,15 +600,22 @@ pf_result pf_fork_failed(pf_t *pf, uint32_t *report);
 // pipe (pipe2(2)).
 pf_result pf_watch_children(pf_t *pf);
 
-// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
-// for children that have exited, and for workers that somebody else has reaped.
+// Tells that SIGCHLD has arrived, where the host owns its handler. `pid` is the child that it has named (si_pid of
+// siginfo_t), or 0 where the host does not know that. The next pf_next looks for children that have ended, and for
+// workers that somebody else has reaped.
 //
-// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
+// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at other
+// children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other children that
+// have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for several before
+// the next pf_next, and with any number that a siginfo_t had.
+//
+// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call pf_wake so
 // that the host comes to this.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-pf_result pf_children_changed(pf_t *pf);
+pf_result pf_child_ended(pf_t *pf,
+                         int32_t pid);
 
 // ---- Facts about workers -------------------------------------------------------------------------
 //

@@ -425,7 +425,7 @@ worker_reaped(host_t *host, SV *pid, int status)
 bool
 forget_worker(host_t *host, SV *pid)
     CODE:
-        CALL(RETVAL = pf_forget_worker(host->pf, to_pid(aTHX_ pid)));
+        CALL(RETVAL = pf_disown_worker(host->pf, to_pid(aTHX_ pid)));
         if (RETVAL)
             forget_stored(aTHX_ ST(0), to_pid(aTHX_ pid));
     OUTPUT: RETVAL
@@ -474,37 +474,38 @@ num_stopping(host_t *host)
         CALL(RETVAL = pf_num_stopping(host->pf));
     OUTPUT: RETVAL
 
-# A trapped signal has arrived. Returns whether the program is to see it now, and not later. A
-# program may call the closure in %SIG with anything; what is no signal it just sees.
-bool
+# A trapped signal has arrived.
+void
 signal_trapped(host_t *host, SV *name)
     INIT:
-        int number = 0;
+        int number;
     CODE:
         if (signal_number(aTHX_ name, &number))
             CALL(
                 set_goal(aTHX_ host, ST(0));
-                RETVAL = pf_signal(host->pf, number) == PF_ERR_WRONG_PROCESS
-                    || pf_peek_signal(host->pf) == number;
+                pf_signal(host->pf, number);
+                /* Whether it arrived while start ran is known now, and may be no more when it is taken in later. */
+                pf_peek_signal(host->pf);
                 pf_wake(host->pf);
             );
-        else
-            RETVAL = TRUE;
-    OUTPUT: RETVAL
 
-# The program sees a signal that has arrived, if no other one has come that it is to see instead.
+# The program sees a signal that has arrived, unless it is to see another one before. A program may call the handler in %SIG
+# with anything; what is no signal it just sees, and a worker, which has no queue, all.
 void
 show_signal(host_t *host, SV *value)
     INIT:
         SV *object = ST(0);
-        int number = 0;
-        bool is_signal = signal_number(aTHX_ value, &number) && pf_worker_index(host->pf) < 0;
+        int number;
+        const bool is_signal = signal_number(aTHX_ value, &number) && pf_worker_index(host->pf) < 0;
+        bool is_shown;
     CODE:
         CALL(
-            if (!is_signal || pf_peek_signal(host->pf) == number)
+            is_shown = !is_signal || pf_peek_signal(host->pf) == number;
+            if (is_shown)
                 show(aTHX_ object, value);
         );
-        tell(aTHX_ object);
+        if (is_shown)
+            tell(aTHX_ object);
 
 # A subclass does not let this signal through.
 void
@@ -513,7 +514,7 @@ signal_dropped(host_t *host, SV *value)
         int number;
     CODE:
         if (signal_number(aTHX_ value, &number) && number > 0)
-            CALL(pf_drop_signal(host->pf, number));
+            CALL(pf_take_signal(host->pf, number, FALSE));
 
 # What the program reads: no other signal can come between that and its being read.
 SV *
@@ -553,8 +554,8 @@ signal_taken(host_t *host, SV *value)
         if (!signal_number(aTHX_ value, &number) || number <= 0)
             number = -1;
         CALL(
-            pf_take_signal(host->pf, number);
-            pf_rest(host->pf);
+            pf_take_signal(host->pf, number, TRUE);
+            pf_suspend(host->pf);
         );
 
 # A signal that has waited behind another becomes visible, when that was read or cleared.

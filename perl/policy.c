@@ -66,7 +66,7 @@ show_rest(pTHX_ host_t *host, SV *object, double rest)
 void
 update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
 {
-    CALL(pf_defer_spawn(host->pf, rest));
+    CALL(pf_set_spawn_delay(host->pf, rest));
     show_rest(aTHX_ host, object, rest);
 }
 
@@ -80,6 +80,6 @@ follow_rest(pTHX_ host_t *host, SV *object)
         gettimeofday(&now, NULL);
         host->policy.rest_shown = until;
         until -= (double)now.tv_sec + (double)now.tv_usec / 1e6;
-        CALL(pf_defer_spawn(host->pf, until > 0 ? until : 0));
+        CALL(pf_set_spawn_delay(host->pf, until > 0 ? until : 0));
     }
 }

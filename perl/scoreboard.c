@@ -1,12 +1,14 @@
 /* Scoreboards behind Perl objects, and the status that a worker sets.
  *
- * A worker sets its status in C (`set_status`), in the memory of the scoreboard that pf_scoreboard_own_slot and
- * pf_scoreboard_own_changes give. This takes no system call unless the manager has to be woken: no Rust runs, so no signal
+ * A worker sets its status in C (`set_status`), in the memory of the scoreboard that pf_scoreboard_own_slot
+ * gives, in the steps of status.h. This takes no system call unless the manager has to be woken: no Rust runs, so no signal
  * has to be blocked. An immediate handler may leave by longjmp between any two steps. Perl then calls a destructor on its
  * savestack (`end_change`), in which the core ends the change with signals blocked. A scoreboard with a file always
  * goes through the core. */
 
 #include "scoreboard.h"
+
+#include "status.h"
 
 static int
 free_scoreboard(pTHX_ SV *sv, MAGIC *mg)
@@ -39,78 +41,42 @@ scoreboard_of(pTHX_ SV *object)
     return board_of(aTHX_ object)->board;
 }
 
-static bool
-is_busy(uint8_t status)
-{
-    return status != '_' && status != '.';
-}
-
-#ifdef __GNUC__
-#define LOAD(from) __atomic_load_n(from, __ATOMIC_SEQ_CST)
-#define ADD(to, number) __atomic_fetch_add(to, number, __ATOMIC_SEQ_CST)
-#define EXCHANGE(where, with) __atomic_exchange_n(where, with, __ATOMIC_SEQ_CST)
-#define SWAP(where, old, with) \
-    __atomic_compare_exchange_n(where, old, with, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-
-static bool
-wakes_manager(const pf_own_slot *slot)
-{
-    const int32_t busy = LOAD(slot->busy);
-    return busy < LOAD(slot->low) || busy > LOAD(slot->high) || LOAD(slot->mark);
-}
-
-/* A change between busy and idle that is under way. */
+#ifdef CAN_CHANGE_STATUS
+/* A change that is under way. */
 typedef struct {
     const board_t *board;
-    uint32_t before;         /* the number of changes when it began */
-    bool is_whole;           /* all its steps are done */
-    bool is_over;            /* and nothing is left to be done after them */
-} change_t;
+    change_t change;
+} left_t;
 
 /* An immediate handler may have left by longjmp after any step. */
 static void
 end_change(pTHX_ void *left)
 {
-    change_t *change = (change_t *)left;
+    change_t *change = &((left_t *)left)->change;
     PERL_UNUSED_CONTEXT;
     if (!change->is_over)
         CALL(
-            pf_scoreboard_end_change(change->board->board, change->before, change->is_whole);
+            pf_scoreboard_end_change(((left_t *)left)->board->board, change->before, change->is_whole);
             change->is_over = TRUE;
         );
 }
 
-/* Sets the status as pf_scoreboard_own_changes says, without a system call unless the manager has to be
- * woken. False if nothing is changed. */
-static bool
+/* Sets the status without a system call unless the manager has to be woken. */
+static void
 set_status_quickly(const board_t *board, uint8_t status)
 {
     dTHX;
-    const pf_own_slot *slot = &board->slot;
-    uint8_t old = LOAD(slot->status);
-    change_t change;
-    if (is_busy(old) == is_busy(status))
-        return SWAP(slot->status, &old, status);
-    change.board = board;
-    change.before = LOAD(board->changes);
-    change.is_whole = change.is_over = FALSE;
+    left_t left;
+    if (replace_status(&board->slot, status))
+        return;
+    left.board = board;
+    begin_change(&board->slot, &left.change);
     ENTER;
-    SAVEDESTRUCTOR_X(end_change, &change);
-    ADD(board->changes, 1);
-    if (is_busy(status))
-        ADD(slot->busy, 1);
-    if (is_busy(EXCHANGE(slot->status, status)))
-        ADD(slot->busy, -1);
-    change.is_whole = TRUE;
-    /* Not before the change: the manager may set other bounds in the meantime. */
-    if (wakes_manager(slot)) {
-        end_change(aTHX_ &change);
-    } else {
-        ADD(board->changes, PF_CHANGE_END);
-        change.is_over = TRUE;
-    }
+    SAVEDESTRUCTOR_X(end_change, &left);
+    make_change(&board->slot, status, &left.change);
+    if (!left.change.is_over)
+        end_change(aTHX_ &left);
     LEAVE;
-    return TRUE;
 }
 #endif
 
@@ -118,13 +84,14 @@ bool
 set_status(board_t *board, uint8_t status)
 {
     pf_result result;
-#ifdef __GNUC__
-    if (board->changes && set_status_quickly(board, status))
+#ifdef CAN_CHANGE_STATUS
+    if (board->is_quick) {
+        set_status_quickly(board, status);
         return TRUE;
+    }
 #endif
     CALL(result = pf_scoreboard_set_status(board->board, status);
-        board->changes = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK
-            ? pf_scoreboard_own_changes(board->board) : NULL);
+        board->is_quick = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK);
     return result == PF_OK;
 }
 

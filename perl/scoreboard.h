@@ -9,7 +9,7 @@
 typedef struct {
     pf_scoreboard_t *board;
     pf_own_slot slot;        /* of this process, once it has set a status... */
-    uint32_t *changes;       /* ... if there is one, and no file to keep up to date; or NULL */
+    bool is_quick;           /* ... if there is one, and no file to keep up to date */
 } board_t;
 
 /* Makes the scoreboard of an object, in a file of this name or (undef) in memory; false with errno set. */

@@ -10,8 +10,9 @@
  * then (`lend_handler`). It has that handler also in place of ours in %SIG: being C, it writes to fewer pages, and it
  * knows which child has ended (pf_child_ended).
  *
- * In a rest (event.rests) SIGCHLD would tell nothing new, and the sleep leaves it to its default, which discards it. It is
- * not blocked instead: an immediate handler that dies, or that calls start, is to find the program's own mask. */
+ * Where the look for children is put off (event.may_block_sigchld) SIGCHLD would tell nothing new, and the sleep leaves it
+ * to its default, which discards it. It is not blocked instead: an immediate handler that dies, or that calls start, is to
+ * find the program's own mask. */
 
 #include "wait.h"
 
@@ -38,9 +39,9 @@ set_goal(pTHX_ host_t *host, SV *object)
     SV *goal = member(aTHX_ object, "_goal");
     if (is_running(aTHX_ host, goal)) {
         pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
-        pf_run(host->pf);
+        pf_resume(host->pf);
     } else if (!SvOK(goal)) {
-        pf_rest(host->pf);
+        pf_suspend(host->pf);
     } else {
         const NV until = SvNV(goal);
         const double left = until - monotonic();
@@ -67,10 +68,7 @@ note_exits(pTHX_ host_t *host, bool has_other_handler, bool is_running)
         host->exits.exits = exit_notices;
         /* While all are waited for, they are better looked for together. */
         host->exits.is_named = is_running && ended_child;
-        if (host->exits.is_named)
-            pf_child_ended(host->pf, ended_child);
-        else
-            pf_children_changed(host->pf);
+        pf_child_ended(host->pf, host->exits.is_named ? ended_child : 0);
     }
 }
 
@@ -265,7 +263,7 @@ ask_for_looks(const wait_t *wait)
      * go round %SIG. If code of the program has run since the last one, it may have ignored
      * SIGCHLD for a while, and then the system has reaped by itself. */
     if (wait->how.blocking && !exits->timed_out && !exits->is_named)
-        pf_children_changed(wait->host->pf);
+        pf_child_ended(wait->host->pf, 0);
     if (wait->how.blocking)
         exits->is_named = FALSE;
     /* A handler that is not ours tells nobody what it has seen. */
@@ -293,11 +291,11 @@ sleep_once(pTHX_ wait_t *wait, const pf_event *event)
 {
     exits_t *exits = &wait->host->exits;
     const double timeout = sleep_time(wait, event);
-    const bool is_deaf = event->rests && wait->lends_handler;
+    const bool is_deaf = event->may_block_sigchld && wait->lends_handler;
     sigset_t mask_asleep = wait->mask;
     if (!wait->has_handler)
         sigdelset(&mask_asleep, SIGCHLD);
-    /* What it would tell in a rest is looked for after that, and only then. */
+    /* What it would tell is looked for when the look is due, and only then. */
     if (is_deaf)
         lend_handler(&wait->sigchld, FALSE);
     exits->timed_out = FALSE;

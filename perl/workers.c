@@ -67,7 +67,7 @@ release_worker(pTHX_ host_t *host, SV *object, pid_t pid)
     bool released;
     CALL(
         pf_worker_generation(host->pf, pid, &generation);
-        released = pf_release_worker(host->pf, pid);
+        released = pf_remove_reaped(host->pf, pid);
     );
     if (!released)
         return -1;

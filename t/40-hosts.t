@@ -411,6 +411,24 @@ for (1, 2) {
 $pm->wait_all_children;
 PERL
 
+prints('a signal that comes while a subclass has the one before', "start on TERM\nstart on HUP\n", <<'PERL');
+{   package Passes; our @ISA = ('Parallel::Prefork');
+    my $sent = 0;
+    sub signal_received {
+        my $self = shift;
+        kill HUP => $$ if @_ && $_[0] eq 'TERM' && !$sent++;
+        return $self->SUPER::signal_received(@_);
+    } }
+my $forked = 0;
+my $pm = Passes->new(max_workers => 1, trap_signals => { TERM => 'KILL', HUP => undef });
+$pm->after_fork(sub { kill TERM => $$ if !$forked++ });
+for (1, 2) {
+    $pm->start(sub { sleep 60 });
+    print 'start on ', $pm->signal_received, "\n";
+}
+$pm->wait_all_children;
+PERL
+
 for my $way ('last', 'die "no fork\n"', 'exit 0') {
     my $run = run(<<"PERL", deadline => $DEADLINE);
 use strict;

@@ -236,12 +236,12 @@ impl Fuzzer {
                     self.check("pf_begin", result);
                 }
                 14 => {
-                    let result = pf_run(pf);
-                    self.check("pf_run", result);
+                    let result = pf_resume(pf);
+                    self.check("pf_resume", result);
                 }
                 15 => {
-                    let result = pf_rest(pf);
-                    self.check("pf_rest", result);
+                    let result = pf_suspend(pf);
+                    self.check("pf_suspend", result);
                 }
                 16 => {
                     let t = self.seconds();
@@ -255,8 +255,8 @@ impl Fuzzer {
                 }
                 18 => {
                     let t = self.seconds();
-                    let result = pf_defer_spawn(pf, t);
-                    self.check(&format!("pf_defer_spawn {t}"), result);
+                    let result = pf_set_spawn_delay(pf, t);
+                    self.check(&format!("pf_set_spawn_delay {t}"), result);
                 }
                 19 => {
                     let delay = pf_spawn_delay(pf);
@@ -273,14 +273,10 @@ impl Fuzzer {
                     let result = pf_fork_failed(pf, &raw mut report);
                     self.check("pf_fork_failed", result);
                 }
-                22 if self.rng.bool() => {
-                    let pid = self.pid();
+                22 => {
+                    let pid = if self.rng.bool() { self.pid() } else { 0 };
                     let result = pf_child_ended(pf, pid);
                     self.check(&format!("pf_child_ended {pid}"), result);
-                }
-                22 => {
-                    let result = pf_children_changed(pf);
-                    self.check("pf_children_changed", result);
                 }
                 23 => {
                     let each = self.rng.bool();
@@ -321,10 +317,10 @@ impl Fuzzer {
                 }
                 30 => {
                     let n = self.int();
-                    let result = pf_take_signal(pf, n);
-                    self.check(&format!("pf_take_signal {n}"), result);
-                    let result = pf_drop_signal(pf, n);
-                    self.check(&format!("pf_drop_signal {n}"), result);
+                    for show in [true, false] {
+                        let result = pf_take_signal(pf, n, show);
+                        self.check(&format!("pf_take_signal {n} {show}"), result);
+                    }
                 }
                 31 => {
                     let n = self.signal();
@@ -354,9 +350,9 @@ impl Fuzzer {
                 }
                 36 => {
                     let pid = self.pid();
-                    pf_forget_worker(pf, pid);
-                    pf_release_worker(pf, pid);
-                    self.note(format!("pf_forget_worker {pid}"));
+                    pf_disown_worker(pf, pid);
+                    pf_remove_reaped(pf, pid);
+                    self.note(format!("pf_disown_worker {pid}"));
                 }
                 37 => {
                     let mut pid = 0;
@@ -454,7 +450,7 @@ impl Fuzzer {
                     };
                     pf_set_max_workers(self.pf, 3);
                     pf_set_signal_received(self.pf, 0);
-                    pf_drop_signal(self.pf, signal);
+                    pf_take_signal(self.pf, signal, false);
                     pf_signal(self.pf, signal);
                     let result = pf_start(self.pf, Some(worker), null_mut());
                     self.check("pf_start", result);

@@ -45,14 +45,14 @@ impl Driver {
         self.now = self.now.after(span);
     }
 
-    /// Carries out what it asks for, with no child that has exited, until it wants the host
+    /// Carries out what it asks for, with no child that has ended, until it wants the host
     /// to wait or to return; returns that step.
     fn run(&mut self) -> Step {
         loop {
             match self.machine.next(self.now, &NoStatuses).expect("a step") {
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
                 Step::ReapWorker(pid) => panic!("{pid} was not named"),
-                Step::Reap => self.machine.none_exited(self.now),
+                Step::Reap => self.machine.none_ended(self.now),
                 Step::Audit => self.machine.audited(&[], Some(self.now)),
                 Step::UseHugePages => self.huge_pages_before.push(self.forked.len()),
                 Step::Fork { index, .. } => {
@@ -83,7 +83,7 @@ impl Driver {
         self.machine.look_for_children(false);
         loop {
             match self.machine.next(self.now, &NoStatuses).expect("a step") {
-                Step::Reap => return self.machine.exited(pid, status, self.now),
+                Step::Reap => return self.machine.child_reaped(pid, status, self.now),
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
                 step => panic!("not a reap: {step:?}"),
             }
@@ -250,7 +250,7 @@ fn with_a_host_that_shares_the_lead_the_last_pause_counts() {
         driver.machine.demand(1);
         driver.wait();
         driver.machine.lead = lead;
-        driver.machine.exited(100, 256, driver.now);
+        driver.machine.child_reaped(100, 256, driver.now);
         assert_eq!(
             driver.machine.pacing.open_at(),
             driver.now.after(open_after)
@@ -265,7 +265,7 @@ fn with_a_host_that_shares_the_lead_those_that_are_waited_for_hold_up_nobody() {
     driver.machine.demand(1);
     driver.wait();
     driver.machine.set_goal(Goal::Drain(None));
-    driver.machine.exited(100, 15, driver.now);
+    driver.machine.child_reaped(100, 15, driver.now);
     assert!(driver.machine.pacing.is_open(driver.now));
 }
 
@@ -389,10 +389,10 @@ fn a_process_of_the_hosts_has_no_ticket_unless_it_was_a_worker() {
     driver.machine.adopt(900, None, 1, driver.now);
     assert_eq!(serial(&driver, 900).ticket(), None);
     assert!(serial(&driver, 900) > before);
-    driver.machine.forget(100);
+    driver.machine.remove(100);
     driver.machine.adopt(100, Some(before), 1, driver.now);
     assert_eq!(serial(&driver, 100), before);
-    driver.machine.disown();
+    driver.machine.reset_after_fork();
     driver.run();
     assert_eq!(serial(&driver, 101).ticket(), None);
 }
@@ -463,25 +463,25 @@ fn draining_ends_with_the_last_worker_or_with_the_deadline() {
 #[test]
 fn workers_that_somebody_else_has_reaped_are_reported_and_replaced() {
     let mut driver = started(2);
-    driver.machine.children_changed(driver.now);
+    driver.machine.child_ended(None, driver.now);
     assert_eq!(driver.machine.next(driver.now, &NoStatuses), Ok(Step::Reap));
     driver.machine.no_children(driver.now);
-    let mut lost = Vec::new();
+    let mut stolen = Vec::new();
     while let Step::Reaped(exit) = driver.run() {
         assert_eq!((exit.status, exit.reason), (-1, Reason::Stolen));
-        lost.push(exit.pid);
+        stolen.push(exit.pid);
     }
-    assert_eq!(lost, [100, 101]);
+    assert_eq!(stolen, [100, 101]);
     assert_eq!(driver.machine.workers().len(), 2);
 }
 
 #[test]
 fn a_worker_that_was_named_is_replaced_before_others_are_looked_for() {
     let mut driver = started(3);
-    driver.machine.child_ended(101, driver.now);
+    driver.machine.child_ended(Some(101), driver.now);
     let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(101)));
-    let exit = driver.machine.exited(101, 0, driver.now);
+    let exit = driver.machine.child_reaped(101, 0, driver.now);
     assert_eq!((exit.index, exit.reason), (1, Reason::Ended));
     let fork = Step::Fork {
         index: 1,
@@ -492,7 +492,7 @@ fn a_worker_that_was_named_is_replaced_before_others_are_looked_for() {
     driver.next_pid = 104;
     // Another one may have ended with the same notice, which comes before the wait.
     assert_eq!(next(&mut driver), Ok(Step::Reap));
-    driver.machine.exited(100, 0, driver.now);
+    driver.machine.child_reaped(100, 0, driver.now);
     driver.wait();
     assert_eq!(driver.forked.last(), Some(&(104, 0)));
 }
@@ -508,7 +508,7 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
         }
     };
     let end_and_replace = |driver: &mut Driver, pid: Pid| {
-        driver.machine.exited(pid, 0, driver.now);
+        driver.machine.child_reaped(pid, 0, driver.now);
         assert!(matches!(next(driver), Step::Fork { .. }));
         let forked = driver.machine.forked(driver.next_pid, driver.now);
         forked.expect("asked");
@@ -520,27 +520,27 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
         busy: None,
     };
     for pid in [101, 102] {
-        driver.machine.child_ended(pid, driver.now);
+        driver.machine.child_ended(Some(pid), driver.now);
         assert_eq!(next(&mut driver), Step::ReapWorker(pid));
         end_and_replace(&mut driver, pid);
         assert_eq!(next(&mut driver), wait);
         // The next one is news all the same, and does not put the look off.
-        assert!(!driver.machine.rests_from_looking(driver.now));
+        assert!(!driver.machine.puts_off_looking(driver.now));
         driver.now = driver.now.after(Duration::from_micros(400));
     }
     driver.now = looked_for;
     assert_eq!(next(&mut driver), Step::Reap);
     end_and_replace(&mut driver, 103);
     assert_eq!(next(&mut driver), Step::Reap);
-    driver.machine.none_exited(driver.now);
+    driver.machine.none_ended(driver.now);
 
     // A notice that names nobody is looked into at once.
-    driver.machine.child_ended(104, driver.now);
+    driver.machine.child_ended(Some(104), driver.now);
     assert_eq!(next(&mut driver), Step::ReapWorker(104));
-    driver.machine.children_changed(driver.now);
+    driver.machine.child_ended(None, driver.now);
     assert_eq!(next(&mut driver), Step::Reap);
     // So is all that one was before the named one.
-    driver.machine.child_ended(104, driver.now);
+    driver.machine.child_ended(Some(104), driver.now);
     assert_eq!(next(&mut driver), Step::ReapWorker(104));
     assert_eq!(next(&mut driver), Step::Reap);
 }
@@ -549,16 +549,16 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
 fn several_that_were_named_are_looked_at_in_order_and_each_once() {
     let mut driver = started(3);
     for pid in [102, 100, 102, 100] {
-        driver.machine.child_ended(pid, driver.now);
+        driver.machine.child_ended(Some(pid), driver.now);
     }
     let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(102)));
     // It was only stopped, and is named again later.
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(100)));
     assert_eq!(next(&mut driver), Ok(Step::Reap));
-    driver.machine.none_exited(driver.now);
+    driver.machine.none_ended(driver.now);
     driver.wait();
-    driver.machine.child_ended(102, driver.now);
+    driver.machine.child_ended(Some(102), driver.now);
     assert_eq!(next(&mut driver), Ok(Step::ReapWorker(102)));
 }
 
@@ -567,30 +567,30 @@ fn a_name_that_is_no_workers_is_a_notice_and_no_more() {
     let mut driver = started(2);
     let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
     for pid in [99, 0, -1, i32::MIN, i32::MAX] {
-        driver.machine.child_ended(pid, driver.now);
+        driver.machine.child_ended(Some(pid), driver.now);
         assert_eq!(next(&mut driver), Ok(Step::Reap), "{pid}");
         driver.wait();
     }
     // Reaped since it was named, and its number given to one that nobody has named.
-    driver.machine.child_ended(100, driver.now);
-    driver.machine.reaped_by_host(100, 0);
+    driver.machine.child_ended(Some(100), driver.now);
+    driver.machine.worker_reaped(100, 0);
     driver.next_pid = 100;
     driver.wait();
     assert_eq!(driver.forked.last(), Some(&(100, 0)));
-    driver.machine.child_ended(101, driver.now);
-    driver.machine.forget(101);
+    driver.machine.child_ended(Some(101), driver.now);
+    driver.machine.remove(101);
     driver.wait();
 }
 
 #[test]
-fn one_that_was_named_is_reaped_while_the_look_for_others_rests() {
+fn one_that_was_named_is_reaped_while_the_look_for_others_is_put_off() {
     let mut driver = started(4000);
     driver.machine.set_goal(Goal::Drain(None));
-    driver.machine.child_ended(4000, driver.now);
+    driver.machine.child_ended(Some(4000), driver.now);
     let step = driver.machine.next(driver.now, &NoStatuses);
     assert_eq!(step, Ok(Step::ReapWorker(4000)));
-    driver.machine.exited(4000, 0, driver.now);
-    assert!(driver.wait().is_some_and(|rest| !rest.is_zero()));
+    driver.machine.child_reaped(4000, 0, driver.now);
+    assert!(driver.wait().is_some_and(|left| !left.is_zero()));
 }
 
 #[test]
@@ -605,7 +605,7 @@ fn while_many_end_the_looks_for_them_are_some_time_apart() {
     driver.machine.set_goal(Goal::Drain(Some(end)));
     driver.sleep(Duration::from_millis(2));
     driver.exit(100, 0);
-    assert!(!driver.machine.rests_from_looking(driver.now));
+    assert!(!driver.machine.puts_off_looking(driver.now));
     // Looked for others just now: there were none.
     let until = Step::Wait {
         until: Some(end),
@@ -623,14 +623,14 @@ fn while_many_end_the_looks_for_them_are_some_time_apart() {
         }
         step => panic!("not a wait: {step:?}"),
     }
-    assert!(!driver.machine.rests_from_looking(driver.now));
+    assert!(!driver.machine.puts_off_looking(driver.now));
     driver.exit(101, 0);
     assert_eq!(driver.run(), until);
 
     // A deadline finds all that have ended.
-    let rests = notice(&mut driver);
-    assert!(matches!(rests, Step::Wait { .. }));
-    assert!(driver.machine.rests_from_looking(driver.now));
+    let put_off = notice(&mut driver);
+    assert!(matches!(put_off, Step::Wait { .. }));
+    assert!(driver.machine.puts_off_looking(driver.now));
     driver.now = end;
     driver.exit(102, 0);
     assert_eq!(driver.run(), Step::TimedOut);
@@ -640,7 +640,7 @@ fn while_many_end_the_looks_for_them_are_some_time_apart() {
 fn a_pool_that_runs_or_is_small_is_looked_at_at_once() {
     for (workers, goal) in [
         (4000, Goal::Run),
-        (4000, Goal::Rest),
+        (4000, Goal::Suspended),
         (100, Goal::Drain(None)),
     ] {
         let mut driver = started(workers);
@@ -657,7 +657,7 @@ fn a_pool_that_runs_or_is_small_is_looked_at_at_once() {
 fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
     let mut driver = started(2);
     let sweep = |driver: &mut Driver| {
-        driver.machine.children_changed(driver.now);
+        driver.machine.child_ended(None, driver.now);
         let mut audits = 0;
         loop {
             match driver
@@ -665,7 +665,7 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
                 .next(driver.now, &NoStatuses)
                 .expect("a step")
             {
-                Step::Reap => driver.machine.none_exited(driver.now),
+                Step::Reap => driver.machine.none_ended(driver.now),
                 Step::Audit => {
                     audits += 1;
                     driver.machine.audited(&[101], Some(driver.now));
@@ -706,7 +706,7 @@ fn where_a_notice_may_get_lost_children_are_looked_for_once_a_second() {
             {
                 Step::Reap => {
                     looks += 1;
-                    driver.machine.none_exited(driver.now);
+                    driver.machine.none_ended(driver.now);
                 }
                 Step::Audit => {
                     audits += 1;
@@ -742,11 +742,11 @@ fn where_a_notice_may_get_lost_children_are_looked_for_once_a_second() {
 }
 
 #[test]
-fn a_reported_pid_that_was_given_out_again_stays() {
+fn a_reaped_pid_that_was_given_out_again_stays() {
     let mut driver = decided_by_host();
     driver.exit(100, 0);
     // Before the host moves on, the kernel gives the number to a worker of a nested run.
-    driver.machine.release(100);
+    driver.machine.remove_reaped(100);
     driver.next_pid = 100;
     driver.machine.demand(1);
     driver.wait();
@@ -757,7 +757,7 @@ fn a_reported_pid_that_was_given_out_again_stays() {
         .workers()
         .get(100)
         .expect("it is in the table");
-    assert!(!worker.exited);
+    assert!(!worker.reaped);
 }
 
 #[test]
@@ -769,8 +769,8 @@ fn a_pid_given_out_again_is_counted_until_its_own_end_is_reported() {
         Ok(Step::Fork { .. })
     ));
     // While the host forks, the first worker ends, and its number is the new one's, which is stolen.
-    driver.machine.exited(100, 0, driver.now);
-    driver.machine.release(100);
+    driver.machine.child_reaped(100, 0, driver.now);
+    driver.machine.remove_reaped(100);
     assert_eq!(driver.machine.forked(100, driver.now), Ok(1));
     driver.machine.no_children(driver.now);
     assert!(matches!(
@@ -807,8 +807,8 @@ fn a_number_that_the_system_gave_out_again_tells_of_a_stolen_worker() {
 }
 
 #[test]
-fn what_the_host_says_of_a_stolen_worker_is_not_about_its_namesake() {
-    let namesake_is_there = |host_says: fn(&mut Machine)| {
+fn what_the_host_says_of_a_stolen_worker_is_not_about_who_has_its_pid() {
+    let the_other_is_there = |host_says: fn(&mut Machine)| {
         let mut driver = started(3);
         driver.exit(102, 0);
         driver.next_pid = 101;
@@ -817,21 +817,21 @@ fn what_the_host_says_of_a_stolen_worker_is_not_about_its_namesake() {
         host_says(&mut driver.machine);
         driver.wait();
         let workers = driver.machine.workers();
-        workers.len() == 3 && workers.get(101).is_some_and(|worker| !worker.exited)
+        workers.len() == 3 && workers.get(101).is_some_and(|worker| !worker.reaped)
     };
-    assert!(namesake_is_there(|machine| {
-        machine.reaped_by_host(101, -1);
-        assert!(machine.release(101).is_none());
+    assert!(the_other_is_there(|machine| {
+        machine.worker_reaped(101, -1);
+        assert!(machine.remove_reaped(101).is_none());
     }));
-    assert!(namesake_is_there(|machine| {
-        assert!(machine.forgotten_by_host(101));
+    assert!(the_other_is_there(|machine| {
+        assert!(machine.disown(101));
     }));
-    assert!(!namesake_is_there(|machine| {
-        machine.forgotten_by_host(101);
-        machine.forgotten_by_host(101);
+    assert!(!the_other_is_there(|machine| {
+        machine.disown(101);
+        machine.disown(101);
     }));
     // Another status is news of the one that is there.
-    assert!(!namesake_is_there(|machine| machine.reaped_by_host(101, 0)));
+    assert!(!the_other_is_there(|machine| machine.worker_reaped(101, 0)));
 }
 
 #[test]
@@ -842,7 +842,7 @@ fn a_number_that_the_host_has_seen_the_end_of_is_free() {
         driver.machine.next(driver.now, &NoStatuses),
         Ok(Step::Fork { .. })
     ));
-    driver.machine.reaped_by_host(100, 0);
+    driver.machine.worker_reaped(100, 0);
     assert_eq!(driver.machine.forked(100, driver.now), Ok(1));
     driver.wait();
     assert_eq!(driver.machine.workers().len(), 2);
@@ -851,10 +851,10 @@ fn a_number_that_the_host_has_seen_the_end_of_is_free() {
 #[test]
 fn a_worker_can_be_released_once_its_end_is_known() {
     let mut driver = started(1);
-    assert!(driver.machine.release(100).is_none());
+    assert!(driver.machine.remove_reaped(100).is_none());
     driver.exit(100, 0);
     assert_eq!(
-        driver.machine.release(100).map(|worker| worker.pid),
+        driver.machine.remove_reaped(100).map(|worker| worker.pid),
         Some(100)
     );
     assert!(driver.machine.workers().is_empty());
@@ -864,7 +864,7 @@ fn a_worker_can_be_released_once_its_end_is_known() {
 fn asked_to_fork(driver: &mut Driver) -> u32 {
     loop {
         match driver.machine.next(driver.now, &NoStatuses) {
-            Ok(Step::Reap) => driver.machine.none_exited(driver.now),
+            Ok(Step::Reap) => driver.machine.none_ended(driver.now),
             Ok(Step::Fork { index, .. }) => return index,
             step => panic!("{step:?}"),
         }
@@ -881,7 +881,7 @@ fn an_index_that_a_fork_was_told_is_no_others() {
     assert_eq!(driver.machine.workers().get(900).unwrap().index, 1);
 
     assert_eq!(asked_to_fork(&mut driver), 2);
-    driver.machine.forget(100);
+    driver.machine.remove(100);
     assert_eq!(driver.machine.forked(102, driver.now), Ok(2));
     assert_eq!(asked_to_fork(&mut driver), 0);
 }
@@ -917,7 +917,7 @@ fn adopting_a_worker_that_is_there_changes_its_generation_and_nothing_else() {
 #[test]
 fn a_worker_that_the_host_reaped_is_not_signalled() {
     let mut driver = started(2);
-    driver.machine.reaped_by_host(100, 0);
+    driver.machine.worker_reaped(100, 0);
     driver.machine.actions.insert(
         TERM,
         Action {
@@ -935,9 +935,9 @@ fn a_worker_that_the_host_reaped_is_not_signalled() {
 fn a_number_that_is_given_up_between_two_signals_gets_none() {
     for give_up in [
         |machine: &mut Machine| {
-            machine.forget(102);
+            machine.remove(102);
         },
-        |machine: &mut Machine| machine.reaped_by_host(102, 0),
+        |machine: &mut Machine| machine.worker_reaped(102, 0),
     ] {
         let mut driver = started(3);
         driver.machine.actions.insert(
@@ -980,7 +980,7 @@ fn a_host_that_decides_gets_what_it_demands_and_no_more() {
         .defer(driver.now, Duration::from_secs(1));
     driver.machine.demand(1);
     driver.wait();
-    assert_eq!(driver.forked.len(), 2, "its rest is the host's own affair");
+    assert_eq!(driver.forked.len(), 2, "its pause is the host's own affair");
     driver.machine.demand(1);
     assert!(driver.machine.next(driver.now, &NoStatuses).is_ok());
     assert_eq!(driver.machine.fork_failed(driver.now), Ok(1));
@@ -1025,7 +1025,7 @@ fn the_surplus_is_told_once() {
 #[test]
 fn a_process_that_forked_by_itself_has_no_workers() {
     let mut driver = started(3);
-    driver.machine.disown();
+    driver.machine.reset_after_fork();
     assert!(driver.machine.workers().is_empty());
     driver.machine.begin();
     driver.wait();

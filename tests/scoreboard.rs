@@ -212,30 +212,18 @@ impl World {
         }
     }
 
-    /// What perl/host.c does, with a handler that leaves after so many steps.
+    /// The same as perl/host.c does it, with a handler that leaves after so many steps.
     fn set_status_quickly(&self, slot: u32, status: u8, steps: u32) {
-        let (beside, numbers) = (&self.beside[slot as usize], &self.numbers);
-        let before = beside.changes.load(SeqCst);
+        let changes = &self.beside[slot as usize].changes;
+        let before = changes.load(SeqCst);
         let is_whole = Cell::new(false);
-        let is_over = for_steps(steps, || {
-            beside.changes.fetch_add(1, SeqCst);
-            if slots::is_busy(status) {
-                numbers.busy.fetch_add(1, SeqCst);
-            }
-            if slots::is_busy(self.texts[slot as usize][0].swap(status, SeqCst)) {
-                numbers.busy.fetch_sub(1, SeqCst);
-            }
+        let is_wanted = for_steps(steps, || {
+            self.slots().make_change(slot, status);
             is_whole.set(true);
-            let busy = numbers.busy.load(SeqCst);
-            let is_wanted = busy < numbers.low.load(SeqCst)
-                || busy > numbers.high.load(SeqCst)
-                || beside.mark.load(SeqCst) != 0;
-            if !is_wanted {
-                beside.changes.fetch_add(CHANGE_END, SeqCst);
-            }
-            !is_wanted
+            changes.fetch_add(CHANGE_END, SeqCst);
+            self.slots().is_wanted(slot)
         });
-        if is_over == Some(true) {
+        if is_wanted == Some(false) {
             return;
         }
         let is_wanted = if is_whole.get() {
@@ -618,8 +606,8 @@ fn a_mark_wakes() {
         shuttle::thread::spawn(move || world.set_status(1, BUSY))
     };
     world.slots().arm(2, i32::MIN, i32::MAX);
-    let watched = world.slots().watch(2, 0, 1, false, |_, _| Role::Leaving);
-    assert_eq!((watched.leaving, watched.busy_strangers), (1, 0));
+    let watched = world.slots().watch(2, 0, 1, false, |_, _| Role::Stopping);
+    assert_eq!((watched.stopping, watched.busy_strangers), (1, 0));
     if !slots::is_busy(world.slots().status(1)) {
         assert!(world.sleep().is_some());
         assert!(slots::is_busy(world.slots().status(1)));
@@ -648,8 +636,8 @@ fn a_stranger_is_counted() {
     other.join().unwrap();
 }
 
-/// The same of one that was a worker until it was forgotten, and does not know that it is none any more.
-fn one_that_is_forgotten_is_counted() {
+/// The same of one that was a worker until it was disowned, and does not know that it is none any more.
+fn one_that_is_disowned_is_counted() {
     let world = World::new(2);
     world.slots().disarm(2);
     let other = {
@@ -677,7 +665,7 @@ fn one_that_is_forgotten_is_counted() {
 
 #[test]
 fn a_stranger_is_counted_in_time() {
-    for stranger in [a_stranger_is_counted, one_that_is_forgotten_is_counted] {
+    for stranger in [a_stranger_is_counted, one_that_is_disowned_is_counted] {
         shuttle::check_random(stranger, schedules(500));
         shuttle::check_pct(stranger, schedules(500), 3);
     }
@@ -702,7 +690,7 @@ fn a_claim_wakes() {
     };
     let role = |_, seen| {
         if seen == owner {
-            Role::Leaving
+            Role::Stopping
         } else {
             Role::Worker
         }

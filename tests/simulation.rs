@@ -106,7 +106,7 @@ struct World {
     /// `Machine::wake` was called, so one wait may have no length.
     may_wait_for_nothing: bool,
     notice: bool,
-    /// Whom the SIGCHLD that is pending names: the first that has exited since the last one was taken.
+    /// Whom the SIGCHLD that is pending names: the first that has ended since the last one was taken.
     named: Option<Pid>,
     kernel: BTreeMap<Pid, Child>,
     last_pid: Pid,
@@ -307,12 +307,12 @@ impl World {
         if is_zombie {
             note!(self, "the host has reaped {pid}");
             self.kernel.remove(&pid);
-            self.machine.reaped_by_host(pid, 256);
+            self.machine.worker_reaped(pid, 256);
             self.board.0.remove(&worker.index);
         } else {
-            note!(self, "the host forgets {pid}");
+            note!(self, "the host disowns {pid}");
             self.kernel.get_mut(&pid).expect("a child").is_worker = false;
-            self.machine.forget(pid);
+            self.machine.remove(pid);
             self.board.0.remove(&worker.index);
             self.may_wait_for_nothing = true;
         }
@@ -421,7 +421,7 @@ impl World {
                 }
                 8 => self.read_signal(),
                 _ => {
-                    self.machine.set_goal(Goal::Rest);
+                    self.machine.set_goal(Goal::Suspended);
                     self.turn();
                 }
             },
@@ -452,7 +452,7 @@ impl World {
         }
     }
 
-    /// The host tells of a SIGCHLD, and now and then whom it names: one that has exited, which
+    /// The host tells of a SIGCHLD, and now and then whom it names: one that has ended, which
     /// somebody may have reaped meanwhile; or one that was only stopped, a number of long ago.
     fn take_notice(&mut self) {
         let named = self.named.take();
@@ -460,14 +460,14 @@ impl World {
         match named {
             Some(pid) if is_pending && self.rng.bool() => {
                 note!(self, "SIGCHLD of {pid}");
-                self.machine.child_ended(pid, self.now);
+                self.machine.child_ended(Some(pid), self.now);
             }
             _ if self.rng.u32(0..20) == 0 => {
                 let pid = self.rng.i32(0..=PIDS);
                 note!(self, "SIGCHLD of {pid}, which is alive or gone");
-                self.machine.child_ended(pid, self.now);
+                self.machine.child_ended(Some(pid), self.now);
             }
-            _ if is_pending => self.machine.children_changed(self.now),
+            _ if is_pending => self.machine.child_ended(None, self.now),
             _ => {}
         }
     }
@@ -490,7 +490,7 @@ impl World {
                     .machine
                     .workers()
                     .iter()
-                    .filter(|worker| !worker.exited && !self.kernel.contains_key(&worker.pid))
+                    .filter(|worker| !worker.reaped && !self.kernel.contains_key(&worker.pid))
                     .map(|worker| worker.pid)
                     .collect();
                 self.machine.audited(&missing, Some(self.now));
@@ -576,7 +576,7 @@ impl World {
             .machine
             .workers()
             .iter()
-            .filter(|worker| !worker.exited)
+            .filter(|worker| !worker.reaped)
             .map(|worker| worker.pid)
             .collect();
         assert!(
@@ -627,7 +627,7 @@ impl World {
             };
             let workers = self.machine.workers().iter();
             self.surplus = workers
-                .filter(|worker| worker.stopping && !worker.exited && worker.pid != pid)
+                .filter(|worker| worker.stopping && !worker.reaped && worker.pid != pid)
                 .map(|worker| worker.pid)
                 .filter(|&pid| !told(pid))
                 .collect();
@@ -683,7 +683,7 @@ impl World {
         self.gate = self.now.after(span);
     }
 
-    /// Forking rests for so long at least.
+    /// No worker is forked for so long at least.
     fn close_gate(&mut self, span: Duration) {
         self.gate = self.gate.max(self.now.after(span));
     }
@@ -717,7 +717,7 @@ impl World {
         }
         match self.any_pid(|child| child.zombie.is_some()) {
             Some(pid) => self.reap_zombie(pid),
-            None => self.machine.none_exited(self.now),
+            None => self.machine.none_ended(self.now),
         }
     }
 
@@ -740,7 +740,7 @@ impl World {
     fn reap_zombie(&mut self, pid: Pid) {
         let child = self.kernel.remove(&pid).expect("a zombie");
         let status = child.zombie.expect("a status");
-        let exit = self.machine.exited(pid, status, self.now);
+        let exit = self.machine.child_reaped(pid, status, self.now);
         note!(self, "{exit:?}");
         assert_eq!((exit.pid, exit.status), (pid, status));
         if child.is_worker {
@@ -786,8 +786,8 @@ impl World {
         );
         assert_eq!(generation, self.machine.generation());
         if let Policy::Spare(Spare { min, .. }) = self.machine.policy {
-            let (idle, leaving) = self.idle();
-            assert!(idle - leaving < min as usize, "enough are idle");
+            let (idle, stopping) = self.idle();
+            assert!(idle - stopping < min as usize, "enough are idle");
         }
         let what = if self.ending { 2 } else { self.rng.u32(0..12) };
         if what > 1 && alive + 1 < self.machine.target as usize && self.rng.u32(0..16) == 0 {
@@ -889,8 +889,8 @@ impl World {
                 let may_grow = (workers.len() as u64) < u64::from(self.machine.target);
                 let is_due = match self.machine.policy {
                     Policy::Spare(Spare { min, max }) => {
-                        let (idle, leaving) = self.idle();
-                        let staying = idle - leaving;
+                        let (idle, stopping) = self.idle();
+                        let staying = idle - stopping;
                         may_grow && staying < min as usize || staying > max as usize
                     }
                     _ => may_grow,

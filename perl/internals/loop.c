@@ -222,7 +222,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
         keep_reaped(aTHX_ host, FALSE);
         if (next_exit(aTHX_ object, host, &event, how)) {
             bool was_worker;
-            CALL(was_worker = pf_forget_worker(host->pf, event.pid));
+            CALL(was_worker = pf_disown_worker(host->pf, event.pid));
             if (was_worker)
                 forget_stored(aTHX_ object, event.pid);
         }

@@ -73,8 +73,8 @@ pub struct pf_event {
     /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,
     /// WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
-    /// SIGCHLD may arrive until then. A host may block SIGCHLD for this wait; it may also ignore this.
-    pub rests: u32,
+    /// SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
+    pub may_block_sigchld: u32,
     /// Room for what later versions tell.
     pub reserved: [u32; 15],
 }
@@ -93,7 +93,7 @@ impl pf_event {
             fd: -1,
             workers: 0,
             rusage: wait::no_rusage(),
-            rests: 0,
+            may_block_sigchld: 0,
             reserved: [0; 15],
         }
     }
@@ -126,7 +126,7 @@ impl pf_event {
             Event::Wait(wait) => {
                 self.timeout = wait.timeout.map_or(-1.0, |timeout| timeout.as_secs_f64());
                 self.fd = wait.fd.unwrap_or(-1);
-                self.rests = u32::from(wait.ignores_sigchld);
+                self.may_block_sigchld = u32::from(wait.may_block_sigchld);
             }
             Event::Stopped(signal) => {
                 self.r#type = pf_event_type::PF_EVENT_STOPPED as u32;

@@ -13,7 +13,7 @@ use super::handle::{HOST_ROOM, Hooks, Inner, manager, pf_t};
 use crate::manager::Manager;
 use crate::os::children;
 
-/// Makes a manager: 10 workers, no spawn interval, 1 second of rest after a failure, no
+/// Makes a manager: 10 workers, no spawn interval, a pause of 1 second after a failure, no
 /// signal trapped, no handler installed. Returns null if it cannot. Free it with pf_free.
 ///
 /// Called by: manager, worker, hook, other thread. A worker becomes the manager of workers of

@@ -27,7 +27,7 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
     manager!(pf, Refuse, |manager| manager.begin())
 }
 
-/// Goes on with the run that pf_begin began, after pf_rest, pf_drain or a STOPPED event: the
+/// Goes on with the run that pf_begin began, after pf_suspend, pf_drain or a STOPPED event: the
 /// pool is kept full again, and the generation stays what it is.
 ///
 /// Called by: manager, hook.
@@ -35,25 +35,25 @@ pub unsafe extern "C" fn pf_begin(pf: *mut pf_t) -> pf_result {
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_run(pf: *mut pf_t) -> pf_result {
-    manager!(pf, Refuse, |manager| manager.run())
+pub unsafe extern "C" fn pf_resume(pf: *mut pf_t) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.resume())
 }
 
 /// No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
-/// is due. A new handle rests until pf_begin.
+/// is due. A new handle is suspended until pf_begin, and pf_resume ends it.
 ///
 /// Called by: manager, hook.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_rest(pf: *mut pf_t) -> pf_result {
-    manager!(pf, Serve, |manager| manager.rest())
+pub unsafe extern "C" fn pf_suspend(pf: *mut pf_t) -> pf_result {
+    manager!(pf, Serve, |manager| manager.suspend())
 }
 
 /// No worker is forked from now on; pf_next reaps until none is left (DRAINED) or `timeout`
 /// seconds have passed (TIMED_OUT; negative: never). Another call sets another time. Nobody
-/// is signalled by this. After either event the manager rests (pf_rest).
+/// is signalled by this. After either event the manager is suspended (pf_suspend).
 ///
 /// Called by: manager, hook.
 ///
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn pf_next(pf: *mut pf_t, event: *mut pf_event) -> pf_resu
 /// the time is over it is a WAIT; if the call fails, what is in `event` means nothing. Signals
 /// that pf_trap_signal trapped, and SIGCHLD, end the sleep even if the thread blocks them.
 ///
-/// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_rest say what for.
+/// For hosts that have nothing else to wait for; pf_begin, pf_drain and pf_suspend say what for.
 ///
 /// Called by: manager.
 ///
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn pf_forked(pf: *mut pf_t, pid: i32) -> pf_result {
     })
 }
 
-/// Answers FORK when fork(2) has failed. Forking rests for err_respawn_interval, 0.05 seconds
+/// Answers FORK when fork(2) has failed. No worker is forked for err_respawn_interval then, 0.05 seconds
 /// at least. `report` (null is allowed) is set to the number of failures that should be
 /// reported now: 0 if one was reported less than a second ago, otherwise those since then.
 /// Look at errno(3) before.
@@ -180,15 +180,22 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
     manager!(pf, Serve, |manager| manager.watch_children())
 }
 
-/// Tells that SIGCHLD has arrived, where the host owns its handler. The next pf_next looks
-/// for children that have exited, and for workers that somebody else has reaped.
+/// Tells that SIGCHLD has arrived, where the host owns its handler. `pid` is the child that it has named (si_pid of
+/// siginfo_t), or 0 where the host does not know that. The next pf_next looks for children that have ended, and for
+/// workers that somebody else has reaped.
 ///
-/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may call pf_wake so
+/// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at other
+/// children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other children that
+/// have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for several before
+/// the next pf_next, and with any number that a siginfo_t had.
+///
+/// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call pf_wake so
 /// that the host comes to this.
 ///
 /// # Errors
 /// PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pf_children_changed(pf: *mut pf_t) -> pf_result {
-    manager!(pf, Serve, |manager| manager.children_changed())
+pub unsafe extern "C" fn pf_child_ended(pf: *mut pf_t, pid: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager
+        .child_ended((pid != 0).then_some(pid)))
 }

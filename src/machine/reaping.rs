@@ -17,9 +17,9 @@
 //! - After a named worker was reaped. Its successor is forked first. The kernel may put the successor on the manager's
 //!   processor, and then it could begin only when the walk is over.
 //! - While all workers are waited for, after a look that found nobody. While thousands end, a walk for each of them costs
-//!   more than their ends do, and holds a lock that exiting workers need. So the manager rests, and one look then finds
-//!   all that have ended meanwhile. A deadline does not wait for the rest. In the rest SIGCHLD tells nothing new: the
-//!   event WAIT says so, `pf_wait` blocks the signal, and the Perl front leaves it to its default.
+//!   more than their ends do, and holds a lock that exiting workers need. So the look is put off, and then finds
+//!   all that have ended meanwhile. A deadline does not wait for it. Until then SIGCHLD tells nothing new: the event WAIT
+//!   says so (`may_block_sigchld`), `pf_wait` blocks the signal, and the Perl front leaves it to its default.
 
 use core::time::Duration;
 
@@ -141,7 +141,7 @@ impl Looks {
     }
 
     /// No worker is one of before.
-    pub fn forget_names(&mut self) {
+    pub fn clear_named(&mut self) {
         self.named.clear();
     }
 
@@ -200,7 +200,7 @@ impl Looks {
             if let Some(worker) = workers.with_key_mut(key) {
                 worker.named = false;
                 // It may have been reaped meanwhile.
-                if !worker.exited {
+                if !worker.reaped {
                     return Some(worker.pid);
                 }
             }

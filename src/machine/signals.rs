@@ -171,7 +171,7 @@ impl Staggered {
 }
 
 fn alive(workers: &Workers, target: Key) -> Option<&Worker> {
-    workers.with_key(target).filter(|worker| !worker.exited)
+    workers.with_key(target).filter(|worker| !worker.reaped)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct Counts {
     /// Those that are not at work.
     pub idle: i64,
     /// Of these, those that were told to stop.
-    pub leaving: i64,
+    pub stopping: i64,
 }
 
 /// What a pool wants: more than 0, a worker; less than 0, so many workers fewer. Whether a worker is wanted, for whatever
@@ -47,7 +47,7 @@ pub fn wanted(counts: Counts, target: i64, spare: Option<Spare>) -> i64 {
         return may_grow;
     };
     let (min, max) = (i64::from(spare.min), i64::from(spare.max));
-    let staying = counts.idle - counts.leaving;
+    let staying = counts.idle - counts.stopping;
     if staying < min {
         may_grow
     } else if staying > max {
@@ -66,7 +66,7 @@ pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn S
     if spare.is_some() {
         for worker in workers.iter().filter(|worker| !pool.is_busy(worker)) {
             counts.idle += 1;
-            counts.leaving += i64::from(worker.stopping);
+            counts.stopping += i64::from(worker.stopping);
         }
     }
     wanted(counts, i64::from(target), spare)
@@ -83,13 +83,13 @@ pub fn busy_bounds(
 ) -> (i32, i32) {
     let clamp = |n: i64| i32::try_from(n.clamp(-1, i64::from(i32::MAX))).unwrap_or(i32::MAX);
     let len = workers.len() as i64;
-    let leaving = workers
+    let stopping = workers
         .iter()
         .filter(|worker| worker.stopping && !pool.is_busy(worker))
         .count() as i64;
-    let low = clamp(len - leaving - i64::from(spare.max));
+    let low = clamp(len - stopping - i64::from(spare.max));
     let high = if len < i64::from(target) {
-        clamp(len - leaving - i64::from(spare.min))
+        clamp(len - stopping - i64::from(spare.min))
     } else {
         i32::MAX
     };
@@ -99,12 +99,12 @@ pub fn busy_bounds(
 /// The workers to stop so that `surplus` idle ones are on their way out, each asked once, the
 /// oldest generations first and the latest forked of those.
 pub fn to_stop(workers: &Workers, surplus: usize, pool: &dyn Statuses) -> Vec<Pid> {
-    let (leaving, mut idle): (Vec<&Worker>, Vec<&Worker>) = workers
+    let (stopping, mut idle): (Vec<&Worker>, Vec<&Worker>) = workers
         .iter()
-        .filter(|worker| !worker.exited && !pool.is_busy(worker))
+        .filter(|worker| !worker.reaped && !pool.is_busy(worker))
         .partition(|worker| worker.stopping);
     idle.sort_unstable_by_key(|worker| (worker.generation, std::cmp::Reverse(worker.serial)));
-    idle.truncate(surplus.saturating_sub(leaving.len()));
+    idle.truncate(surplus.saturating_sub(stopping.len()));
     idle.iter().map(|worker| worker.pid).collect()
 }
 

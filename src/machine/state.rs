@@ -12,8 +12,8 @@ use super::workers::{Key, Pid, Serial, Worker, Workers};
 /// What the host wants of the machine at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// Nothing but what has to be done anyway: reap, and send what is due.
-    Rest,
+    /// No worker is forked: nothing but what has to be done anyway, reap, and send what is due.
+    Suspended,
     /// Keep the pool full until a trapped signal arrives.
     Run,
     /// Wait for every worker, until the deadline if there is one.
@@ -83,9 +83,9 @@ pub enum Step {
         /// What it is sent; negative: its process group.
         signal: Signal,
     },
-    /// Look whether this worker has exited, and at no other; answer with `exited` if it has.
+    /// Look whether this worker has ended, and at no other; answer with `exited` if it has.
     ReapWorker(Pid),
-    /// Look for one child that has exited; answer with `exited`, `none_exited` or `no_children`.
+    /// Look for one child that has ended; answer with `exited`, `none_ended` or `no_children`.
     Reap,
     /// Look which workers are no children any more; answer with `audited`.
     Audit,
@@ -168,9 +168,9 @@ pub struct Machine {
     staggered: Option<Staggered>,
     outbox: VecDeque<(Pid, Signal)>,
     stopped_by: Option<Signal>,
-    lost: VecDeque<Exit>,
-    reported: ShortQueue<Key>,
-    namesake: Option<Pid>,
+    stolen: VecDeque<Exit>,
+    to_settle: ShortQueue<Key>,
+    reused_pid: Option<Pid>,
     looks: Looks,
     woken: bool,
 }
@@ -189,16 +189,16 @@ impl Default for Machine {
             actions: BTreeMap::new(),
             generation: 0,
             has_huge_pages: false,
-            goal: Goal::Rest,
+            goal: Goal::Suspended,
             workers: Workers::default(),
             role: Role::Manager,
             demand: 0,
             staggered: None,
             outbox: VecDeque::new(),
             stopped_by: None,
-            lost: VecDeque::new(),
-            reported: ShortQueue::default(),
-            namesake: None,
+            stolen: VecDeque::new(),
+            to_settle: ShortQueue::default(),
+            reused_pid: None,
             looks: Looks::default(),
             woken: false,
         }
@@ -253,17 +253,15 @@ impl Machine {
         self.signals.arrived(signal, running);
     }
 
-    /// There was a notice that a child has exited.
-    pub fn children_changed(&mut self, now: Time) {
-        self.looks.noticed(now, &self.workers);
+    /// There was a notice that a child has ended, which may have named it.
+    pub fn child_ended(&mut self, pid: Option<Pid>, now: Time) {
+        match pid {
+            Some(pid) => self.looks.named(pid, now, &mut self.workers),
+            None => self.looks.noticed(now, &self.workers),
+        }
     }
 
-    /// The same, and the notice names the child.
-    pub fn child_ended(&mut self, pid: Pid, now: Time) {
-        self.looks.named(pid, now, &mut self.workers);
-    }
-
-    /// Children may have exited without a notice. With `each`, the system may also have
+    /// Children may have ended without a notice. With `each`, the system may also have
     /// reaped them by itself: every worker is looked at by its pid.
     pub fn look_for_children(&mut self, each: bool) {
         self.looks.unnoticed(each);
@@ -298,20 +296,20 @@ impl Machine {
     }
 
     /// This process has forked by itself, and is no worker: the workers are its parent's.
-    pub fn disown(&mut self) {
+    pub fn reset_after_fork(&mut self) {
         self.workers.clear();
-        self.lost.clear();
+        self.stolen.clear();
         self.outbox.clear();
         self.staggered = None;
         self.take_asked();
         self.workers.set_series(0);
-        self.reported.clear();
-        self.namesake = None;
-        self.looks.forget_names();
+        self.to_settle.clear();
+        self.reused_pid = None;
+        self.looks.clear_named();
         self.stopped_by = None;
     }
 
-    /// Enters a process that the host has forked by itself as a worker, or one that was a worker until the host forgot it,
+    /// Enters a process that the host has forked by itself as a worker, or one that was a worker until the host disowned it,
     /// which had this number; one that is there already only changes its generation.
     pub fn adopt(&mut self, pid: Pid, had: Option<Serial>, generation: u64, now: Time) {
         match self.workers.get_mut(pid) {
@@ -327,18 +325,18 @@ impl Machine {
     }
 
     /// The host has reaped a worker by itself.
-    pub fn reaped_by_host(&mut self, pid: Pid, status: i32) {
-        if self.namesake == Some(pid) && status == -1 {
+    pub fn worker_reaped(&mut self, pid: Pid, status: i32) {
+        if self.reused_pid == Some(pid) && status == -1 {
             return;
         }
-        if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
-            self.mark_exited(pid, status, false);
+        if self.workers.get(pid).is_some_and(|worker| !worker.reaped) {
+            self.mark_reaped(pid, status, false);
             self.send_nothing_to(pid);
         }
     }
 
     /// Takes a worker out of the table, whatever it does.
-    pub fn forget(&mut self, pid: Pid) -> Option<Worker> {
+    pub fn remove(&mut self, pid: Pid) -> Option<Worker> {
         self.woken = true;
         self.send_nothing_to(pid);
         self.take_out(pid)
@@ -347,8 +345,8 @@ impl Machine {
     /// One that is kept until now is not to be settled later.
     fn take_out(&mut self, pid: Pid) -> Option<Worker> {
         let worker = self.workers.remove(pid)?;
-        if worker.exited {
-            self.reported.retain(|key| *key != worker.key());
+        if worker.reaped {
+            self.to_settle.retain(|key| *key != worker.key());
         }
         Some(worker)
     }
@@ -358,18 +356,18 @@ impl Machine {
         self.outbox.retain(|&(receiver, _)| receiver != pid);
     }
 
-    /// The host does not want to know of a worker any more. Returns whether there was one.
-    pub fn forgotten_by_host(&mut self, pid: Pid) -> bool {
-        if self.namesake == Some(pid) {
-            self.namesake = None;
+    /// The host takes a worker out of its pool, alive or not. Returns whether there was one.
+    pub fn disown(&mut self, pid: Pid) -> bool {
+        if self.reused_pid == Some(pid) {
+            self.reused_pid = None;
             return true;
         }
-        self.forget(pid).is_some()
+        self.remove(pid).is_some()
     }
 
-    /// Takes a worker out of the table if its reap has been reported.
-    pub fn release(&mut self, pid: Pid) -> Option<Worker> {
-        if self.workers.get(pid)?.exited {
+    /// Takes a worker out of the table if it was reaped. One that is alive stays: it has got the number of one that was.
+    pub fn remove_reaped(&mut self, pid: Pid) -> Option<Worker> {
+        if self.workers.get(pid)?.reaped {
             self.take_out(pid)
         } else {
             None
@@ -394,10 +392,10 @@ impl Machine {
     /// The fork that was asked for has made a worker, and this is its parent.
     pub fn forked(&mut self, pid: Pid, now: Time) -> Result<u32, Misuse> {
         let (index, serial) = self.take_asked().ok_or(Misuse::NotAsked)?;
-        if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
+        if self.workers.get(pid).is_some_and(|worker| !worker.reaped) {
             // The system has given the number out again, so somebody has reaped that one.
-            let exit = self.mark_exited(pid, -1, true);
-            self.lost.push_back(exit);
+            let exit = self.mark_reaped(pid, -1, true);
+            self.stolen.push_back(exit);
         }
         self.workers
             .insert(pid, index, serial, self.generation, now);
@@ -433,8 +431,8 @@ impl Machine {
     }
 
     /// The system has reaped a child.
-    pub fn exited(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
-        let exit = self.mark_exited(pid, status, false);
+    pub fn child_reaped(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
+        let exit = self.mark_reaped(pid, status, false);
         if matches!(exit.reason, Reason::Failed) {
             self.pause_after_failure(now);
         }
@@ -452,8 +450,8 @@ impl Machine {
         }
     }
 
-    /// The system has children, and none of them has exited.
-    pub fn none_exited(&mut self, now: Time) {
+    /// The system has children, and none of them has ended.
+    pub fn none_ended(&mut self, now: Time) {
         self.looks.found_none(now);
     }
 
@@ -470,14 +468,14 @@ impl Machine {
             self.looks.looked_at_each(now);
         }
         for &pid in missing {
-            if self.workers.get(pid).is_some_and(|worker| !worker.exited) {
-                let exit = self.mark_exited(pid, -1, true);
-                self.lost.push_back(exit);
+            if self.workers.get(pid).is_some_and(|worker| !worker.reaped) {
+                let exit = self.mark_reaped(pid, -1, true);
+                self.stolen.push_back(exit);
             }
         }
     }
 
-    fn mark_exited(&mut self, pid: Pid, status: i32, stolen: bool) -> Exit {
+    fn mark_reaped(&mut self, pid: Pid, status: i32, stolen: bool) -> Exit {
         let generation = self.generation;
         let Some(worker) = self.workers.get_mut(pid) else {
             return Exit {
@@ -489,7 +487,7 @@ impl Machine {
                 reason: Reason::Foreign,
             };
         };
-        worker.exited = true;
+        worker.reaped = true;
         let reason = if stolen {
             Reason::Stolen
         } else if worker.stopping {
@@ -508,7 +506,7 @@ impl Machine {
             reason,
         };
         if !stolen {
-            self.reported.push_back(worker.key());
+            self.to_settle.push_back(worker.key());
         }
         exit
     }
@@ -564,7 +562,7 @@ impl Machine {
         let wanted = self.wanted(pool);
         let step = self
             .adjust(wanted, now, pool)
-            .or_else(|| self.lost(now))
+            .or_else(|| self.report_stolen(now))
             .or_else(|| self.look(now))
             .or_else(|| self.end_of_drain(now));
         Ok(match step {
@@ -617,7 +615,7 @@ impl Machine {
     /// The end of the run.
     fn stopped(&mut self) -> Option<Step> {
         let signal = self.stopped_by.take()?;
-        self.goal = Goal::Rest;
+        self.goal = Goal::Suspended;
         Some(Step::Stopped(signal))
     }
 
@@ -625,7 +623,7 @@ impl Machine {
     fn wanted(&self, pool: &dyn Statuses) -> i64 {
         match (self.goal, self.lead) {
             (Goal::Run, Lead::Machine | Lead::Shared) => self.decide(pool),
-            (Goal::Run, Lead::Host) | (Goal::Rest | Goal::Drain(_), _) => 0,
+            (Goal::Run, Lead::Host) | (Goal::Suspended | Goal::Drain(_), _) => 0,
         }
     }
 
@@ -655,8 +653,8 @@ impl Machine {
     }
 
     /// A worker that somebody else has reaped is reported.
-    fn lost(&mut self, now: Time) -> Option<Step> {
-        let exit = self.lost.pop_front()?;
+    fn report_stolen(&mut self, now: Time) -> Option<Step> {
+        let exit = self.stolen.pop_front()?;
         // Its status may have been anything, a failure among them.
         if exit.generation == self.generation {
             self.pause_after_failure(now);
@@ -664,8 +662,8 @@ impl Machine {
         match self.workers.get(exit.pid) {
             // A new worker has the number already: what the host says of it until the next
             // step is about the one that is gone.
-            Some(worker) if !worker.exited => self.namesake = Some(exit.pid),
-            Some(worker) => self.reported.push_back(worker.key()),
+            Some(worker) if !worker.reaped => self.reused_pid = Some(exit.pid),
+            Some(worker) => self.to_settle.push_back(worker.key()),
             None => {}
         }
         Some(Step::Reaped(exit))
@@ -694,7 +692,7 @@ impl Machine {
         } else {
             return None;
         };
-        self.goal = Goal::Rest;
+        self.goal = Goal::Suspended;
         Some(step)
     }
 
@@ -711,7 +709,7 @@ impl Machine {
             Goal::Run if wanted != 0 && !self.pacing.is_open(now) => Some(self.pacing.open_at()),
             // The host has not asked yet.
             Goal::Run if wanted > 0 => Some(now),
-            Goal::Run | Goal::Rest => None,
+            Goal::Run | Goal::Suspended => None,
         };
         let woken_at = std::mem::take(&mut self.woken).then_some(now);
         let busy = match (self.policy, self.goal, self.lead) {
@@ -729,9 +727,9 @@ impl Machine {
         }
     }
 
-    /// Whether the next wait is a rest before a look for children, which one more notice of an exit
+    /// Whether the next wait comes before a look for children that is put off, which one more notice of an exit
     /// would not bring about sooner.
-    pub fn rests_from_looking(&self, now: Time) -> bool {
+    pub fn puts_off_looking(&self, now: Time) -> bool {
         let draining = self.is_draining(now);
         self.looks.is_put_off(now, &self.workers, draining)
     }
@@ -740,7 +738,7 @@ impl Machine {
     fn is_draining(&self, now: Time) -> bool {
         match self.goal {
             Goal::Drain(deadline) => deadline.is_none_or(|deadline| deadline > now),
-            Goal::Run | Goal::Rest => false,
+            Goal::Run | Goal::Suspended => false,
         }
     }
 
@@ -782,17 +780,17 @@ impl Machine {
     /// Whether no worker is left to wait for; the host may keep some that it was told of.
     fn all_have_ended(&self) -> bool {
         self.workers.is_empty()
-            || (self.keeps_reaped && self.workers.iter().all(|worker| worker.exited))
+            || (self.keeps_reaped && self.workers.iter().all(|worker| worker.reaped))
     }
 
     /// The workers that have been reported leave the table: the host has moved on. A host that decides by itself has
     /// counted them until now, and looks again.
     fn settle(&mut self) {
-        self.namesake = None;
+        self.reused_pid = None;
         if self.keeps_reaped {
             return;
         }
-        while let Some(key) = self.reported.pop_front() {
+        while let Some(key) = self.to_settle.pop_front() {
             if let Some(&Worker { pid, .. }) = self.workers.with_key(key) {
                 self.workers.remove(pid);
                 self.woken |= self.lead != Lead::Machine;

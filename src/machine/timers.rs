@@ -34,7 +34,7 @@ pub const FORK_WARNING_EVERY: Duration = Duration::from_secs(1);
 pub struct Pacing {
     /// Time between two forks, and after a worker was told to stop.
     pub spawn_interval: Duration,
-    /// Time that forking rests after a worker of the current generation failed.
+    /// Time without a fork after a worker of the current generation has failed.
     pub err_respawn_interval: Duration,
     not_before: Time,
     retry_not_before: Time,
@@ -56,7 +56,7 @@ impl Default for Pacing {
 }
 
 impl Pacing {
-    /// Forking rests for `span` from `now` on; this replaces what was set before.
+    /// No worker is forked for `span` from `now` on; this replaces what was set before.
     pub fn defer(&mut self, now: Time, span: Duration) {
         self.not_before = if span.is_zero() {
             Time::default()
@@ -65,7 +65,7 @@ impl Pacing {
         };
     }
 
-    /// Forking rests for `span` from `now` on at least; it may rest longer for another reason.
+    /// The same for `span` at least; it may be longer for another reason.
     pub fn defer_at_least(&mut self, now: Time, span: Duration) {
         self.not_before = self.not_before.max(now.after(span));
     }

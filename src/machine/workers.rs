@@ -66,10 +66,10 @@ pub struct Worker {
     pub spawned_at: Time,
     /// It was told to stop because the pool has too many.
     pub stopping: bool,
-    /// A notice has named it as one that has exited, and nobody has looked yet.
+    /// A notice has named it as one that has ended, and nobody has looked yet.
     pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
-    pub exited: bool,
+    pub reaped: bool,
 }
 
 /// No process has this id.
@@ -204,7 +204,7 @@ impl Workers {
             spawned_at: now,
             stopping: false,
             named: false,
-            exited: false,
+            reaped: false,
         });
         if self.many.is_empty() && !self.few.is_full() {
             self.few.insert(self.place(pid), index);
@@ -320,7 +320,7 @@ impl Workers {
     /// Those that may be signalled, in the order in which their pids sort as strings:
     /// programs have seen that order for ever.
     pub fn signalled_in_order(&self) -> Vec<&Worker> {
-        let mut alive: Vec<&Worker> = self.iter().filter(|worker| !worker.exited).collect();
+        let mut alive: Vec<&Worker> = self.iter().filter(|worker| !worker.reaped).collect();
         alive.sort_unstable_by_key(|worker| string_order(worker.pid));
         alive
     }
@@ -393,7 +393,7 @@ mod tests {
     fn an_exited_worker_is_counted_but_not_signalled() {
         let mut workers = Workers::default();
         workers.enter(5, 1, Time(0));
-        workers.get_mut(5).unwrap().exited = true;
+        workers.get_mut(5).unwrap().reaped = true;
         assert_eq!(workers.len(), 1);
         assert!(workers.signalled_in_order().is_empty());
     }

@@ -95,7 +95,7 @@ impl Manager {
     }
 
     /// Frees the slots of a process that is gone: a worker, or one that was a worker until the host
-    /// forgot it. A new worker that has the number keeps its own. A host that decides by itself does this too, and when
+    /// disowned it. A new worker that has the number keeps its own. A host that decides by itself does this too, and when
     /// it likes.
     pub(super) fn free_slots_of(&self, gone: Gone) {
         let Some(board) = self.board.as_ref().filter(|_| !self.host_leads()) else {
@@ -106,8 +106,8 @@ impl Manager {
                 board.borrow_mut().clear_worker(ticket);
             }
             Gone::Pid(pid) => {
-                let namesake = self.machine.workers().get(pid);
-                match namesake.filter(|worker| !worker.exited) {
+                let worker = self.machine.workers().get(pid);
+                match worker.filter(|worker| !worker.reaped) {
                     // It may have been a worker of a manager that had the scoreboard before.
                     None => board.borrow_mut().clear(pid),
                     Some(worker) => {

@@ -44,7 +44,7 @@ pub struct Wait {
     /// The descriptor to watch for reading; none: signals alone end the wait.
     pub fd: Option<RawFd>,
     /// SIGCHLD tells nothing new: children are looked for when the time is over, and not before.
-    pub ignores_sigchld: bool,
+    pub may_block_sigchld: bool,
 }
 
 impl Wait {

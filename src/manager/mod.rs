@@ -97,7 +97,7 @@ impl Default for Manager {
 
 /// Its life.
 impl Manager {
-    /// A manager of 10 workers: no spawn interval, 1 second of rest after a failure, no signal trapped, no handler
+    /// A manager of 10 workers: no spawn interval, a pause of 1 second after a failure, no signal trapped, no handler
     /// installed.
     pub fn new() -> Manager {
         leave_to_ancestors();
@@ -177,7 +177,7 @@ impl Manager {
         self.owner = Process::this();
         leave_to_ancestors();
         self.parent = Parent::new();
-        self.machine.disown();
+        self.machine.reset_after_fork();
         self.is_in_loop = false;
         self.reported = None;
         self.board = None;
@@ -197,7 +197,7 @@ impl Manager {
     }
 
     /// Goes on with the run: the pool is kept full again, in the same generation.
-    pub fn run(&mut self) -> Result<(), Failure> {
+    pub fn resume(&mut self) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.keep_running();
         Ok(())
@@ -209,9 +209,9 @@ impl Manager {
     }
 
     /// No worker is forked from now on, and no signal ends the run.
-    pub fn rest(&mut self) -> Result<(), Failure> {
+    pub fn suspend(&mut self) -> Result<(), Failure> {
         self.check_is_manager()?;
-        self.machine.set_goal(Goal::Rest);
+        self.machine.set_goal(Goal::Suspended);
         Ok(())
     }
 

@@ -35,7 +35,7 @@ impl Manager {
             || std::mem::take(&mut self.sigchld.may_be_missed)
             || self.parent.has_reaped_child()
         {
-            self.machine.children_changed(clock::now());
+            self.machine.child_ended(None, clock::now());
         }
         let mut armed: Option<((i32, i32), bool)> = None;
         let mut times_armed = 0;
@@ -160,11 +160,11 @@ impl Manager {
         let now = clock::now();
         let reaped = self.reap();
         if matches!(reaped, Reaped::NoChildren) {
-            self.machine.disown();
+            self.machine.reset_after_fork();
         }
         Ok(match (reaped, self.machine.goal()) {
             (Reaped::Child(child), _) => {
-                let worker = self.machine.forget(child.pid).unwrap_or_default();
+                let worker = self.machine.remove(child.pid).unwrap_or_default();
                 let exit = Exit {
                     pid: child.pid,
                     status: child.status,
@@ -184,10 +184,10 @@ impl Manager {
                 let mut wait = Wait {
                     timeout: match goal {
                         Goal::Drain(Some(deadline)) => Some(deadline.since(now)),
-                        Goal::Drain(None) | Goal::Rest | Goal::Run => None,
+                        Goal::Drain(None) | Goal::Suspended | Goal::Run => None,
                     },
                     fd: None,
-                    ignores_sigchld: false,
+                    may_block_sigchld: false,
                 };
                 self.tell_pipe(&mut wait);
                 Event::Wait(wait)
@@ -201,7 +201,7 @@ impl Manager {
     #[inline(never)] // As look_for.
     fn send(&mut self, mut pid: Pid, mut signal: Signal) -> Result<Step, Misuse> {
         // The first ones end while the last ones wait for their turn.
-        let _held = mask::hold_sigchld();
+        let _blocked = mask::block_sigchld();
         loop {
             // A worker that may not be signalled cannot be helped, and the others can.
             let _ = kill::signal_child(pid, signal);
@@ -223,7 +223,7 @@ impl Manager {
         self.mask = mask::block(traps::trapped_here());
     }
 
-    /// Looks whether this child has exited, or any (none).
+    /// Looks whether this child has ended, or any (none).
     #[inline(never)] // What a child has used takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn look_for(&mut self, child: Option<Pid>, now: Time) -> Option<Event> {
         let reaped = match child {
@@ -232,22 +232,22 @@ impl Manager {
         };
         match (reaped, child) {
             (Reaped::Child(child), _) => {
-                let exit = self.machine.exited(child.pid, child.status, now);
+                let exit = self.machine.child_reaped(child.pid, child.status, now);
                 return Some(self.reaped(exit, child.rusage));
             }
-            (Reaped::NoneExited, None) => {
+            (Reaped::NoneEnded, None) => {
                 (self.sigchld.code_has_run, self.sigchld.must_look_again) = (false, false);
-                self.machine.none_exited(clock::now());
+                self.machine.none_ended(clock::now());
             }
             (Reaped::OnlyStops, None) => {
                 self.sigchld.must_look_again = true;
-                self.machine.none_exited(clock::now());
+                self.machine.none_ended(clock::now());
             }
             (Reaped::NoChildren, None) => {
                 (self.sigchld.code_has_run, self.sigchld.must_look_again) = (false, false);
                 self.machine.no_children(clock::now());
             }
-            (Reaped::NoneExited | Reaped::OnlyStops | Reaped::NoChildren, Some(_)) => {}
+            (Reaped::NoneEnded | Reaped::OnlyStops | Reaped::NoChildren, Some(_)) => {}
         }
         None
     }
@@ -290,7 +290,7 @@ impl Manager {
         let audited = self.parent.audit(self.workers_not_reaped());
         self.machine.audited(&audited.missing, Some(now));
         for pid in audited.ended {
-            self.machine.child_ended(pid, now);
+            self.machine.child_ended(Some(pid), now);
         }
         self.sigchld.must_look_again |= audited.are_silent;
     }
@@ -298,7 +298,7 @@ impl Manager {
     fn workers_not_reaped(&self) -> impl Iterator<Item = Pid> {
         let workers = self.machine.workers().iter();
         workers
-            .filter(|worker| !worker.exited)
+            .filter(|worker| !worker.reaped)
             .map(|worker| worker.pid)
     }
 
@@ -306,7 +306,7 @@ impl Manager {
         let mut wait = Wait {
             timeout: until.map(|until| until.since(now)),
             fd: None,
-            ignores_sigchld: self.machine.rests_from_looking(now),
+            may_block_sigchld: self.machine.puts_off_looking(now),
         };
         // The byte in the pipe may have been read since; what it meant has not been looked at.
         let board = self.board.as_ref();

@@ -160,7 +160,7 @@ impl Manager {
             return false;
         }
         let mut workers = self.machine.workers().iter();
-        let is_there = workers.any(|worker| worker.spawned_at <= lost_at && !worker.exited);
+        let is_there = workers.any(|worker| worker.spawned_at <= lost_at && !worker.reaped);
         if !is_there {
             self.pipe.lost_at = Time::default();
         }

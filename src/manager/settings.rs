@@ -31,7 +31,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Sets the time that forking rests after a worker has failed, or a fork has.
+    /// Sets the time without a fork after a worker has failed, or a fork has.
     pub fn set_err_respawn_interval(&mut self, interval: Duration) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.machine.pacing.err_respawn_interval = interval;
@@ -134,14 +134,14 @@ impl Manager {
         self.machine.lead != Lead::Machine
     }
 
-    /// Forking rests for so long from now on; this replaces what was set before.
-    pub fn defer_spawn(&mut self, rest: Duration) -> Result<(), Failure> {
+    /// No worker is forked for so long from now on; this replaces what was set before.
+    pub fn set_spawn_delay(&mut self, delay: Duration) -> Result<(), Failure> {
         self.check_is_manager()?;
-        self.machine.pacing.defer(clock::now(), rest);
+        self.machine.pacing.defer(clock::now(), delay);
         Ok(())
     }
 
-    /// How long forking still rests.
+    /// How long no worker is forked.
     pub fn spawn_delay(&self) -> Duration {
         self.machine.pacing.open_at().since(clock::now())
     }
@@ -220,19 +220,16 @@ impl Manager {
         Ok(())
     }
 
-    /// The host acts on a signal by itself: it no longer waits, and is shown next.
-    pub fn take_signal(&mut self, signal: Signal) -> Result<(), Failure> {
+    /// The host deals with a signal by itself: it no longer waits. It is shown next if the host acts on it, and not shown
+    /// if the program keeps it to itself.
+    pub fn take_signal(&mut self, signal: Signal, show: bool) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.take_arrivals();
-        self.machine.signals.take(signal);
-        Ok(())
-    }
-
-    /// The program keeps a signal to itself: it no longer waits, and is not shown.
-    pub fn drop_signal(&mut self, signal: Signal) -> Result<(), Failure> {
-        self.check_is_manager()?;
-        self.take_arrivals();
-        self.machine.signals.drop_signal(signal);
+        if show {
+            self.machine.signals.take(signal);
+        } else {
+            self.machine.signals.drop_signal(signal);
+        }
         Ok(())
     }
 

@@ -47,21 +47,14 @@ impl Default for Sigchld {
 
 /// What the host tells of children.
 impl Manager {
-    /// SIGCHLD has arrived, where the host owns its handler.
-    pub fn children_changed(&mut self) -> Result<(), Failure> {
-        self.check_is_manager()?;
-        self.machine.children_changed(clock::now());
-        Ok(())
-    }
-
-    /// The same, and the signal names this child.
-    pub fn child_ended(&mut self, pid: Pid) -> Result<(), Failure> {
+    /// SIGCHLD has arrived, where the host owns its handler, and may have named a child.
+    pub fn child_ended(&mut self, pid: Option<Pid>) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.machine.child_ended(pid, clock::now());
         Ok(())
     }
 
-    /// Children may have exited without a notice; if `each`, the system may have reaped them by itself.
+    /// Children may have ended without a notice; if `each`, the system may have reaped them by itself.
     pub fn look_for_children(&mut self, each: bool) -> Result<(), Failure> {
         self.check_is_manager()?;
         self.machine.look_for_children(each);
@@ -170,8 +163,7 @@ impl Manager {
 
     pub(super) fn note(&mut self, taken: Taken) {
         match taken {
-            Taken::Child(Some(pid)) => self.machine.child_ended(pid, clock::now()),
-            Taken::Child(None) => self.machine.children_changed(clock::now()),
+            Taken::Child(pid) => self.machine.child_ended(pid, clock::now()),
             Taken::Nothing => {}
             Taken::Refused => {
                 self.sigchld.cannot_take = true;

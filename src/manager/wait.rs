@@ -1,7 +1,7 @@
 //! The wait of hosts that have nothing else to wait for: poll(2), or sigtimedwait(2) while SIGCHLD is held back
 //! (`os/held.rs`).
 //!
-//! While a large pool is waited for, WAIT may be a rest in which SIGCHLD tells nothing new (`machine/reaping.rs`). Then
+//! While a large pool is waited for, WAIT may be a time in which SIGCHLD tells nothing new (`machine/reaping.rs`). Then
 //! SIGCHLD is blocked for the time of the sleep.
 
 use std::os::fd::RawFd;
@@ -55,7 +55,7 @@ impl Manager {
         let timeout = wait.timeout.into_iter().chain(most).min();
         if let (Some(held), false, false) = (
             &self.sigchld.held,
-            wait.ignores_sigchld,
+            wait.may_block_sigchld,
             self.sigchld.may_be_missed,
         ) {
             // A handler, of ours or one that calls pf_wake, sends a signal since SIGCHLD is held; what came
@@ -74,7 +74,7 @@ impl Manager {
             self.pipe.is_unchecked |= matches!(taken, Taken::Nothing);
             self.note(taken);
         } else {
-            if self.poll(wait.fd, timeout, wait.ignores_sigchld) {
+            if self.poll(wait.fd, timeout, wait.may_block_sigchld) {
                 self.pipe.is_unchecked = true;
             }
         }
@@ -83,10 +83,10 @@ impl Manager {
     /// The sleep where SIGCHLD is not held back, or tells nothing new. Returns whether a handler of the program may have
     /// run, which may close the pipe.
     #[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md, Copy-on-write.
-    fn poll(&self, fd: Option<RawFd>, timeout: Option<Duration>, ignores_sigchld: bool) -> bool {
+    fn poll(&self, fd: Option<RawFd>, timeout: Option<Duration>, may_block_sigchld: bool) -> bool {
         let trapped = self.traps.signals();
-        if ignores_sigchld {
-            let _held = mask::hold_sigchld();
+        if may_block_sigchld {
+            let _blocked = mask::block_sigchld();
             sleep::sleep(
                 fd,
                 timeout,

@@ -64,7 +64,7 @@ impl Manager {
         self.check_is_manager()?;
         let is_new = self.machine.workers().get(pid).is_none();
         let board = self.board.as_ref().filter(|_| is_new);
-        let had = board.and_then(|board| board.borrow_mut().take_forgotten(pid));
+        let had = board.and_then(|board| board.borrow_mut().take_disowned(pid));
         self.machine.adopt(pid, had, generation, clock::now());
         self.note_worker(pid);
         self.parent.adopt(pid);
@@ -75,13 +75,13 @@ impl Manager {
     pub fn worker_reaped(&mut self, pid: Pid, status: i32) -> Result<(), Failure> {
         self.check_is_manager()?;
         if !wait::is_of_living(status) {
-            self.machine.reaped_by_host(pid, status);
+            self.machine.worker_reaped(pid, status);
             self.let_go_of(pid);
             // One whose end the host is dealing with keeps it until that is over, and one that is alive as long as
             // it is.
             let gone = self.gone(pid);
             let worker = self.machine.workers().get(pid);
-            if self.reported != Some(gone) && worker.is_none_or(|worker| worker.exited) {
+            if self.reported != Some(gone) && worker.is_none_or(|worker| worker.reaped) {
                 self.free_slots_of(gone);
             }
         }
@@ -89,28 +89,28 @@ impl Manager {
     }
 
     /// Takes a worker out of the pool, alive or not. Returns whether there was one.
-    pub fn forget_worker(&mut self, pid: Pid) -> bool {
+    pub fn disown_worker(&mut self, pid: Pid) -> bool {
         let worker = self.machine.workers().get(pid).copied();
-        let had = self.machine.forgotten_by_host(pid);
+        let had = self.machine.disown(pid);
         let is_out = self.machine.workers().get(pid).is_none();
-        let forgotten = worker.filter(|worker| is_out && !worker.exited);
-        if let (Some(board), Some(worker)) = (&self.board, forgotten) {
-            board.borrow_mut().forget_worker(&worker);
+        let disowned = worker.filter(|worker| is_out && !worker.reaped);
+        if let (Some(board), Some(worker)) = (&self.board, disowned) {
+            board.borrow_mut().disown_worker(&worker);
         }
         self.let_go_of(pid);
         had
     }
 
     /// Takes a worker whose end was told out of the pool. Returns whether there was one.
-    pub fn release_worker(&mut self, pid: Pid) -> bool {
-        self.machine.release(pid).is_some()
+    pub fn remove_reaped(&mut self, pid: Pid) -> bool {
+        self.machine.remove_reaped(pid).is_some()
     }
 
     /// Nothing is kept any more for a process that is no worker of ours now.
     fn let_go_of(&self, pid: Pid) {
         let worker = self.machine.workers().get(pid);
-        if worker.is_none_or(|worker| worker.exited) {
-            self.parent.forget(pid);
+        if worker.is_none_or(|worker| worker.reaped) {
+            self.parent.remove(pid);
         }
     }
 }
@@ -126,7 +126,7 @@ impl Manager {
         self.check_is_manager()?;
         let mut failure = None;
         // Those that are signalled first end while the last ones wait for their turn.
-        let _held = mask::hold_sigchld();
+        let _blocked = mask::block_sigchld();
         for worker in self.machine.workers().signalled_in_order() {
             if let Err(errno) = kill::signal_child(worker.pid, signal) {
                 let what = format!("kill {signal}, {}", worker.pid);

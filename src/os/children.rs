@@ -276,7 +276,7 @@ impl Parent {
     }
 
     /// Nothing is to be kept for this parent about the child any more.
-    pub fn forget(&self, pid: Pid) {
+    pub fn remove(&self, pid: Pid) {
         let mut family = family();
         if family.children.parent_of(pid) == Some(self.number) {
             family.children.remove(pid);
@@ -296,7 +296,7 @@ impl Parent {
             && lock(home).parents.get(&self.number).is_some_and(has)
     }
 
-    /// Reaps one child that has exited, without waiting: of this parent, or one that is nobody's.
+    /// Reaps one child that has ended, without waiting: of this parent, or one that is nobody's.
     pub fn reap(&self, which: Which<'_>) -> Reaped {
         let mut family = family();
         if let Some(child) = family

@@ -20,14 +20,14 @@ pub fn block(signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
 }
 
 /// SIGCHLD is blocked as long as this lives.
-pub struct HeldSigchld(Option<SavedMask>);
+pub struct BlockedSigchld(Option<SavedMask>);
 
 /// Blocks SIGCHLD for a while in which each would only interrupt, and would tell nothing new.
-pub fn hold_sigchld() -> HeldSigchld {
-    HeldSigchld(block(std::iter::once(libc::SIGCHLD)))
+pub fn block_sigchld() -> BlockedSigchld {
+    BlockedSigchld(block(std::iter::once(libc::SIGCHLD)))
 }
 
-impl Drop for HeldSigchld {
+impl Drop for BlockedSigchld {
     fn drop(&mut self) {
         if let Some(mask) = &self.0 {
             restore(mask);

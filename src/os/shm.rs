@@ -150,7 +150,7 @@ impl<'a> Owners<'a> {
         let worker = self.workers.with_index(slot).filter(is_its);
         let worker = worker.or_else(|| self.search(owner));
         match worker {
-            Some(worker) if worker.stopping && !worker.exited => Role::Leaving,
+            Some(worker) if worker.stopping && !worker.reaped => Role::Stopping,
             Some(_) => Role::Worker,
             None => Role::Stranger,
         }
@@ -181,6 +181,8 @@ pub struct OwnSlot {
     pub high: NonNull<i32>,
     /// If it is not 0, any change between busy and idle wakes the manager.
     pub mark: NonNull<u8>,
+    /// How many changes between busy and idle this process has made, and is in the middle of.
+    pub changes: NonNull<u32>,
 }
 
 /// Why a slot could not be claimed.
@@ -330,22 +332,14 @@ impl Scoreboard {
         let mine = self.mine.filter(|_| self.copy.is_none())?;
         let shared = self.shared();
         let (beside, numbers) = (&shared.beside[mine.slot as usize], shared.numbers);
-        shared.show_changes(mine.slot, false);
         Some(OwnSlot {
             status: NonNull::from(&shared.texts[mine.slot as usize][0]).cast(),
             busy: NonNull::from(&numbers.busy).cast(),
             low: NonNull::from(&numbers.low).cast(),
             high: NonNull::from(&numbers.high).cast(),
             mark: NonNull::from(&beside.mark).cast(),
+            changes: NonNull::from(&beside.changes).cast(),
         })
-    }
-
-    /// Where this process counts the changes that it makes by itself, as it will from now on.
-    pub fn own_changes(&self) -> Option<NonNull<u32>> {
-        let mine = self.mine.filter(|_| self.copy.is_none())?;
-        self.shared().show_changes(mine.slot, true);
-        let beside = &self.shared().beside[mine.slot as usize];
-        Some(NonNull::from(&beside.changes).cast())
     }
 
     /// A series of tickets for a manager that this scoreboard is to be given to.
@@ -390,9 +384,9 @@ impl Scoreboard {
     }
 
     /// A worker that is alive has left the table.
-    pub fn forget_worker(&mut self, worker: &Worker) {
+    pub fn disown_worker(&mut self, worker: &Worker) {
         if let Some(ticket) = worker.serial.ticket() {
-            self.forget_known(worker.index, ticket);
+            self.remove_known(worker.index, ticket);
             self.former.push(Former {
                 pid: worker.pid,
                 ticket,
@@ -402,7 +396,7 @@ impl Scoreboard {
     }
 
     /// A process becomes a worker by its pid. Returns the number that it had if it was one before.
-    pub fn take_forgotten(&mut self, pid: Pid) -> Option<Serial> {
+    pub fn take_disowned(&mut self, pid: Pid) -> Option<Serial> {
         let is_it = |former: &Former| former.pid == pid && former.serial.is_some();
         let at = self.former.iter().position(is_it)?;
         self.former.swap_remove(at).serial
@@ -426,7 +420,7 @@ impl Scoreboard {
     /// Frees the slots of a worker that is gone.
     pub fn clear_worker(&mut self, ticket: u64) -> bool {
         let slot = self.free(Owner::ticket(ticket));
-        self.forget_known(slot.unwrap_or(0), ticket);
+        self.remove_known(slot.unwrap_or(0), ticket);
         slot.is_some()
     }
 
@@ -466,7 +460,7 @@ impl Scoreboard {
     }
 
     /// Nobody knows a worker by its pid any more. Most often its index is the expected one.
-    fn forget_known(&self, expected: u32, ticket: u64) {
+    fn remove_known(&self, expected: u32, ticket: u64) {
         let known = &self.known()[..self.known_len as usize];
         let is_its = |known: &&Known| known.ticket.load(SeqCst) == ticket;
         let expected = known.get(expected as usize).filter(is_its);
@@ -493,20 +487,20 @@ impl Scoreboard {
     /// From now on those of the workers that were told to stop wake the manager whenever they turn busy or idle, and
     /// the others do not. With `strangers` those do that are no workers of the table. Returns how many of these are
     /// busy; a change of that wakes. Look at the statuses after this call, as for `arm`. Of those that have no slot
-    /// yet the claim wakes the manager. Call this after `arm`, which forgets who has wanted to wake it before.
+    /// yet the claim wakes the manager. Call this after `arm`, which clears who has wanted to wake it before.
     pub fn watch(&mut self, workers: &Workers, strangers: bool) -> i32 {
         let owners = Owners::of(workers);
         let shared = self.shared();
         let series = if strangers { workers.series() } else { 0 };
-        let leaving = workers
+        let stopping = workers
             .iter()
-            .filter(|worker| worker.stopping && !worker.exited);
-        let leaving = leaving.count();
+            .filter(|worker| worker.stopping && !worker.reaped);
+        let stopping = stopping.count();
         // Those that were workers at their fork do not take themselves for strangers.
         let is_awaited = |former: &Former| self.slot_of(0, former.ticket).is_none();
         let strangers_are_awaited = strangers && self.former.iter().any(is_awaited);
         let role = |slot, owner| owners.role(slot, owner);
-        let watched = shared.watch(self.made, series, leaving, strangers_are_awaited, role);
+        let watched = shared.watch(self.made, series, stopping, strangers_are_awaited, role);
         if strangers {
             self.busy_strangers = watched.busy_strangers;
         }
@@ -840,26 +834,26 @@ mod tests {
     fn who_has_left_the_table_is_known_by_its_number() {
         let mut board = Scoreboard::new(None, 5).unwrap();
         let dead = known_worker(&board, 10, 0);
-        let forgotten = known_worker(&board, 11, 1);
+        let disowned = known_worker(&board, 11, 1);
         let back = known_worker(&board, 12, 2);
-        for worker in [&dead, &forgotten, &back] {
+        for worker in [&dead, &disowned, &back] {
             board.note_worker(worker);
         }
         assert_eq!(claim_as(&mut board, &dead, 1), 0);
-        board.forget_worker(&forgotten);
-        board.forget_worker(&back);
-        assert_eq!(claim_as(&mut board, &forgotten, 1), 1);
+        board.disown_worker(&disowned);
+        board.disown_worker(&back);
+        assert_eq!(claim_as(&mut board, &disowned, 1), 1);
         // Others have their indexes.
         for index in 0..2 {
             board.note_worker(&known_worker(&board, 20, index));
         }
         assert_eq!(board.former.len(), 3);
-        assert_eq!(board.take_forgotten(10), None, "it has ended");
+        assert_eq!(board.take_disowned(10), None, "it has ended");
         assert_eq!(board.former.len(), 3);
         assert!(board.clear(10) && !board.clear(10));
         assert!(board.clear(11) && !board.clear(11));
-        assert_eq!(board.take_forgotten(12), Some(back.serial));
-        assert_eq!(board.take_forgotten(12), None);
+        assert_eq!(board.take_disowned(12), Some(back.serial));
+        assert_eq!(board.take_disowned(12), None);
         assert!(board.former.is_empty());
         // What is left is noted once.
         claim_as(&mut board, &back, 1);
@@ -874,7 +868,7 @@ mod tests {
         board.note_worker(&known_worker(&board, 21, 0));
         assert!(board.former.is_empty());
         // The kernel has given a number out again: the one before is gone.
-        board.forget_worker(&known_worker(&board, 22, 3));
+        board.disown_worker(&known_worker(&board, 22, 3));
         board.note_worker(&known_worker(&board, 22, 3));
         assert!(board.former.is_empty());
     }
@@ -929,11 +923,11 @@ mod tests {
         claim_as(&mut board, &other, 1);
         board.set_status(b'A');
         assert!(!board.is_woken(), "the workers are known");
-        // One that has no slot when it is forgotten is a stranger with a ticket.
-        let forgotten = known_worker(&board, 12, 4);
-        board.forget_worker(&forgotten);
+        // One that has no slot when it is disowned is a stranger with a ticket.
+        let disowned = known_worker(&board, 12, 4);
+        board.disown_worker(&disowned);
         board.watch(&workers, true);
-        claim_as(&mut board, &forgotten, 1);
+        claim_as(&mut board, &disowned, 1);
         assert!(board.is_woken());
         board.arm(i32::MIN, i32::MAX);
         assert_eq!(board.watch(&workers, true), 2);
@@ -1063,7 +1057,7 @@ mod tests {
         let mut board = Scoreboard::new(None, 2).unwrap();
         let mut workers = table(&[12, 4711], &[12, 4711]);
         claim_for_another(&mut board, 0, 12);
-        workers.get_mut(12).unwrap().exited = true;
+        workers.get_mut(12).unwrap().reaped = true;
         board.arm(i32::MIN, i32::MAX);
         board.watch(&workers, false);
         assert!(board.awaits_claims());
@@ -1076,10 +1070,10 @@ mod tests {
     fn each_worker_is_found_wherever_its_slot_is() {
         let n: Pid = 3 * FEW_SEARCHES as Pid;
         let mut board = Scoreboard::new(None, 2 * n as u32).unwrap();
-        let leaving: Vec<Pid> = (1..=n).collect();
-        let mut workers = table(&leaving, &leaving);
+        let stopping: Vec<Pid> = (1..=n).collect();
+        let mut workers = table(&stopping, &stopping);
         workers.set_series(board.new_series());
-        for pid in leaving.iter().rev() {
+        for pid in stopping.iter().rev() {
             claim_for_another(&mut board, 0, *pid);
             claim_for_another(&mut board, 0, 100 + pid);
             board.set_status(b'X');

@@ -61,9 +61,7 @@ const RUNG: u32 = 2;
 const STATE: u32 = 3;
 const ROUND: u32 = 4;
 
-/// In `flags`: the owner changes its status in a way that does not show in `changes`.
-const IS_UNSEEN: u8 = 1;
-/// The owner has no descriptor to wake the manager by.
+/// In `flags`: the owner has no descriptor to wake the manager by.
 const IS_MUTE: u8 = 2;
 
 /// Whose a slot is.
@@ -104,7 +102,7 @@ pub enum Role {
     /// One of its workers.
     Worker,
     /// A worker that was told to stop.
-    Leaving,
+    Stopping,
     /// None of its workers.
     Stranger,
 }
@@ -113,7 +111,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     /// How many workers that were told to stop have a slot.
-    pub leaving: usize,
+    pub stopping: usize,
     /// How many strangers have a slot that is busy.
     pub busy_strangers: i32,
 }
@@ -264,7 +262,8 @@ impl Slots<'_> {
         slot.is_some_and(|slot| is_busy(self.status(slot)))
     }
 
-    /// The owner's status is this one. Returns whether the manager has to be woken for that.
+    /// The owner's status is this one. Returns whether the manager has to be woken for that. `perl/status.h` has the same
+    /// steps in C, and says why; `t/c/steps.c` holds both to them.
     pub fn set_status(&self, slot: u32, status: u8) -> bool {
         let shown = &self.texts[slot as usize][0];
         let before = shown.load(SeqCst);
@@ -275,16 +274,23 @@ impl Slots<'_> {
         {
             return false;
         }
-        let changes = &self.beside[slot as usize].changes;
-        changes.fetch_add(BEGIN, SeqCst);
+        self.make_change(slot, status);
+        self.beside[slot as usize]
+            .changes
+            .fetch_add(CHANGE_END, SeqCst);
+        self.is_wanted(slot)
+    }
+
+    /// All steps of a change that turns the owner busy or idle, but for the last one.
+    pub fn make_change(&self, slot: u32, status: u8) {
+        self.beside[slot as usize].changes.fetch_add(BEGIN, SeqCst);
+        // In this order the number is never less than that of the busy ones.
         if is_busy(status) {
             self.numbers.busy.fetch_add(1, SeqCst);
         }
-        if is_busy(shown.swap(status, SeqCst)) {
+        if is_busy(self.texts[slot as usize][0].swap(status, SeqCst)) {
             self.numbers.busy.fetch_sub(1, SeqCst);
         }
-        changes.fetch_add(CHANGE_END, SeqCst);
-        self.is_wanted(slot)
     }
 
     /// A change of this slot, which began when `changes` was this number, was left for good. It may
@@ -305,7 +311,7 @@ impl Slots<'_> {
     }
 
     /// Whether the busy number, or a mark at this slot, says that the manager has to be woken.
-    fn is_wanted(&self, slot: u32) -> bool {
+    pub fn is_wanted(&self, slot: u32) -> bool {
         let busy = self.numbers.busy.load(SeqCst);
         busy < self.numbers.low.load(SeqCst)
             || busy > self.numbers.high.load(SeqCst)
@@ -397,7 +403,7 @@ impl Slots<'_> {
         let mut sum = 0_u64;
         for beside in &self.beside[..slots as usize] {
             let changes = beside.changes.load(SeqCst);
-            if changes & INSIDE != 0 || beside.flags.load(SeqCst) & IS_UNSEEN != 0 {
+            if changes & INSIDE != 0 {
                 return None;
             }
             sum = sum.wrapping_add(changes.into());
@@ -415,21 +421,21 @@ impl Slots<'_> {
 
     /// From now on workers that were told to stop find that the manager has to be woken whenever they turn busy or
     /// idle, and with a series (not 0), whose workers tell themselves from strangers, so do strangers; others do not. `role`
-    /// says who the owner of a slot is. If fewer than `leaving` workers have a slot that were told to stop, or if
+    /// says who the owner of a slot is. If fewer than `stopping` workers have a slot that were told to stop, or if
     /// somebody else is awaited who would not mark its slot, whoever claims a slot wakes the manager as well.
     ///
-    /// Call this after `arm`, which forgets who has wanted to wake the manager before. What is counted here holds until one of
+    /// Call this after `arm`, which clears who has wanted to wake the manager before. What is counted here holds until one of
     /// those changes, which wakes.
     pub fn watch(
         &self,
         slots: u32,
         series: u32,
-        leaving: usize,
+        stopping: usize,
         others_are_awaited: bool,
         role: impl Fn(u32, Owner) -> Role,
     ) -> Watched {
         let watched = self.mark(slots, series, &role);
-        let are_awaited = watched.leaving < leaving || others_are_awaited;
+        let are_awaited = watched.stopping < stopping || others_are_awaited;
         self.watch_claims(are_awaited);
         if !are_awaited {
             return watched;
@@ -451,8 +457,8 @@ impl Slots<'_> {
             }
             let role = role(slot, owner);
             let is_stranger = role == Role::Stranger && series != 0;
-            self.watch_slot(slot, is_stranger || role == Role::Leaving);
-            watched.leaving += usize::from(role == Role::Leaving);
+            self.watch_slot(slot, is_stranger || role == Role::Stopping);
+            watched.stopping += usize::from(role == Role::Stopping);
             // After the mark: a change is seen here, or it wakes.
             watched.busy_strangers += i32::from(is_stranger && is_busy(self.status(slot)));
         }
@@ -517,16 +523,6 @@ impl Slots<'_> {
             return true;
         }
         false
-    }
-
-    /// Whether the changes of the owner of the slot show in `changes`.
-    pub fn show_changes(&self, slot: u32, are_shown: bool) {
-        let flags = &self.beside[slot as usize].flags;
-        if are_shown {
-            flags.fetch_and(!IS_UNSEEN, SeqCst);
-        } else {
-            flags.fetch_or(IS_UNSEEN, SeqCst);
-        }
     }
 
     fn write_pid(&self, slot: u32, text: &[u8; PID_COLUMNS]) {

@@ -22,24 +22,24 @@ pub struct Child {
 /// What wait4(2) had to say.
 #[derive(Debug)]
 pub enum Reaped {
-    /// A child has exited.
+    /// A child has ended.
     Child(Child),
-    /// There are children, and none has exited.
-    NoneExited,
-    /// Traced children have told of stops, again and again, and whether one has exited is not known.
+    /// There are children, and none has ended.
+    NoneEnded,
+    /// Traced children have told of stops, again and again, and whether one has ended is not known.
     OnlyStops,
     /// There are no children.
     NoChildren,
 }
 
-/// Reaps one child that has exited, any of them, without waiting. The kernel walks all
+/// Reaps one child that has ended, any of them, without waiting. The kernel walks all
 /// children to find it, so this is not for every turn of a loop. It leaves out silent children (`Standing::Silent`),
 /// which other code may have made for itself.
 pub fn reap_any() -> Reaped {
     reap(-1, 0)
 }
 
-/// Reaps this child if it has exited, of either kind. The kernel finds it by its number.
+/// Reaps this child if it has ended, of either kind. The kernel finds it by its number.
 pub fn reap_one(pid: Pid) -> Reaped {
     reap(pid, OF_EITHER_KIND)
 }
@@ -52,13 +52,13 @@ const OF_EITHER_KIND: i32 = libc::__WALL;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const OF_EITHER_KIND: i32 = 0;
 
-/// Reaps one of these children, if one has exited, and leaves all others to whoever waits for
+/// Reaps one of these children, if one has ended, and leaves all others to whoever waits for
 /// them.
 pub fn reap_of(pids: &[Pid]) -> Reaped {
-    // Most often the first one that has something to tell has exited and is one of them, and no other need be
+    // Most often the first one that has something to tell has ended and is one of them, and no other need be
     // looked at.
     match telling_child() {
-        Ok(None) => return Reaped::NoneExited,
+        Ok(None) => return Reaped::NoneEnded,
         Ok(Some(pid)) if pids.contains(&pid) => {
             if let Reaped::Child(child) = reap_one(pid) {
                 return Reaped::Child(child);
@@ -73,10 +73,10 @@ pub fn reap_of(pids: &[Pid]) -> Reaped {
         match reap_one(pid) {
             reaped @ Reaped::Child(_) => return reaped,
             Reaped::OnlyStops => found = Reaped::OnlyStops,
-            Reaped::NoneExited if matches!(found, Reaped::NoChildren) => {
-                found = Reaped::NoneExited;
+            Reaped::NoneEnded if matches!(found, Reaped::NoChildren) => {
+                found = Reaped::NoneEnded;
             }
-            Reaped::NoneExited | Reaped::NoChildren => {}
+            Reaped::NoneEnded | Reaped::NoChildren => {}
         }
     }
     found
@@ -95,7 +95,7 @@ fn reap(pid: Pid, options: i32) -> Reaped {
         // SAFETY: both pointers are to live variables of the types that wait4(2) fills.
         let pid = unsafe { libc::wait4(pid, &raw mut status, options, &raw mut rusage) };
         match Errno::result(pid) {
-            Ok(0) => return Reaped::NoneExited,
+            Ok(0) => return Reaped::NoneEnded,
             // Of a child that this process traces wait4(2) tells the stops too, whether it is asked to or not: each
             // of them once.
             Ok(_) if !is_end(status) => stops += 1,
@@ -108,7 +108,7 @@ fn reap(pid: Pid, options: i32) -> Reaped {
             }
             Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => return Reaped::NoChildren,
-            Err(_) => return Reaped::NoneExited,
+            Err(_) => return Reaped::NoneEnded,
         }
     }
     Reaped::OnlyStops
@@ -162,7 +162,7 @@ pub fn is_child(pid: Pid) -> bool {
     standing(pid) != Standing::Stranger
 }
 
-/// A child that has exited or, if this process traces it, has stopped, and stays as it is; an error if there are
+/// A child that has ended or, if this process traces it, has stopped, and stays as it is; an error if there are
 /// no children.
 fn telling_child() -> Result<Option<Pid>, Errno> {
     let info = look(libc::P_ALL, 0, 0)?;

@@ -49,9 +49,9 @@ is $today->status, 0, 'today\'s ABI is the recorded one, and additions' or diag 
 
 # That abidiff sees what would break programs, and nothing else.
 my @breaking = (
-    ['a function is gone'      => qr/^pf_result pf_rest\(.*\n/m,              ''],
+    ['a function is gone'      => qr/^pf_result pf_suspend\(.*\n/m,              ''],
     ['a parameter'             => qr/(pf_demand\(pf_t \*pf,\s+)int32_t/,         'int64_t'],
-    ['one more parameter'      => qr/(pf_rest\(pf_t \*pf)/,                    ', int more'],
+    ['one more parameter'      => qr/(pf_suspend\(pf_t \*pf)/,                    ', int more'],
     ['what is returned'        => qr/^()size_t(?= pf_num_workers)/m,           'uint32_t'],
     ['a callback'              => qr/(\*pf_after_fork_fn\)\(pf_t \*pf, )int32_t/, 'uint64_t'],
     ['a member'                => qr/()int32_t(?= fd;)/,                       'int64_t'],
@@ -62,8 +62,8 @@ my @breaking = (
     ['a reason is gone'        => qr/()PF_REASON_FOREIGN = 4,/,                ''],
 );
 my @harmless = (
-    ['a function more'         => qr/(\npf_result pf_rest\(.*\n)/,             "pf_result pf_one_more(pf_t *pf);\n"],
-    ['a type more'             => qr/(\npf_result pf_rest\(.*\n)/,
+    ['a function more'         => qr/(\npf_result pf_suspend\(.*\n)/,             "pf_result pf_one_more(pf_t *pf);\n"],
+    ['a type more'             => qr/(\npf_result pf_suspend\(.*\n)/,
         "typedef struct { int a; } pf_more;\npf_result pf_one_more(pf_more *more);\n"],
     ['a result more'           => qr/(PF_ERR_NO_SLOT = 8,)/,                   'PF_ERR_MORE = 1000,'],
     ['an event more'           => qr/(PF_EVENT_TIMED_OUT = 6,)/,               'PF_EVENT_MORE = 1000,'],

@@ -65,7 +65,7 @@ static pf_t *manager_of(uint32_t workers, int exit_signal, int reaps_foreign, pi
         if (i == 0)
             *first = pid;
     }
-    pf_rest(pf);
+    pf_suspend(pf);
     return pf;
 }
 
@@ -90,7 +90,7 @@ static void is_killed(pf_event event, pid_t pid, const char *name)
 static void is_alive(pf_t *pf, size_t workers)
 {
     pf_event event;
-    pf_children_changed(pf);
+    pf_child_ended(pf, 0);
     event = next(pf);
     is_int(event.type, PF_EVENT_WAIT, "nobody has ended");
     ok(event.timeout >= 0, "... and nobody would tell of it, so the wait has an end");
@@ -201,7 +201,7 @@ static void other_programs(pid_t (*start)(pf_t *pf), const char *name)
         is_int(pf_forked(pf, pid), PF_OK, "... and the manager tells of it");
     }
     is_int(pf_num_workers(pf), 2, "%s: two workers", name);
-    pf_rest(pf);
+    pf_suspend(pf);
     for (i = 0; i < 2; i++) {
         event = wait_for_event(pf);
         is_int(event.reason, PF_REASON_FAILED, "... one has ended");

@@ -815,7 +815,7 @@ static void blocked(void)
     is_int(exit.status, 0, "... in the worker too");
     pf_set_on_child_reap(pf, NULL, NULL);
     pf_set_signal_received(pf, 0);
-    pf_drop_signal(pf, SIGURG);
+    pf_take_signal(pf, SIGURG, false);
 
     kill(getpid(), SIGTERM);
     is_int(pf_start(pf, until_killed, NULL), PF_OK, "one that waits since before the start");

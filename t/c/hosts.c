@@ -251,7 +251,7 @@ static void exec_d(void)
     pid = fork();
     if (pid == 0)
         _exit(execs(pf, NULL));
-    pf_rest(pf);
+    pf_suspend(pf);
     pf_wait(pf, -1, &event);
     ok(event.pid == pid && WEXITSTATUS(event.status) == 17, "nor has one that the manager execs");
     pf_free(pf);

@@ -37,7 +37,7 @@ static void in_turns(void)
     }
     for (turn = 0; turn < 3; turn++) {
         for (i = 0; i < 2; i++) {
-            pf_defer_spawn(pf[i], 0);
+            pf_set_spawn_delay(pf[i], 0);
             pf_set_signal_received(pf[i], 0);
             fork_workers(pf[i], 2, exits_with, &status[i]);
         }
@@ -107,7 +107,7 @@ static void interleaved(void)
     is_int(event.reason, PF_REASON_FAILED, "... as of its own");
     is_int(event.index, 0, "... and its index");
 
-    pf_rest(other);
+    pf_suspend(other);
     child = fork();
     if (child == 0)
         _exit(44);
@@ -117,9 +117,9 @@ static void interleaved(void)
         "a child of nobody's is told to the one that looks");
 
     /* A worker that ends before its pid is told; the other manager reaps it meanwhile. */
-    pf_run(other);
+    pf_resume(other);
     pf_set_err_respawn_interval(other, 0);
-    pf_defer_spawn(other, 0);
+    pf_set_spawn_delay(other, 0);
     pf_wait(other, -1, &event);
     is_int(event.type, PF_EVENT_FORK, "a fork");
     b = fork();
@@ -132,14 +132,14 @@ static void interleaved(void)
     pf_wait(one, 0.02, &event);
     is_int(event.type, PF_EVENT_WAIT, "one looks before the other has answered");
     is_int(pf_forked(other, b), PF_OK, "... with a pid that was reaped");
-    pf_rest(other);
+    pf_suspend(other);
     is_int(pf_wait(other, -1, &event), PF_OK, "who looks then");
     ok(event.pid == b && WEXITSTATUS(event.status) == 55 && event.reason == PF_REASON_FAILED,
         "... finds it, with its status");
 
     /* The fork of one fails; a foreign child that the other has kept for it comes back. */
-    pf_run(other);
-    pf_defer_spawn(other, 0);
+    pf_resume(other);
+    pf_set_spawn_delay(other, 0);
     pf_wait(other, -1, &event);
     child = fork();
     if (child == 0)
@@ -153,7 +153,7 @@ static void interleaved(void)
     pf_wait(one, -1, &event);
     ok(event.pid == child && event.reason == PF_REASON_FOREIGN && WEXITSTATUS(event.status) == 66,
         "... and told when it is none");
-    pf_rest(other);
+    pf_suspend(other);
 
     /* One goes, with a worker alive. */
     pf_free(one);
@@ -215,8 +215,8 @@ static void without_foreign(void)
     pf_begin(other);
     a = fork_one(one, 5);
     b = fork_one(other, 6);
-    pf_rest(one);
-    pf_rest(other);
+    pf_suspend(one);
+    pf_suspend(other);
     child = fork();
     if (child == 0)
         _exit(7);
@@ -264,7 +264,7 @@ static void freed_before_the_answer(void)
             && WEXITSTATUS(event.status) == 21,
         "... which tells of it when the one is freed");
     child = foreign(22);
-    pf_children_changed(other);
+    pf_child_ended(other, 0);
     pf_wait(other, 0, &event);
     ok(event.type == PF_EVENT_REAPED && event.pid == child && WEXITSTATUS(event.status) == 22,
         "... and keeps none from then on");
@@ -281,8 +281,8 @@ static void handed_over(void)
     pf_set_max_workers(one, 1);
     pf_begin(one);
     pid = fork_one(one, -1);
-    pf_rest(one);
-    ok(pf_forget_worker(one, pid), "one manager forgets a worker");
+    pf_suspend(one);
+    ok(pf_disown_worker(one, pid), "one manager disowns a worker");
     is_int(pf_adopt_worker(other, pid, 3), PF_OK, "and another adopts it");
     kill(pid, SIGTERM);
     wait_for_end(pid);
@@ -312,7 +312,7 @@ static void many(void)
     for (i = 0; i < MANAGERS; i++)
         pid[i] = fork_one(pf[i], i);
     for (i = MANAGERS; i-- > 0;) {
-        pf_rest(pf[i]);
+        pf_suspend(pf[i]);
         pf_wait(pf[i], -1, &event);
         right += event.type == PF_EVENT_REAPED && event.pid == pid[i] && WEXITSTATUS(event.status) == i;
     }
@@ -393,7 +393,7 @@ static void rooms(void)
 
 /* ---- one child, two managers */
 
-/* `which` of them waits first. The first one may have forgotten it by then, or be gone. */
+/* `which` of them waits first. The first one may have disowned it by then, or be gone. */
 static void one_of_both(int which, const char *before, const char *name)
 {
     pf_t *pf[2] = { pf_new(), pf_new() };
@@ -405,8 +405,8 @@ static void one_of_both(int which, const char *before, const char *name)
     fork_workers(pf[0], 1, exits_with, &status);
     pid = pf_next_worker(pf[0], 0);
     is_int(pf_adopt_worker(pf[1], pid, 1), PF_OK, "%s", name);
-    if (strcmp(before, "forget") == 0)
-        pf_forget_worker(pf[0], pid);
+    if (strcmp(before, "disown") == 0)
+        pf_disown_worker(pf[0], pid);
     if (strcmp(before, "free") == 0) {
         pf_free(pf[0]);
         pf[0] = NULL;
@@ -436,7 +436,7 @@ int main(void)
     rooms();
     one_of_both(0, "", "two managers have a child");
     one_of_both(1, "", "... and the other one waits first");
-    one_of_both(1, "forget", "... or the first has forgotten it");
+    one_of_both(1, "disown", "... or the first has disowned it");
     one_of_both(1, "free", "... or is gone");
     return done();
 }

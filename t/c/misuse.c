@@ -51,8 +51,8 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     has(pf_error_message(pf), "null", "pf_error_message");
     NULL_IS(pf_begin(pf));
     NULL_IS(pf_become_manager(pf));
-    NULL_IS(pf_run(pf));
-    NULL_IS(pf_rest(pf));
+    NULL_IS(pf_resume(pf));
+    NULL_IS(pf_suspend(pf));
     NULL_IS(pf_drain(pf, 0));
     NULL_IS(pf_next(pf, &out.event));
     NULL_IS(pf_next(pf, NULL));
@@ -61,7 +61,6 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_forked(pf, 0));
     NULL_IS(pf_fork_failed(pf, &out.report));
     NULL_IS(pf_fork_failed(pf, NULL));
-    NULL_IS(pf_children_changed(pf));
     NULL_IS(pf_child_ended(pf, 1));
     NULL_IS(pf_look_for_children(pf, true));
     NULL_IS(pf_watch_children(pf));
@@ -70,7 +69,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_demand(pf, 1));
     NULL_IS(pf_set_lead(pf, PF_LEAD_SHARED));
     NOTHING(pf_wants_fork(pf));
-    NULL_IS(pf_defer_spawn(pf, 1));
+    NULL_IS(pf_set_spawn_delay(pf, 1));
     ok(pf_spawn_delay(pf) <= 0, "pf_spawn_delay");
     pf_free(pf);
     NOTHING(pf_host_room(pf, 1) != NULL);
@@ -91,8 +90,8 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NOTHING(pf_signal_received(pf));
     NOTHING(pf_peek_signal(pf));
     NULL_IS(pf_set_signal_received(pf, SIGUSR1));
-    NULL_IS(pf_take_signal(pf, SIGUSR1));
-    NULL_IS(pf_drop_signal(pf, SIGUSR1));
+    NULL_IS(pf_take_signal(pf, SIGUSR1, true));
+    NULL_IS(pf_take_signal(pf, SIGUSR1, false));
     NOTHING(pf_show_next_signal(pf));
     NULL_IS(pf_signal_all_children(pf, SIGUSR1));
     NULL_IS(pf_signal_staggered(pf, SIGUSR1, 1));
@@ -113,8 +112,8 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_adopt_worker(pf, 1, 1));
     NULL_IS(pf_worker_reaped(pf, 1, 0));
     NULL_IS(pf_set_keep_reaped(pf, true));
-    NOTHING(pf_forget_worker(pf, 1));
-    NOTHING(pf_release_worker(pf, 1));
+    NOTHING(pf_disown_worker(pf, 1));
+    NOTHING(pf_remove_reaped(pf, 1));
 
     pf_scoreboard_free(board);
     NULL_IS(pf_scoreboard_grow(board, 1));
@@ -122,7 +121,6 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_scoreboard_claim(board, 0));
     NULL_IS(pf_scoreboard_set_status(board, 'A'));
     NULL_IS(pf_scoreboard_own_slot(board, &slot));
-    NOTHING(pf_scoreboard_own_changes(board) != NULL);
     NULL_IS(pf_scoreboard_end_change(board, 0, true));
     NOTHING(pf_scoreboard_clear(board, 1));
     NOTHING(pf_scoreboard_statuses(board, statuses, sizeof statuses));
@@ -180,7 +178,7 @@ static void seconds(void)
         refused(pf, pf_set_spawn_interval(pf, s), "pf_set_spawn_interval", shown, "spawn_interval");
         refused(pf, pf_set_err_respawn_interval(pf, s), "pf_set_err_respawn_interval", shown,
             "err_respawn_interval");
-        refused(pf, pf_defer_spawn(pf, s), "pf_defer_spawn", shown, NULL);
+        refused(pf, pf_set_spawn_delay(pf, s), "pf_set_spawn_delay", shown, NULL);
         refused(pf, pf_trap_signal(pf, SIGUSR1, 0, s), "pf_trap_signal", shown, "interval");
         refused(pf, pf_signal_staggered(pf, SIGUSR1, s), "pf_signal_staggered", shown, "interval");
         if (is_negative)
@@ -202,7 +200,7 @@ static void seconds(void)
         double s = long_seconds[i];
         is_int(pf_set_spawn_interval(pf, s), PF_OK, "%g s between two forks", s);
         is_int(pf_set_err_respawn_interval(pf, s), PF_OK, "... after a failure");
-        is_int(pf_defer_spawn(pf, s), PF_OK, "... from now on");
+        is_int(pf_set_spawn_delay(pf, s), PF_OK, "... from now on");
         ok(pf_spawn_delay(pf) > 1e9, "... are long");
         is_int(pf_next(pf, &out.event), PF_OK, "... and wait");
         ok(out.event.type == PF_EVENT_WAIT && out.event.timeout >= 0, "... for that time");
@@ -211,8 +209,8 @@ static void seconds(void)
         is_int(pf_drain(pf, s), PF_OK, "... for a drain");
         is_int(pf_wait_all_children(pf, s, &out.left), PF_OK, "... for all children");
         is_int(out.left, 0, "... that are not there");
-        pf_defer_spawn(pf, 0);
-        pf_run(pf);
+        pf_set_spawn_delay(pf, 0);
+        pf_resume(pf);
         is_int(pf_wait(pf, s, &out.event), PF_OK, "... for an event");
         is_int(out.event.type, PF_EVENT_FORK, "... that is due");
         pf_fork_failed(pf, NULL);
@@ -260,10 +258,10 @@ static void signals(void)
     is_int(pf_set_signal_received(pf, INT_MIN), PF_OK, "pf_set_signal_received takes any number");
     is_int(pf_signal_received(pf), INT_MIN, "... and gives it back");
     is_int(pf_show_next_signal(pf), INT_MIN, "... as there is no other");
-    pf_take_signal(pf, INT_MAX);
-    pf_drop_signal(pf, INT_MIN);
-    pf_drop_signal(pf, INT_MAX);
-    is_int(pf_peek_signal(pf), 0, "pf_take_signal and pf_drop_signal live with any number");
+    pf_take_signal(pf, INT_MAX, true);
+    pf_take_signal(pf, INT_MIN, false);
+    pf_take_signal(pf, INT_MAX, false);
+    is_int(pf_peek_signal(pf), 0, "pf_take_signal lives with any number");
     pf_free(pf);
 }
 
@@ -285,8 +283,8 @@ static void pids(void)
     for (i = 0; i < COUNT(none); i++) {
         snprintf(number, sizeof number, "%d", none[i]);
         refused(pf, pf_adopt_worker(pf, none[i], 1), "pf_adopt_worker", number, "process id");
-        ok(!pf_forget_worker(pf, none[i]) && !pf_release_worker(pf, none[i]),
-            "pf_forget_worker and pf_release_worker: there is no %s", number);
+        ok(!pf_disown_worker(pf, none[i]) && !pf_remove_reaped(pf, none[i]),
+            "pf_disown_worker and pf_remove_reaped: there is no %s", number);
         fill(&out, sizeof out);
         ok(!pf_worker_generation(pf, none[i], &out.generation) && untouched(&out, sizeof out),
             "pf_worker_generation: nor has it one");
@@ -343,7 +341,6 @@ static void claims_absurdly(void *data)
     int status;
     CHECK(pf_scoreboard_own_slot(board, NULL) == PF_ERR_NULL);
     CHECK(pf_scoreboard_own_slot(board, &slot) == PF_ERR_WRONG_STATE);
-    CHECK(pf_scoreboard_own_changes(board) == NULL);
     CHECK(pf_scoreboard_end_change(board, 1, false) == PF_ERR_WRONG_STATE);
     CHECK(pf_scoreboard_claim(board, UINT32_MAX) == PF_OK);
     CHECK(pf_scoreboard_end_change(board, UINT32_MAX, false) == PF_OK);
@@ -410,9 +407,9 @@ static void wrong_time(void)
     is_int(pf_forked(pf, 0), PF_ERR_WRONG_STATE, "... as a worker, too");
     is_int(pf_worker_index(pf), -1, "... which makes none");
     is_int(pf_fork_failed(pf, &out.report), PF_ERR_WRONG_STATE, "pf_fork_failed without a FORK");
-    is_int(pf_run(pf), PF_OK, "a message stays when a call succeeds");
+    is_int(pf_resume(pf), PF_OK, "a message stays when a call succeeds");
     has(pf_error_message(pf), "no FORK event", "... until the next error");
-    pf_rest(pf);
+    pf_suspend(pf);
     is_int(pf_finish(pf, 0), PF_ERR_WRONG_PROCESS, "pf_finish outside of a worker");
     has(pf_error_message(pf), "worker", "... says so");
 
@@ -561,20 +558,19 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
 {
     fill(&out, sizeof out);
 #define REFUSED(call) CHECK((call) == PF_ERR_WRONG_PROCESS)
-    REFUSED(pf_run(pf));
-    REFUSED(pf_rest(pf));
+    REFUSED(pf_resume(pf));
+    REFUSED(pf_suspend(pf));
     REFUSED(pf_drain(pf, 0));
     REFUSED(pf_next(pf, &out.event));
     REFUSED(pf_wait(pf, -1, &out.event));
     REFUSED(pf_wait_all_children(pf, -1, &out.left));
-    REFUSED(pf_children_changed(pf));
     REFUSED(pf_child_ended(pf, 1));
     REFUSED(pf_look_for_children(pf, true));
     REFUSED(pf_watch_children(pf));
     REFUSED(pf_set_sigchld_handled(pf, true));
     REFUSED(pf_demand(pf, 1));
     REFUSED(pf_set_lead(pf, PF_LEAD_LIBRARY));
-    REFUSED(pf_defer_spawn(pf, 0));
+    REFUSED(pf_set_spawn_delay(pf, 0));
     REFUSED(pf_set_max_workers(pf, 3));
     REFUSED(pf_set_spawn_interval(pf, 0));
     REFUSED(pf_set_err_respawn_interval(pf, 0));
@@ -588,8 +584,8 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_on_child_reap(pf, NULL, NULL));
     REFUSED(pf_set_on_fork_failure(pf, NULL, NULL));
     REFUSED(pf_set_signal_received(pf, SIGUSR1));
-    REFUSED(pf_take_signal(pf, SIGUSR1));
-    REFUSED(pf_drop_signal(pf, SIGUSR1));
+    REFUSED(pf_take_signal(pf, SIGUSR1, true));
+    REFUSED(pf_take_signal(pf, SIGUSR1, false));
     REFUSED(pf_signal_all_children(pf, SIGKILL));
     REFUSED(pf_signal_staggered(pf, SIGKILL, 0));
     REFUSED(pf_set_generation(pf, 99));
@@ -598,7 +594,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_worker_reaped(pf, getpid(), 0));
     CHECK(strstr(pf_error_message(pf), "manager") != NULL);
     /* This one has no code; a worker that is alive stays. */
-    CHECK(!pf_release_worker(pf, pf_next_worker(pf, 0)));
+    CHECK(!pf_remove_reaped(pf, pf_next_worker(pf, 0)));
     CHECK(pf_forked(pf, 1) != PF_OK && pf_forked(pf, 0) != PF_OK);
     CHECK(pf_fork_failed(pf, &out.report) != PF_OK);
     CHECK(untouched(&out, sizeof out));

@@ -135,7 +135,7 @@ static void is_no_manager(pf_t *pf, pf_scoreboard_t *board)
     manages();
     CHECK(pf_become_manager(pf) == PF_OK);
     CHECK(pf_num_workers(pf) == 0);
-    CHECK(pf_rest(pf) == PF_OK);
+    CHECK(pf_suspend(pf) == PF_OK);
     CHECK(pf_next(pf, &event) == PF_OK);
     raise(SIGUSR1);
     CHECK(pf_peek_signal(pf) == SIGUSR1);
@@ -278,7 +278,7 @@ static pf_event rests(pf_t *pf, pid_t pids[static 4])
 static void ends(pf_t *pf, pid_t pid, pid_t pids[static 4])
 {
     pf_event event;
-    pf_rest(pf);
+    pf_suspend(pf);
     kill(pid, SIGKILL);
     do
         MUST(pf_wait(pf, -1, &event) == PF_OK);
@@ -337,7 +337,7 @@ static void spare_workers_are_first(void *data)
     /* The slot of one that ends is free, and no other. */
     ends(pf, pids[0], pids);
     MUST(board_is(".B_."));
-    MUST(pf_forget_worker(pf, pids[1]));
+    MUST(pf_disown_worker(pf, pids[1]));
     ends(pf, pids[1], pids);
     MUST(board_is(".._."));
     end_board(pf);
@@ -384,8 +384,8 @@ static void slots_are_freed_by_the_host(void *data)
     MUST(board_is("...D"));
     tell(0, 'E');
     MUST(board_is("E..D"));
-    /* After it was forgotten, before it has a slot, and another one has its index. */
-    MUST(pf_forget_worker(pf, gone = pids[1]));
+    /* After it was disowned, before it has a slot, and another one has its index. */
+    MUST(pf_disown_worker(pf, gone = pids[1]));
     pf_demand(pf, 1);
     next_event(pf, pids);
     MUST(pids[1] != gone);
@@ -398,8 +398,8 @@ static void slots_are_freed_by_the_host(void *data)
     ends(pf, pids[1], pids);
     MUST(pf_scoreboard_clear(board, pids[1]));
     MUST(board_is("E..D"));
-    /* After it was forgotten, and became a worker again. */
-    MUST(pf_forget_worker(pf, pids[3]));
+    /* After it was disowned, and became a worker again. */
+    MUST(pf_disown_worker(pf, pids[3]));
     MUST(pf_adopt_worker(pf, pids[3], 1) == PF_OK);
     ends(pf, pids[3], pids);
     MUST(pf_scoreboard_clear(board, pids[3]));

@@ -87,7 +87,7 @@ static void manages(int how, int frees)
     UNTIL(GET(common->ready) == 2);
     /* It sleeps once more: the bounds are there that workers look at, and nobody has woken it since. */
     pf_set_after_fork(pf, NULL, NULL);
-    pf_run(pf);
+    pf_resume(pf);
     if (pf_wait(pf, 0.01, &event) != PF_OK || event.type != PF_EVENT_WAIT)
         abort();
     if (frees)

@@ -311,7 +311,7 @@ static void intervals(void)
     pf_set_err_respawn_interval(pf, 0.2);
     stop_after = 2;
     is_int(pf_start(pf, fails_first, NULL), PF_OK, "one that fails, err_respawn_interval 0.2");
-    at_least(seen.before_at[1] - first->failed_at, 0.2, "after a failure forking rests");
+    at_least(seen.before_at[1] - first->failed_at, 0.2, "after a failure there is a pause");
     stop_after = -1;
     pf_wait_all_children(pf, -1, NULL);
     ok(seen.reaped == 2 && seen.delay[1] <= 0, "after one that has ended well it does not");
@@ -323,20 +323,20 @@ static void intervals(void)
     pf_set_after_fork(pf, NULL, NULL);
     stop_after = 1;
     pf_start(pf, fails, NULL);
-    at_least(seen.delay[0], 3000, "pf_spawn_delay tells of that rest too");
+    at_least(seen.delay[0], 3000, "pf_spawn_delay tells of that pause too");
     pf_free(pf);
 
     pf = manager(1);
-    pf_defer_spawn(pf, 3600);
-    at_least(pf_spawn_delay(pf), 3000, "pf_defer_spawn");
+    pf_set_spawn_delay(pf, 3600);
+    at_least(pf_spawn_delay(pf), 3000, "pf_set_spawn_delay");
     begun = now();
-    pf_defer_spawn(pf, 0.15);
+    pf_set_spawn_delay(pf, 0.15);
     stop_after = 1;
     pf_set_on_child_reap(pf, NULL, NULL);
     pf_start(pf, at_once, NULL);
-    at_least(now() - begun, 0.15, "... is replaced by the next, and makes a run begin with a rest");
-    pf_defer_spawn(pf, 3600);
-    pf_defer_spawn(pf, 0);
+    at_least(now() - begun, 0.15, "... is replaced by the next, and makes a run begin with a pause");
+    pf_set_spawn_delay(pf, 3600);
+    pf_set_spawn_delay(pf, 0);
     ok(pf_spawn_delay(pf) <= 0, "... or with none");
     finish(pf);
 }
@@ -376,7 +376,7 @@ static void reload(void)
         right += seen.exit[i].generation == (i < 3 ? 1 : 2) && seen.exit[i].index < 3
             && seen.exit[i].reason == PF_REASON_ENDED && WTERMSIG(seen.exit[i].status) == SIGTERM
             && seen.delay[i] <= 0;
-    is_int(right, 6, "... by the signal for that, under the same indexes, and without a rest");
+    is_int(right, 6, "... by the signal for that, under the same indexes, and without a pause");
     pf_wait_all_children(pf, -1, NULL);
     is_int(seen.reaped, 9, "the last generation ends as it was told to");
     pf_free(pf);

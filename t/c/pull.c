@@ -158,10 +158,10 @@ static void steps(void)
     is_int(event.generation, 1, "... its generation");
     is_int(event.reason, PF_REASON_ENDED, "... and why");
     is_int(pf_num_workers(pf), 2, "until the host goes on it is counted");
-    ok(pf_release_worker(pf, pid[0]), "or until pf_release_worker");
+    ok(pf_remove_reaped(pf, pid[0]), "or until pf_remove_reaped");
     is_int(pf_num_workers(pf), 1, "... and no more");
-    ok(!pf_release_worker(pf, pid[0]), "which takes it out once");
-    ok(!pf_release_worker(pf, pid[1]) && pf_num_workers(pf) == 2 - 1,
+    ok(!pf_remove_reaped(pf, pid[0]), "which takes it out once");
+    ok(!pf_remove_reaped(pf, pid[1]) && pf_num_workers(pf) == 2 - 1,
         "and leaves one that is alive where it is");
 
     event = next(pf);
@@ -170,7 +170,7 @@ static void steps(void)
     is_int(pf_fork_failed(pf, NULL), PF_OK, "pf_fork_failed is an answer too");
     next(pf); /* it ends at once, for a setting has changed */
     event = next(pf);
-    ok(names_only(event, PF_EVENT_WAIT), "... after which forking rests");
+    ok(names_only(event, PF_EVENT_WAIT), "... after which there is a pause");
     at_least(pf_spawn_delay(pf), 3000, "... for err_respawn_interval");
 
     kill(getpid(), SIGHUP);
@@ -209,7 +209,7 @@ static void goals(void)
     pf_event event;
     pf_set_max_workers(pf, 1);
     pf_begin(pf);
-    is_int(pf_rest(pf), PF_OK, "pf_rest");
+    is_int(pf_suspend(pf), PF_OK, "pf_suspend");
     next(pf); /* it ends at once, for max_workers has changed */
     event = next(pf);
     ok(event.type == PF_EVENT_WAIT && event.timeout < 0, "no worker is forked");
@@ -219,7 +219,7 @@ static void goals(void)
         "makes the next wait end at once");
     event = next(pf);
     ok(event.type == PF_EVENT_WAIT && event.timeout < 0, "... that one only");
-    is_int(pf_run(pf), PF_OK, "pf_run");
+    is_int(pf_resume(pf), PF_OK, "pf_resume");
     event = next(pf);
     is_int(event.type, PF_EVENT_FORK, "goes on");
     is_int(event.generation, 1, "... with the same generation");
@@ -371,8 +371,8 @@ static void strangers(void)
     next(pf);
     pid = own_child(-1);
     pf_adopt_worker(pf, pid, 0);
-    ok(pf_forget_worker(pf, pid), "pf_forget_worker");
-    ok(!pf_forget_worker(pf, pid), "... knows it no more");
+    ok(pf_disown_worker(pf, pid), "pf_disown_worker");
+    ok(!pf_disown_worker(pf, pid), "... knows it no more");
     is_int(pf_num_workers(pf), 0, "... nor is it counted");
     pf_signal_all_children(pf, SIGKILL);
     ok(kill(pid, 0) == 0 && waitpid(pid, &status, WNOHANG) == 0, "... nor signalled");
@@ -406,7 +406,7 @@ static void strangers(void)
     pid = own_child(3);
     pf_adopt_worker(pf, pid, 0);
     waitpid(pid, &status, 0);
-    is_int(pf_children_changed(pf), PF_OK, "so does pf_children_changed");
+    is_int(pf_child_ended(pf, 0), PF_OK, "so does pf_child_ended without a number");
     event = wait_for(pf, -1);
     ok(event.type == PF_EVENT_REAPED && event.pid == pid && event.reason == PF_REASON_STOLEN,
         "... when it was heard of");
@@ -455,7 +455,7 @@ static void kept(void)
     ok(wait_for(pf, 0.02).type == PF_EVENT_WAIT, "there are no others");
     is_int(pf_num_workers(pf), 3, "all three are counted");
     is_int(pf_signal_all_children(pf, SIGKILL), PF_OK, "... and not signalled, as they are gone");
-    ok(pf_release_worker(pf, pids[0]) && pf_forget_worker(pf, pids[1]), "two are taken out");
+    ok(pf_remove_reaped(pf, pids[0]) && pf_disown_worker(pf, pids[1]), "two are taken out");
     is_int(pf_num_workers(pf), 1, "one is left");
     pf_drain(pf, -1);
     ok(next(pf).type == PF_EVENT_DRAINED, "... and nobody is waited for");
@@ -486,7 +486,7 @@ static void stopping(void)
     is_int(told, 0, "... nobody: one is on its way");
     is_int(pf_stop_workers(pf, 99, 0, NULL), PF_OK, "more than there are, and nobody asks");
     is_int(pf_num_stopping(pf), 3, "... tells all");
-    pf_rest(pf);
+    pf_suspend(pf);
     kill(last, SIGTERM);
     event = wait_for(pf, -1);
     ok(event.pid == last && event.reason == PF_REASON_STOPPED, "one that was told has STOPPED");
@@ -523,7 +523,7 @@ static void demands(void)
         pf_demand(pf, 1);
         event = next(pf);
     } while (event.type != PF_EVENT_FORK);
-    at_least(now() - begun, 0.05, "after a fork that failed it rests a little");
+    at_least(now() - begun, 0.05, "after a fork that failed there is a short pause");
     pf_fork_failed(pf, NULL);
     finish(pf);
 }
@@ -551,7 +551,7 @@ static void shares_the_lead(void)
     ok(!pf_wants_fork(pf), "no other is wanted");
     kill(getpid(), SIGHUP);
     do {
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         event = next(pf);
     } while (event.type == PF_EVENT_WAIT);
     is_int(event.type, PF_EVENT_REAPED, "a signal does not stop the run");
@@ -559,7 +559,7 @@ static void shares_the_lead(void)
     ok(!pf_wants_fork(pf), "after a failure none is wanted");
     event = next(pf);
     ok(event.timeout > 0, "... before the end of a pause, for which the wait is");
-    pf_defer_spawn(pf, 0);
+    pf_set_spawn_delay(pf, 0);
     ok(pf_wants_fork(pf), "... and then one is");
     is_int((int)pf_decide(3, 5, 0, 0, 0, 0), 1, "pf_decide: a worker more");
     is_int((int)pf_decide(5, 5, 0, 0, 0, 0), 0, "... none");
@@ -586,7 +586,7 @@ static void generations(void)
     event = next(pf);
     ok(event.type == PF_EVENT_FORK && event.generation == 43, "and so does each");
     current = answer(pf, exits_with, &failure);
-    pf_rest(pf);
+    pf_suspend(pf);
     while (pf_num_workers(pf) > 0) {
         event = wait_for(pf, 0);
         if (event.type != PF_EVENT_REAPED)
@@ -621,7 +621,7 @@ static void becomes_manager(void *data)
     CHECK(pf_num_workers(pf) == 0 && pf_next_worker(pf, 0) == 0);
     CHECK(pf_generation(pf) == 1);
     /* With the same pipe, each would take the other's wake-ups. */
-    pf_rest(pf);
+    pf_suspend(pf);
     event = next(pf);
     CHECK(event.type == PF_EVENT_WAIT && file_of(event.fd) != pipe_of_parent);
     CHECK(pf_set_max_workers(pf, 1) == PF_OK);
@@ -672,12 +672,12 @@ static void own_forks(void)
     pf_begin(pf);
     next(pf);
     pid = answer(pf, until_killed, NULL);
-    pf_rest(pf);
+    pf_suspend(pf);
     pipe_of_parent = file_of(next(pf).fd);
-    pf_run(pf);
+    pf_resume(pf);
     is_int(pf_become_manager(pf), PF_OK, "pf_become_manager in the manager does nothing");
     is_int(pf_num_workers(pf), 1, "... to its workers");
-    pf_rest(pf);
+    pf_suspend(pf);
     pf_set_reap_foreign(pf, false);
     pf_next(pf, &event);
     fd = event.fd;
@@ -689,7 +689,7 @@ static void own_forks(void)
     ok(!is_readable(fd), "... wakes nobody");
     pthread_sigmask(SIG_UNBLOCK, &chld, NULL);
     pf_set_reap_foreign(pf, true);
-    pf_run(pf);
+    pf_resume(pf);
     is_int(in_child(becomes_manager, pf), 0, "a child becomes the manager of a pool of its own");
     is_int(in_child(begins, pf), 0, "... by pf_begin, too");
     event = next(pf);
@@ -707,7 +707,7 @@ static void own_forks(void)
 
 /* ---- many that are waited for */
 
-static void rests(void)
+static void put_off(void)
 {
     enum { WORKERS = 300 };
     pf_t *pf = pf_new();
@@ -719,18 +719,18 @@ static void rests(void)
     ok(next(pf).type == PF_EVENT_WAIT, "many are waited for, and all run");
     /* It is over before we look if the machine has had something else to do. */
     do {
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         event = next(pf);
-    } while (!event.rests && turns++ < 10000);
-    ok(event.type == PF_EVENT_WAIT && event.rests == 1 && event.timeout > 0 && event.timeout < 0.01,
-        "after a look that found none there is a rest, in which SIGCHLD tells nothing new");
+    } while (!event.may_block_sigchld && turns++ < 10000);
+    ok(event.type == PF_EVENT_WAIT && event.may_block_sigchld == 1 && event.timeout > 0 && event.timeout < 0.01,
+        "after a look that found none the next is put off, until which SIGCHLD tells nothing new");
     usleep(1000);
     event = next(pf);
-    ok(event.type == PF_EVENT_WAIT && event.rests == 0, "... once");
-    pf_rest(pf);
-    pf_children_changed(pf);
+    ok(event.type == PF_EVENT_WAIT && event.may_block_sigchld == 0, "... once");
+    pf_suspend(pf);
+    pf_child_ended(pf, 0);
     event = next(pf);
-    ok(event.type == PF_EVENT_WAIT && event.rests == 0, "... and none if nobody waits for all of them");
+    ok(event.type == PF_EVENT_WAIT && event.may_block_sigchld == 0, "... and none if nobody waits for all of them");
     finish(pf);
 }
 
@@ -804,7 +804,7 @@ static void named(void)
     ok(next(pf).pid == pid[2], "a worker is");
     next(pf);
     pf_fork_failed(pf, NULL);
-    pf_rest(pf);
+    pf_suspend(pf);
     pf_set_reap_foreign(pf, true);
     kill(pid[0], SIGKILL);
     waitpid(pid[0], &status, 0);
@@ -857,7 +857,7 @@ int main(void)
     shares_the_lead();
     generations();
     own_forks();
-    rests();
+    put_off();
     named();
     facts();
     return done();

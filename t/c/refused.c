@@ -93,7 +93,7 @@ static void no_descriptor(void *data)
     CHECK(pf_wait(pf, 2, &event) == PF_OK && event.type == PF_EVENT_WAIT);
     CHECK(processor_time() < 1);
     setrlimit(RLIMIT_NOFILE, &before);
-    pf_rest(pf);
+    pf_suspend(pf);
     finish(pf);
     pf_scoreboard_free(board);
 }
@@ -129,7 +129,7 @@ static void sleeps_otherwise(void *data)
     CHECK(pf_wait(pf, 1, &event) == PF_OK && event.type == PF_EVENT_WAIT);
     CHECK(processor_time() < 0.5);
     pid = pf_next_worker(pf, 0);
-    pf_rest(pf);
+    pf_suspend(pf);
     kill(pid, SIGKILL);
     CHECK(pf_wait(pf, -1, &event) == PF_OK && event.type == PF_EVENT_REAPED && event.pid == pid);
     raise(SIGUSR1);
@@ -151,12 +151,12 @@ static void filtered(void *data)
     pf_set_max_workers(pf, 2);
     fork_workers(pf, 2, until_killed, NULL);
     for (i = 0; i < 20; i++) {
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
     }
     CHECK(pf_num_workers(pf) == 2);
     pid = pf_next_worker(pf, 0);
-    pf_rest(pf);
+    pf_suspend(pf);
     kill(pid, SIGKILL);
     CHECK(pf_wait(pf, -1, &event) == PF_OK && event.type == PF_EVENT_REAPED && event.pid == pid);
     CHECK(event.status == SIGKILL && event.reason != PF_REASON_STOLEN);

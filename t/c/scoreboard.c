@@ -79,7 +79,7 @@ static void sets_by_itself(void *data)
     CHECK(pf_scoreboard_own_slot(board, &slot) == PF_ERR_WRONG_STATE);
     CHECK(pf_scoreboard_claim(board, 1) == PF_OK);
     CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
-    CHECK(*slot.status == '_' && *slot.busy == 0 && *slot.mark == 0);
+    CHECK(*slot.status == '_' && *slot.busy == 0 && *slot.mark == 0 && *slot.changes % 64 == 0);
     pf_scoreboard_watch(board, -1, 7);
     CHECK(*slot.low == -1 && *slot.high == 7);
     CHECK(pf_scoreboard_set_status(board, 'A') == PF_OK);
@@ -92,7 +92,6 @@ static void has_a_file(void *data)
     pf_own_slot slot;
     CHECK(pf_scoreboard_claim(data, 0) == PF_OK);
     CHECK(pf_scoreboard_own_slot(data, &slot) == PF_ERR_WRONG_STATE);
-    CHECK(pf_scoreboard_own_changes(data) == NULL);
 }
 
 /* Counts its changes, and leaves one before the status, where it is counted already. */
@@ -101,11 +100,10 @@ static void leaves_a_change(void *data)
     pf_scoreboard_t *board = data;
     pf_own_slot slot;
     uint32_t *changes, before;
-    CHECK(pf_scoreboard_own_changes(board) == NULL);
     CHECK(pf_scoreboard_end_change(board, 0, true) == PF_ERR_WRONG_STATE);
     CHECK(pf_scoreboard_claim(board, 0) == PF_OK);
     CHECK(pf_scoreboard_own_slot(board, &slot) == PF_OK);
-    CHECK((changes = pf_scoreboard_own_changes(board)) != NULL);
+    changes = slot.changes;
     before = *changes;
     ADD(*changes, 1);
     ADD(*slot.busy, 1);
@@ -437,7 +435,7 @@ static void watch(void)
     UNTIL(GET(orders->shown[0]) == 'A');
     ok(!is_readable(event.fd), "... and wakes nobody any more");
     pf_set_scoreboard(pf, board);
-    pf_rest(pf);
+    pf_suspend(pf);
     kill(pid, SIGKILL);
     pf_wait(pf, -1, &event);
     pf_next(pf, &event);
@@ -474,7 +472,7 @@ static pid_t all_are_busy(pf_t *pf)
 static void reap_event(pf_t *pf, pid_t pid, int reason)
 {
     pf_event event;
-    pf_rest(pf);
+    pf_suspend(pf);
     do
         pf_wait(pf, -1, &event);
     while (event.type != PF_EVENT_REAPED);
@@ -502,7 +500,7 @@ static void ends_elsewhere(void)
     pf = pf_new();
     pf_set_scoreboard(pf, board);
     pid = all_are_busy(pf);
-    ok(pf_forget_worker(pf, pid), "a worker that is forgotten");
+    ok(pf_disown_worker(pf, pid), "a worker that is disowned");
     is_str(statuses(board, all), "AA", "... has its slot as long as it lives");
     kill(pid, SIGKILL);
     reap_event(pf, pid, PF_REASON_FOREIGN);
@@ -515,11 +513,11 @@ static void ends_elsewhere(void)
     pf_set_scoreboard(pf, board);
     pf_set_reap_foreign(pf, false);
     pid = all_are_busy(pf);
-    pf_forget_worker(pf, pid);
+    pf_disown_worker(pf, pid);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     pf_worker_reaped(pf, pid, status);
-    ok(strchr(statuses(board, all), '.') != NULL, "one that is forgotten, and reaped by the host, has none");
+    ok(strchr(statuses(board, all), '.') != NULL, "one that is disowned, and reaped by the host, has none");
     finish(pf);
 
     pf = pf_new();
@@ -710,7 +708,7 @@ static void slot_of_another(void)
     end_board(pf);
 }
 
-static void slot_of_a_forgotten_one(void)
+static void slot_of_a_disowned_one(void)
 {
     pf_t *pf = pf_new();
     pid_t first;
@@ -723,7 +721,7 @@ static void slot_of_a_forgotten_one(void)
     fork_late_ones(pf);
     show_late(1, '_');
     first = pf_next_worker(pf, 0);
-    ok(pf_forget_worker(pf, first), "a busy worker is forgotten, and keeps its slot");
+    ok(pf_disown_worker(pf, first), "a busy worker is disowned, and keeps its slot");
     SET(orders->status[0], 0);
     pf_set_spare_workers(pf, 2, 3, SIGUSR2);
     fork_late_ones(pf);
@@ -732,7 +730,7 @@ static void slot_of_a_forgotten_one(void)
     pf_stop_workers(pf, 3, SIGKILL, &told);
     is_int(told, 2, "... all but one are told to stop");
     for (reaped = 0; reaped < 2; reaped++) {
-        pf_rest(pf);
+        pf_suspend(pf);
         do
             pf_wait(pf, -1, &event);
         while (event.type != PF_EVENT_REAPED);
@@ -873,7 +871,7 @@ static void beside_the_pool(void)
     end_board(pf);
 }
 
-static void beside_a_forgotten_one(void)
+static void beside_a_disowned_one(void)
 {
     pf_t *pf = busy_pool();
     pf_event event;
@@ -881,7 +879,7 @@ static void beside_a_forgotten_one(void)
     show_late(4, 'A');
     comes_to_rest(pf);
     show_late(5, '_');
-    ok(pf_forget_worker(pf, late_pids[4]), "a busy worker is forgotten");
+    ok(pf_disown_worker(pf, late_pids[4]), "a busy worker is disowned");
     one_too_many(pf, 5, "... and is one no more");
     end_busy_pool(pf, late_pids[4]);
 
@@ -893,7 +891,7 @@ static void beside_a_forgotten_one(void)
     UNTIL(GET(orders->shown[MOVED]));
     late_pids[MOVED] = late_pids[5];
     show(5, 0);
-    ok(pf_forget_worker(pf, late_pids[MOVED]), "one that has no slot yet is forgotten");
+    ok(pf_disown_worker(pf, late_pids[MOVED]), "one that has no slot yet is disowned");
     comes_to_rest(pf);
     show_late(5, '_');
     event = comes_to_rest(pf);
@@ -935,7 +933,7 @@ static void one_manager_after_the_other(void)
     UNTIL(strcmp(statuses(board, all), "AA...") == 0);
     first[1] = pf_next_worker(pf, first[0] = pf_next_worker(pf, 0));
     pf_set_spare_workers(pf, 1, 1, SIGKILL);
-    pf_run(pf);
+    pf_resume(pf);
     pf_next(pf, &event);
     is_int(event.type, PF_EVENT_WAIT, "a manager that looks at its scoreboard");
     pf_free(pf);
@@ -1048,10 +1046,10 @@ int main(void)
     char path[256];
     begin();
     slot_of_another();
-    slot_of_a_forgotten_one();
+    slot_of_a_disowned_one();
     told_to_stop_elsewhere();
     beside_the_pool();
-    beside_a_forgotten_one();
+    beside_a_disowned_one();
     one_manager_after_the_other();
     child_of_a_worker();
     others_between_event_and_fork();

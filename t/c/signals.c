@@ -293,14 +293,14 @@ static void received(void)
     is_int(pf_set_signal_received(pf, 0), PF_OK, "it does not take out a signal that was not read");
     is_int(pf_show_next_signal(pf), SIGUSR1, "... which waits");
 
-    is_int(pf_drop_signal(pf, SIGUSR1), PF_OK, "pf_drop_signal");
+    is_int(pf_take_signal(pf, SIGUSR1, false), PF_OK, "pf_take_signal");
     is_int(pf_peek_signal(pf), 0, "hides it");
     kill(getpid(), SIGUSR2);
     is_int(pf_start(pf, at_once, NULL), PF_OK, "the next start is ended by another");
     is_int(pf_signal_received(pf), SIGUSR2, "... which it tells of");
 
     kill(getpid(), SIGUSR1);
-    is_int(pf_take_signal(pf, SIGUSR1), PF_OK, "pf_take_signal");
+    is_int(pf_take_signal(pf, SIGUSR1, true), PF_OK, "pf_take_signal of one that is acted on");
     is_int(pf_peek_signal(pf), SIGUSR1, "shows it");
     kill(getpid(), SIGUSR2);
     is_int(pf_start(pf, at_once, NULL), PF_OK, "the next start is not ended by it");

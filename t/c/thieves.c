@@ -235,7 +235,7 @@ static void by_own_handler(pf_t *pf)
                 worker_ends_unnoticed();
             }
             if (poll(&watched, 1, event.timeout < 0 ? -1 : (int)(event.timeout * 1000) + 1) < 0)
-                pf_children_changed(pf);
+                pf_child_ended(pf, 0);
         }
     } while (!is_replaced(pf, &event));
 }

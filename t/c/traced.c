@@ -81,7 +81,7 @@ static void a_stop_is_no_end(bool foreign)
     pf_set_max_workers(pf, 2);
     pf_set_err_respawn_interval(pf, 0);
     fork_workers(pf, 2, the_second_exits, NULL);
-    pf_rest(pf);
+    pf_suspend(pf);
     UNTIL((pid = stopped_worker(pf)) != 0);
     do
         pf_wait(pf, 5, &event);
@@ -90,7 +90,7 @@ static void a_stop_is_no_end(bool foreign)
         "foreign children %d: one worker is stopped; the other one ends, and is found", foreign);
     for (i = 0; i < 3; i++) {
         pf_look_for_children(pf, true);
-        pf_children_changed(pf);
+        pf_child_ended(pf, 0);
         pf_child_ended(pf, pid);
         event = next(pf);
         is_int(event.type, PF_EVENT_WAIT, "... and nobody else has ended");
@@ -99,7 +99,7 @@ static void a_stop_is_no_end(bool foreign)
 
     other = fork_foreign(stops);
     UNTIL(is_stopped(other));
-    pf_children_changed(pf);
+    pf_child_ended(pf, 0);
     is_int(next(pf).type, PF_EVENT_WAIT, "a child that is no worker stops: it is not reported");
     if (foreign) {
         kill(other, SIGKILL);
@@ -238,7 +238,7 @@ static void without_end(void *data)
     (void)data;
     *stopped = tracing = 0;
     fork_workers(pf, 2, one_makes_system_calls, NULL);
-    pf_rest(pf);
+    pf_suspend(pf);
     UNTIL((traced = *caller) != 0);
     pthread_create(&thread, NULL, goes_on_and_on, NULL);
     UNTIL(GET(tracing) > 100);

@@ -211,7 +211,7 @@ static void look(void)
             is(i ? "second hears" : "first hears", pf_peek_signal(state.pf[i]),
                 hears && state.traps[i] ? SIGNAL : 0);
             pf_set_signal_received(state.pf[i], 0);
-            pf_drop_signal(state.pf[i], SIGNAL);
+            pf_take_signal(state.pf[i], SIGNAL, false);
         }
 }
 

@@ -34,9 +34,7 @@ BEGIN { $fork_is_overridden = defined &CORE::GLOBAL::fork }
 # start and the trap handlers call signal_received as the program does: it is a method that
 # subclasses override. These tell their calls from the program's.
 our $looking  = 0;    # start looks; the program has not read anything
-our $arriving = '';   # this signal arrives; the program has not stored anything
-our $shown    = 0;    # and the program is to see it now
-our $let_by   = 0;    # and no subclass has kept it to itself
+our $arriving = '';   # this signal arrives, and has not come to our method yet; the program has not stored anything
 
 # A loop of ours has called _wait.
 our $is_ours = 0;
@@ -252,8 +250,8 @@ sub signal_received {
     }
     my $value = @_ == 1 ? $_[0] : [@_];
     if ($arriving ne '' && defined $value && $value eq $arriving) {
-        $let_by = 1;
-        Parallel::Prefork::Core::show_signal($self, $value) if $shown;
+        $arriving = '';
+        Parallel::Prefork::Core::show_signal($self, $value);
     }
     else {
         Parallel::Prefork::Core::signal_stored($self, $value);
@@ -278,10 +276,12 @@ sub _signal_to_act_on {
 
 sub _trapped {
     my ($self, $signal) = @_;
-    my $is_shown = Parallel::Prefork::Core::signal_trapped($self, $signal);
-    local ($arriving, $shown, $let_by) = ($signal, $is_shown, 0);
+    # Before any code of a subclass, in which another signal may arrive: they end runs in the order of their arrival.
+    Parallel::Prefork::Core::signal_trapped($self, $signal);
+    local $arriving = $signal;
     $self->signal_received($signal);
-    Parallel::Prefork::Core::signal_dropped($self, $signal) if !$let_by;
+    # A subclass has kept it to itself.
+    Parallel::Prefork::Core::signal_dropped($self, $signal) if $arriving ne '';
     return;
 }
 

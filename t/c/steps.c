@@ -1,0 +1,144 @@
+/* The steps of a change of status exist twice: in the core (src/os/slots.rs), and in C for the Perl front (perl/status.h).
+ * Here both run one instruction at a time, and another process looks at the memory after each: what it sees has to be the
+ * steps that pf_scoreboard_own_slot lists. */
+
+#include "tap.h"
+#include "../../perl/status.h"
+
+/* Elsewhere an atomic operation may be a loop that never ends where it is interrupted in each turn. */
+#if defined(__linux__) && defined(CAN_CHANGE_STATUS) && (defined(__x86_64__) || defined(__i386__))
+#include <sys/ptrace.h>
+
+/* What others see of one process's status, and of how many are busy. */
+typedef struct {
+    uint8_t status;
+    int32_t busy;
+    uint32_t changes;        /* since the first look */
+} seen_t;
+
+#define MOST 16
+
+static struct {
+    pf_own_slot slot;
+    bool is_over;
+} *told;
+
+static pf_scoreboard_t *board;
+
+static void core_sets(uint8_t status)
+{
+    pf_scoreboard_set_status(board, status);
+}
+
+static void c_sets(uint8_t status)
+{
+    change_t change;
+    if (replace_status(&told->slot, status))
+        return;
+    begin_change(&told->slot, &change);
+    make_change(&told->slot, status, &change);
+    told->is_over = change.is_over;
+    if (!change.is_over)
+        pf_scoreboard_end_change(board, change.before, change.is_whole);
+}
+
+static void is_traced(void (*set)(uint8_t status), uint8_t from, uint8_t to)
+{
+    if (pf_scoreboard_claim(board, 0) != PF_OK || pf_scoreboard_set_status(board, from) != PF_OK
+            || pf_scoreboard_own_slot(board, &told->slot) != PF_OK
+            || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(99);
+    raise(SIGSTOP);
+    set(to);
+    _exit(0);
+}
+
+static seen_t look(uint32_t changes_before)
+{
+    seen_t seen;
+    seen.status = GET(*told->slot.status);
+    seen.busy = GET(*told->slot.busy);
+    seen.changes = GET(*told->slot.changes) - changes_before;
+    return seen;
+}
+
+/* What is seen while a process turns its status from one into the other, as text. */
+static void steps_of(void (*set)(uint8_t status), uint8_t from, uint8_t to, char *text, size_t size)
+{
+    seen_t last;
+    uint32_t before = 0;
+    size_t length = 0;
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        is_traced(set, from, to);
+    text[0] = '\0';
+    memset(&last, 0, sizeof last);
+    told->is_over = true;
+    while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+        seen_t seen;
+        if (length == 0)
+            before = GET(*told->slot.changes);
+        seen = look(before);
+        if ((length == 0 || seen.status != last.status || seen.busy != last.busy || seen.changes != last.changes)
+                && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%c%d+%u ", seen.status, (int)seen.busy,
+                (unsigned)seen.changes);
+        last = seen;
+        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0)
+            abort();
+    }
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    pf_scoreboard_clear(board, pid);
+}
+
+/* The number of busy ones wakes the manager if it leaves these bounds. */
+static void both_take(const char *expected, uint8_t from, uint8_t to, int low, int high, const char *what)
+{
+    char core[256], in_c[256];
+    board = pf_scoreboard_new(NULL, 1);
+    pf_scoreboard_watch(board, low, high);
+    steps_of(core_sets, from, to, core, sizeof core);
+    is_str(core, expected, "%s: the core", what);
+    pf_scoreboard_watch(board, low, high);
+    steps_of(c_sets, from, to, in_c, sizeof in_c);
+    is_str(in_c, expected, "%s: in C", what);
+    ok(told->is_over == (low < 0 && high > 0), "... which knows whether the manager has to be woken");
+    pf_scoreboard_free(board);
+}
+
+static void cannot_trace(void *data)
+{
+    (void)data;
+    _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
+}
+
+static void steps(void)
+{
+    told = shared(sizeof *told);
+    both_take("_0+0 _0+1 _1+1 A1+1 A1+64 ", '_', 'A', -1, 9, "a worker turns busy");
+    both_take("A1+0 A1+1 _1+1 _0+1 _0+64 ", 'A', '_', -1, 9, "... and idle");
+    both_take("_0+0 _0+1 _1+1 A1+1 A1+64 ", '_', 'A', -1, 0, "it turns busy, and wakes the manager");
+    both_take("A1+0 A1+1 _1+1 _0+1 _0+64 ", 'A', '_', 1, 9, "... and idle");
+    both_take("A1+0 B1+0 ", 'A', 'B', -1, 9, "it stays busy");
+    both_take("_0+0 .0+0 ", '_', '.', -1, 9, "it is not busy, and not there");
+    munmap(told, sizeof *told);
+}
+
+int main(void)
+{
+    begin();
+    if (is_under_valgrind() || HEAP_HAS_NO_FORK || in_child(cannot_trace, NULL) != 0)
+        skip("the steps of a change of status", "ptrace is not to be had here");
+    else
+        steps();
+    return done();
+}
+#else
+int main(void)
+{
+    begin();
+    skip("the steps of a change of status", "for Linux on x86, where each atomic operation is one instruction");
+    return done();
+}
+#endif
