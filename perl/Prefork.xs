@@ -41,10 +41,10 @@ signal_to_send(pTHX_ SV *signal)
 static void
 show(pTHX_ SV *object, SV *value)
 {
-    SV *seen = *hv_fetchs((HV *)SvRV(object), "signal_received", 1);
+    SV *seen = member(aTHX_ object, "signal_received");
     if (SvROK(seen))
         sv_2mortal(SvREFCNT_inc(SvRV(seen)));
-    sv_setsv_nomg(seen, value);
+    set_member(aTHX_ object, "signal_received", value);
 }
 
 /* What the program has hung on that member, a tie say, hears of it when signals can arrive again. */

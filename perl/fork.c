@@ -120,7 +120,7 @@ void
 enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
 {
     set_default_actions(aTHX_ trapped);
-    sv_setiv(*hv_fetchs((HV *)SvRV(object), "in_child", 1), 1);
+    set_member_iv(aTHX_ object, "in_child", 1);
     forked(aTHX_ host, 0);
     leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
     set_default_handlers(aTHX_ trapped);

@@ -5,8 +5,40 @@
 SV *
 member(pTHX_ SV *object, const char *name)
 {
-    SV **found = hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 0);
+    HV *members = (HV *)SvRV(object);
+    SV **found = hv_fetch(members, name, (I32)strlen(name), 0);
+    if (found && SvRMAGICAL(members))
+        SvGETMAGIC(*found);
     return found ? *found : &PL_sv_undef;
+}
+
+static SV *
+member_to_set(pTHX_ SV *object, const char *name)
+{
+    return *hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 1);
+}
+
+static void
+tell_tie(pTHX_ SV *object, SV *member)
+{
+    if (SvRMAGICAL(SvRV(object)))
+        SvSETMAGIC(member);
+}
+
+void
+set_member(pTHX_ SV *object, const char *name, SV *value)
+{
+    SV *member = member_to_set(aTHX_ object, name);
+    sv_setsv_nomg(member, value);
+    tell_tie(aTHX_ object, member);
+}
+
+void
+set_member_iv(pTHX_ SV *object, const char *name, IV value)
+{
+    SV *member = member_to_set(aTHX_ object, name);
+    sv_setiv(member, value);
+    tell_tie(aTHX_ object, member);
 }
 
 bool

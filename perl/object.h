@@ -13,8 +13,16 @@
 
 #include "prefork-host.h"
 
-/* A member of the object; undef if it has none of that name. */
+/* A member of the object; undef if it has none of that name. Where the program has tied the object itself, its Perl code is
+ * asked. */
 SV *member(pTHX_ SV *object, const char *name);
+
+/* Stores a copy there. What the program has hung on that member hears nothing of it; only if it has tied the object itself, its
+ * Perl code is told. */
+void set_member(pTHX_ SV *object, const char *name, SV *value);
+
+/* The same for a number: in a worker it takes the place of one without another value's being made. */
+void set_member_iv(pTHX_ SV *object, const char *name, IV value);
 
 /* Whether it is true, as far as C can tell: a reference is. */
 bool is_set(pTHX_ SV *value);

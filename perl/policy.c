@@ -50,17 +50,14 @@ decide(pTHX_ double workers, double max_workers, double idle, double leaving, do
 void
 show_rest(pTHX_ host_t *host, SV *object, double rest)
 {
-    /* Only now: an immediate handler may have put another one there. */
-    SV *shown = *hv_fetchs((HV *)SvRV(object), "_no_adjust_until", 1);
     if (rest > 0) {
         struct timeval now;
         gettimeofday(&now, NULL);
         host->policy.rest_shown = (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest;
-        sv_setnv(shown, host->policy.rest_shown);
     } else {
         host->policy.rest_shown = 0;
-        sv_setiv(shown, 0);
     }
+    set_member(aTHX_ object, "_no_adjust_until", sv_2mortal(newSVnv(host->policy.rest_shown)));
 }
 
 void

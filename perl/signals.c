@@ -1,18 +1,25 @@
-/* Signals are blocked in one thread: the manager's. The program may have others, of perl's (threads.pm) or of a library that
- * is written in C. While the manager's thread blocks a signal, the system gives it to one of those, and perl's handler is called
- * there:
+/* Signals that are blocked, and signals that perl has noted.
+ *
+ * Signals are blocked in one thread: the manager's. The program may have others, of perl's (threads.pm) or of a library that
+ * is written in C. The system gives a signal for the process to the main thread, if that one lets it in, and else to another.
+ * So while a manager in the main thread blocks signals, perl's handler is called in another thread:
  *
  * - a thread of perl's has handlers of its own. It acts on the signal by itself, and the manager never hears of it; or it has none
  *   for it, and perl ends the process;
  * - a thread that is none of perl's has no interpreter, and perl before 5.42 crashes.
  *
- * So where there are other threads, the manager's puts `pass_on` in the place of perl's handlers while it blocks signals.
- * That sends the signal on to the manager's thread, where it is pending until that thread lets signals in. When it
- * does, perl's handlers are back. A program with one thread pays one look at a variable for all this. */
+ * So where there are other threads, and the manager's is the main one, it puts `pass_on` in the place of perl's handlers while
+ * it blocks signals. That sends the signal on to the main thread, where it is pending until that thread lets signals in. What is
+ * meant for one thread is left to it: a signal that was sent to a thread, or that what it does has raised. A program with
+ * one thread pays one look at a variable for all this. */
 
 #include "signals.h"
 
 #include <pthread.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 32)
@@ -25,9 +32,10 @@
 #define IS_SINGLE_THREADED FALSE
 #endif
 
-static pthread_t manager_thread;
-static bool has_manager_thread;
-static struct sigaction replaced[SIG_SIZE];    /* what `pass_on` is there for */
+static pthread_t main_thread;
+static pid_t process;                          /* whose main thread that is; 0 before it is known */
+static struct sigaction replaced[SIG_SIZE];    /* what `pass_on` stands in for... */
+static volatile bool is_replaced[SIG_SIZE];    /* ... if it does */
 
 bool
 is_perls_handler(const struct sigaction *action)
@@ -47,29 +55,66 @@ is_perls_immediate_handler(pTHX_ const struct sigaction *action)
         || function == (Sighandler_t)PL_sighandler3p;
 }
 
-bool
-is_passed_on(int signal)
+/* In the main thread of a process that has others, pthread_self is not enough: a child that another thread has forked has that
+ * one as its main thread. */
+static bool
+is_main_thread(void)
 {
-    if (has_manager_thread && !pthread_equal(pthread_self(), manager_thread)) {
-        const int errno_before = errno;
-        pthread_kill(manager_thread, signal);
-        errno = errno_before;
-        return TRUE;
-    }
-    return FALSE;
+#ifdef SYS_gettid
+    return (pid_t)syscall(SYS_gettid) == getpid();
+#else
+    return TRUE;
+#endif
+}
+
+bool
+is_passed_on(int signal, const siginfo_t *info)
+{
+    const int errno_before = errno;
+    bool is_sent = FALSE;
+    if (process && !pthread_equal(pthread_self(), main_thread) && process == getpid() && info->si_code != SI_TKILL)
+        is_sent = pthread_kill(main_thread, signal) == 0;
+    errno = errno_before;
+    return is_sent;
+}
+
+static bool
+is_pass_on(const struct sigaction *action);
+
+/* An immediate handler of the program may have put another handler there in the meantime: that one stays. */
+static void
+take_away(int signal)
+{
+    struct sigaction action;
+    if (sigaction(signal, NULL, &action) == 0 && is_pass_on(&action)
+            && sigaction(signal, &replaced[signal], &action) == 0 && !is_pass_on(&action))
+        sigaction(signal, &action, NULL);
+    is_replaced[signal] = FALSE;
+}
+
+static void
+take_all_away(void)
+{
+    int signal;
+    for (signal = 1; signal < SIG_SIZE; signal++)
+        if (is_replaced[signal])
+            take_away(signal);
 }
 
 static void
 pass_on(int signal, siginfo_t *info, void *context)
 {
-    const struct sigaction *action = &replaced[signal];
-    if (is_passed_on(signal))
+    const struct sigaction action = replaced[signal];
+    if (is_passed_on(signal, info))
         return;
-    if (action->sa_flags & SA_SIGINFO) {
-        action->sa_sigaction(signal, info, context);
-    } else {
-        action->sa_handler(signal);
-    }
+    /* An immediate handler may look at the system's handlers, or leave by longjmp; and in a child of another thread
+     * nobody else puts them back. */
+    if (!is_perls_handler(&action) || process != getpid())
+        take_all_away();
+    if (action.sa_flags & SA_SIGINFO)
+        action.sa_sigaction(signal, info, context);
+    else
+        action.sa_handler(signal);
 }
 
 static bool
@@ -86,35 +131,38 @@ program_action(int signal, struct sigaction *action)
         *action = replaced[signal];
 }
 
+/* Those that the system sends to the thread that has caused them. */
+static bool
+is_for_one_thread(int signal)
+{
+    static const int those[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGXFSZ };
+    size_t i;
+    for (i = 0; i < C_ARRAY_LENGTH(those); i++)
+        if (signal == those[i])
+            return TRUE;
+    return FALSE;
+}
+
 /* A signal that the program itself blocks here is for another of its threads. */
 static void
 put_pass_on(pTHX_ const sigset_t *blocked)
 {
     int signal;
-    manager_thread = pthread_self();
-    has_manager_thread = TRUE;
+    if (!is_main_thread())
+        return;
+    main_thread = pthread_self();
+    process = getpid();
     for (signal = 1; PL_psig_ptr && signal < SIG_SIZE; signal++) {
         struct sigaction action;
-        if (!PL_psig_ptr[signal] || sigismember(blocked, signal) != 0 || sigaction(signal, NULL, &action) != 0
-                || is_pass_on(&action) || !(is_perls_handler(&action) || is_perls_immediate_handler(aTHX_ &action)))
+        if (!PL_psig_ptr[signal] || is_for_one_thread(signal) || sigismember(blocked, signal) != 0
+                || sigaction(signal, NULL, &action) != 0 || is_pass_on(&action)
+                || !(is_perls_handler(&action) || is_perls_immediate_handler(aTHX_ &action)))
             continue;
         replaced[signal] = action;
+        is_replaced[signal] = TRUE;
         action.sa_sigaction = pass_on;
         action.sa_flags |= SA_SIGINFO;
         sigaction(signal, &action, NULL);
-    }
-}
-
-/* An immediate handler of the program may have put another handler there in the meantime: that one stays. */
-static void
-take_pass_on_away(pTHX_ const sigset_t *blocked)
-{
-    int signal;
-    for (signal = 1; PL_psig_ptr && signal < SIG_SIZE; signal++) {
-        struct sigaction action;
-        if (PL_psig_ptr[signal] && sigismember(blocked, signal) == 0 && sigaction(signal, NULL, &action) == 0
-                && is_pass_on(&action) && sigaction(signal, &replaced[signal], &action) == 0 && !is_pass_on(&action))
-            sigaction(signal, &action, NULL);
     }
 }
 
@@ -135,11 +183,12 @@ block_signals(sigset_t *before)
 void
 unblock_signals(const sigset_t *before)
 {
+    int signal;
     pthread_sigmask(SIG_SETMASK, before, NULL);
-    if (!IS_SINGLE_THREADED) {
-        dTHX;
-        take_pass_on_away(aTHX_ before);
-    }
+    if (!IS_SINGLE_THREADED && is_main_thread())
+        for (signal = 1; signal < SIG_SIZE; signal++)
+            if (is_replaced[signal] && sigismember(before, signal) == 0)
+                take_away(signal);
 }
 
 bool

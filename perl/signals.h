@@ -21,9 +21,9 @@
 void block_signals(sigset_t *before);
 void unblock_signals(const sigset_t *before);
 
-/* For C handlers that are put in while signals are blocked: whether another thread than the one that blocks them got this
- * one. Then that one gets it now. */
-bool is_passed_on(int signal);
+/* For C handlers that are put in while signals are blocked: whether this one came to another thread than the manager's, and
+ * not because it was sent to that thread. Then the manager's thread gets it now. */
+bool is_passed_on(int signal, const siginfo_t *info);
 
 /* What the program has for a signal while signals are blocked here. */
 void program_action(int signal, struct sigaction *action);

@@ -68,7 +68,7 @@ note_sigchld(int signal, siginfo_t *info, void *context)
 {
     PERL_UNUSED_VAR(context);
     /* It is to end the sleep of the manager's thread. */
-    if (is_passed_on(signal))
+    if (is_passed_on(signal, info))
         return;
     /* One that was stopped has not ended, nor has one that sends SIGCHLD by kill. */
     ended_child = info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED

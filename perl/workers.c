@@ -37,8 +37,10 @@ tie_worker_pids(pTHX_ host_t *host, SV *object)
     shown = newRV_inc(SvRV(tie));
     SvREFCNT_dec(tie);
     sv_rvweaken(shown);
-    (void)hv_stores((HV *)SvRV(object), "_table", shown);
-    (void)hv_stores((HV *)SvRV(object), "worker_pids", newRV_noinc((SV *)table));
+    set_member(aTHX_ object, "_table", shown);
+    sv_rvweaken(member(aTHX_ object, "_table"));
+    SvREFCNT_dec(shown);
+    set_member(aTHX_ object, "worker_pids", sv_2mortal(newRV_noinc((SV *)table)));
     host->table = (SV *)table;
     return TRUE;
 }

@@ -4,6 +4,17 @@
 //! when the host takes it out. Between the system's reap and the end of the host's report the worker still counts, but
 //! nobody signals it: its pid may already belong to a stranger.
 //!
+//! How a child comes in and goes out; each has one word, in C as in Rust:
+//!
+//! - **adopt**: the host enters a process that it has forked by itself (`pf_adopt_worker`).
+//! - **disown**: the host takes a worker out, alive or not; nobody counts or signals it any more (`pf_disown_worker`).
+//! - **reap**: the status of a child that has ended is taken, by the core, or by the host, which says so
+//!   (`pf_worker_reaped`).
+//! - **keep**: a worker that was reaped stays until the host takes it out (`pf_set_keep_reaped`).
+//! - **remove**: it is taken out, as the host has dealt with its end; one that is alive stays (`pf_remove_reaped`).
+//! - **steal**: other code has reaped a worker; its status is -1 (`PF_REASON_STOLEN`).
+//! - **stop**: a worker is told to end, as there are too many (`pf_stop_workers`).
+//!
 //! The table is ordered by **index**, the lowest free number from 0. A successor takes the index over. The index is also
 //! the worker's slot in the scoreboard. It is taken when FORK tells it, so a worker that a before_fork hook enters
 //! (`pf_adopt_worker`) gets another one. Beside the table lie the indexes, in the order of the pids.

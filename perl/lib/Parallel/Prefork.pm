@@ -1476,6 +1476,14 @@ A manager belongs to the thread that has made it. Make other threads after C<new
 handlers. A perl thread without a handler for a signal ends the process if it gets that signal while the manager's
 handler for it runs. This is perl's doing.
 
+The core sends the signals to workers: an override of C<kill> (C<CORE::GLOBAL::kill>) is not called.
+
+L<PAR> takes only a module's own shared object along. F<libprefork.so.1> has to be where the system's linker finds it:
+installed (C<make install-c>), or in a directory that LD_LIBRARY_PATH names.
+
+C<perl Makefile.PL PLAIN=1> builds the module without what relies on perl's insides. It is slower then, and C<fast_exit>
+does nothing. So it is built for a perl that is newer than 5.42.
+
 Windows is not supported.
 
 =head1 DEPENDENCIES
