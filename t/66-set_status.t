@@ -82,6 +82,8 @@ until ($pm->signal_received eq 'TERM') {
         local $SIG{SEGV} = sub {
             $SIG{SEGV} = sub {
                 protect($numbers, 1);
+                # Before the change is put right, as the manager may then stop this worker at once.
+                print "left\n";
                 die "left\n";
             };
             stop();
@@ -90,7 +92,6 @@ until ($pm->signal_received eq 'TERM') {
         };
         protect($slots, 0);
         eval { $pm->set_status(STATUS_IDLE); 1 } and print "not left\n";
-        print $@;
     };
     # The first time is another one, with signals blocked.
     $pm->set_status(STATUS_IDLE);
