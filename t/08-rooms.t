@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Config;
 use Test::More;
 
 
@@ -68,6 +69,18 @@ for my $name (sort keys %UNDOCUMENTED) {
 for my $name (@INTERNALS) {
     is_deeply [grep { !m{^perl/internals/} && $code{$_} =~ /\b$name\b/ } @files], [], "$name is used in internals/ only";
 }
+
+# Which builds have them, by what the C preprocessor makes of it.
+sub tricks_with {
+    my @options = @_;
+    my $said = qx{$Config{cc} -E -dM @options -x c perl/internals/switches.h 2>&1};
+    my ($is_on) = $said =~ /^#define TRICKS ([01])$/m;
+    return $is_on;
+}
+my ($newest) = $code{'perl/internals/switches.h'} =~ /#define NEWEST_TESTED (\d+)/;
+is tricks_with("-DPERL_VERSION=$newest"), 1, "the newest perl that was tested, 5.$newest, has the tricks";
+is tricks_with('-DPERL_VERSION=' . ($newest + 1)), 0, 'a newer perl has the plain paths';
+is tricks_with("-DPERL_VERSION=$newest", '-DPREFORK_PLAIN'), 0, 'PLAIN=1 has the plain paths';
 
 # Each trick has a row in the table, and each name in this test one there or in the text.
 open my $fh, '<', 'perl/internals/README.md' or die "perl/internals/README.md: $!\n";
