@@ -2,12 +2,17 @@
 
 #include <time.h>
 
+static bool
+is_tied_itself(pTHX_ SV *object)
+{
+    return SvTIED_mg(SvRV(object), PERL_MAGIC_tied) != NULL;
+}
+
 SV *
 member(pTHX_ SV *object, const char *name)
 {
-    HV *members = (HV *)SvRV(object);
-    SV **found = hv_fetch(members, name, (I32)strlen(name), 0);
-    if (found && SvRMAGICAL(members))
+    SV **found = hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 0);
+    if (found && is_tied_itself(aTHX_ object))
         SvGETMAGIC(*found);
     return found ? *found : &PL_sv_undef;
 }
@@ -21,7 +26,7 @@ member_to_set(pTHX_ SV *object, const char *name)
 static void
 tell_tie(pTHX_ SV *object, SV *member)
 {
-    if (SvRMAGICAL(SvRV(object)))
+    if (is_tied_itself(aTHX_ object))
         SvSETMAGIC(member);
 }
 

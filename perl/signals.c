@@ -11,7 +11,7 @@
  * So where there are other threads, and the manager's is the main one, it puts `pass_on` in the place of perl's handlers while
  * it blocks signals. That sends the signal on to the main thread, where it is pending until that thread lets signals in. What is
  * meant for one thread is left to it: a signal that was sent to a thread, or that what it does has raised. A program with
- * one thread pays one look at a variable for all this. */
+ * one thread pays one look at a variable for all this, or one system call where the C library has none. */
 
 #include "signals.h"
 
@@ -27,9 +27,16 @@
 #define IS_SINGLE_THREADED __libc_single_threaded
 #endif
 #endif
-/* Other C libraries do not say it. */
+/* Other C libraries do not say it. Each thread is a folder there, and counts as a link (proc(5)); without /proc nobody knows. */
 #ifndef IS_SINGLE_THREADED
-#define IS_SINGLE_THREADED FALSE
+#include <sys/stat.h>
+static bool
+is_single_threaded(void)
+{
+    struct stat task;
+    return stat("/proc/self/task", &task) == 0 && task.st_nlink <= 3;
+}
+#define IS_SINGLE_THREADED is_single_threaded()
 #endif
 
 static pthread_t main_thread;

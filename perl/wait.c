@@ -125,7 +125,7 @@ give_back(pTHX_ const sigchld_t *sigchld)
         sigset_t mask;
         block_signals(&mask);
         /* One more such handler may have run since. */
-        sigaction(SIGCHLD, NULL, &now);
+        program_action(SIGCHLD, &now);
         if (now.sa_handler == sigchld->action.sa_handler)
             sigaction(SIGCHLD, &found, NULL);
         unblock_signals(&mask);

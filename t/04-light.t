@@ -36,7 +36,8 @@ sub loaded {
 # A build that is plain loads all it may need at once (PLAIN=1, see perl/internals/README.md).
 my $trick    = 'print Parallel::Prefork::Core::has_trick(q(sources))';
 my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "$trick"};
-my @XSLOADER = qw(XSLoader.pm strict.pm);
+# XSLoader, and what that loads, which depends on the perl.
+my @XSLOADER = split /\n/, qx{"$^X" -MXSLoader -e 'print join "\n", sort keys %INC'};
 
 SKIP: {
     skip 'a plain build', 2 if !$is_light;

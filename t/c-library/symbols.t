@@ -36,7 +36,7 @@ like $object, qr/^\s*SONAME\s+libprefork\.so\.1$/m, 'its SONAME is libprefork.so
 
 my $dir = File::Temp->newdir;
 
-# Each fork copies each mapping: constants with code, what is read-only once it is relocated, data. Zeroed
+# Each fork copies each mapping: constants, code, what is read-only once it is relocated, data. Zeroed
 # memory that does not fit into the last page of a segment's file is one more.
 my @segments = map { [map { hex } /^\s+LOAD\s+\S+\s+(\S+)\s+\S+\s+(\S+)\s+(\S+)\s/] }
     grep { /^\s+LOAD\s/ } split /\n/, shell_ok("readelf -lW $lib/libprefork.so", 'readelf');
@@ -44,7 +44,7 @@ my $last_page = sub {
     my ($address, $size) = @_;
     int(($address + $size - 1) / 4096);
 };
-ok @segments >= 2 && @segments <= 3, 'it is two or three segments';
+cmp_ok scalar(@segments), '<=', 4, 'it is no more than four segments';
 is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [],
     'the segments have no memory behind their files';
 

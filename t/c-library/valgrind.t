@@ -72,7 +72,7 @@ sub check_logs {
         }
     }
     ok !@faults, "$name: no error and no leak" or diag @faults;
-    cmp_ok $of_run, '>', 3, "... in each of $of_run processes";
+    cmp_ok $of_run, '>', $opt{most_is_left_out} ? 0 : 3, "... in each of $of_run processes";
     $processes += $of_run;
     return;
 }
@@ -88,9 +88,11 @@ while (my @some = splice @sources, 0, 3) {
     }
     for my $source (@some) {
         relay_c_test($source, $run{$source});
-        # A fork has none of the other threads, and with them goes what only their stacks led to.
+        # A fork has none of the other threads, and with them goes what only their stacks led to. What traces
+        # processes has none under Valgrind.
         check_logs($source, $logs{$source}, $run{$source}->pid,
-            only_main_leaks => scalar($source =~ m{threads|thieves}));
+            only_main_leaks  => scalar($source =~ m{threads|thieves}),
+            most_is_left_out => scalar($source =~ m{steps}));
     }
 }
 
