@@ -190,7 +190,7 @@ like $p->out, qr/^busy at the end: 0$/m, 'nobody is busy';
 like $p->out, qr/^strange: nothing$/m, 'the file was readable at every 50th reap';
 my ($segv) = $p->out =~ /^by signal .*\b11:(\d+)/m;
 cmp_ok $segv || 0, '>=', $deaths, 'they died by SIGSEGV' or diag last_of($p->out);
-unlike $p->out, qr/^not in the middle/m, 'and nobody came through';
+unlike $p->out, qr/^not in the middle/m, 'no worker whose scoreboard is gone came through';
 
 figure("$deaths workers die by SIGSEGV in set_status", sprintf '%d died, %s; %s',
     $segv || 0, $p->out =~ /^left (.*)$/m ? "workers left $1" : 'the manager did not end',
