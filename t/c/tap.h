@@ -31,7 +31,7 @@ static struct {
     int checks_failed;
     int diag_fd;
     int *processes;
-    char title[256];
+    char title[512];
 } tap = { .diag_fd = STDERR_FILENO };
 
 static inline void diag(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -107,7 +107,7 @@ static inline void tap_print_name(const char *name)
 
 static inline int tap_result(int passed, const char *format, va_list args)
 {
-    char name[512];
+    char name[sizeof tap.title];
     if (getpid() != tap.owner) {
         diag("a test outside of the process that counts them: %s", format);
         abort();
