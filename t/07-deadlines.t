@@ -16,7 +16,11 @@ my $hung = run('sleep 1000', deadline => 0.5);
 ok $hung->timed_out, 'a program that sleeps for ever is ended';
 is_deeply [$hung->members], [], 'a program that is ended leaves nobody';
 
-plan skip_all => 'no /proc/loadavg' if !-r '/proc/loadavg';
+if (!-r '/proc/loadavg') {
+    note 'no /proc/loadavg: the clock cannot tell how busy the machine is';
+    done_testing;
+    exit 0;
+}
 my $processors = () = slurp('/proc/stat') =~ /^cpu\d/mg;
 
 # Eight for each processor: a program gets a ninth of one, or less if there are others.
@@ -26,7 +30,7 @@ for (2 .. %d) {
 }
 1 while 1;
 PERL
-eventually { $crowd->members == 8 * $processors };
+ok eventually(sub { $crowd->members == 8 * $processors }), 'a crowd is there';
 
 my $begun = clock_gettime(CLOCK_MONOTONIC);
 my $clock = LoadClock->new;

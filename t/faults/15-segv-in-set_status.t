@@ -169,7 +169,8 @@ is $statuses, 'statuses: ..WW__', 'the scoreboard has these four workers, and no
 # Workers that died between the status and the count have left the count wrong, which makes the
 # manager look every 250 ms. Once it is right, nothing wakes the manager.
 sub wakeups {
-    open my $fh, '<', '/proc/' . $p->pid . '/status' or return 0;
+    my $file = '/proc/' . $p->pid . '/status';
+    open my $fh, '<', $file or die "the manager is gone: $file: $!\n";
     my ($count) = map { /\Avoluntary_ctxt_switches:\s+(\d+)/ ? $1 : () } <$fh>;
     return $count;
 }
