@@ -18,7 +18,7 @@ my ($crate) = map { /^version = "(.*)"$/ ? $1 : () } <$fh>;
 my ($major, $minor, $patch) = split /\./, $crate;
 is $Parallel::Prefork::VERSION, sprintf('%d.%02d', $major, $minor), "the crate's version, $crate";
 is $patch, 0, 'whose last number has no place in the module\'s';
-is Parallel::Prefork::Core::library_version(), $crate, 'and the library that is loaded says so too';
+is Parallel::Prefork::Core::library_version(), $crate, 'the library that is loaded has the version of the module';
 for my $module (qw(SpareWorkers SpareWorkers::Scoreboard)) {
     is "Parallel::Prefork::$module"->VERSION, $Parallel::Prefork::VERSION, "$module has it as well";
 }
@@ -31,7 +31,7 @@ kill TERM => $$;
 $pm->start(sub { });
 print "$_=$INC{$_}\n" for sort keys %INC;
 PERL
-is $loads->err, '', 'it loads and runs without a warning';
+is $loads->err, '', 'the module loads and runs without a warning';
 my %loaded = $loads->out =~ /^(.*?)=(.*)$/mg;
 ok $loaded{'Parallel/Prefork.pm'}, 'the module is loaded';
 my @core = grep { defined && length } @Config{qw(privlibexp archlibexp)};
@@ -48,17 +48,17 @@ ok $object, 'there is an XS object' or BAIL_OUT('no XS object in @INC');
 SKIP: {
     skip 'objdump is not installed', 3 if !grep { -x "$_/objdump" } split /:/, $ENV{PATH};
     my $headers = `objdump -p "$object"`;
-    like $headers, qr/^\s*NEEDED\s+libprefork\.so\.1$/m, 'it links libprefork.so.1';
-    like $headers, qr/^\s*RU?N?PATH\s+\$ORIGIN$/m,       'which it looks for beside itself';
+    like $headers, qr/^\s*NEEDED\s+libprefork\.so\.1$/m, 'the XS object links libprefork.so.1';
+    like $headers, qr/^\s*RU?N?PATH\s+\$ORIGIN$/m,       'the XS object looks for libprefork.so.1 beside itself';
     (my $library = $object) =~ s/Prefork\.so\z/libprefork.so.1/;
-    like `objdump -p "$library"`, qr/^\s*SONAME\s+libprefork\.so\.1$/m, 'which has that SONAME';
+    like `objdump -p "$library"`, qr/^\s*SONAME\s+libprefork\.so\.1$/m, 'the library has the SONAME libprefork.so.1';
 }
 SKIP: {
     skip 'no /proc/self/maps', 1 if !-r '/proc/self/maps';
     open my $maps, '<', '/proc/self/maps' or die $!;
     my %libraries = map { m{/(libprefork[^/\s]*)$} ? ($1 => 1) : () } <$maps>;
     is_deeply [keys %libraries], ['libprefork.so.1'],
-        'and that is the one in this process';
+        'the library beside the XS object is the one in this process';
 }
 
 done_testing;

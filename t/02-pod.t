@@ -158,7 +158,7 @@ for my $package (map { "Parallel::Prefork$_" } '', qw(::SpareWorkers ::SpareWork
         (my $without = $source) =~ s/^=(?:head\d|item) \{?$word\b[^\n]*\n//mg;
         !grep { $_ eq $name } undocumented($without, @names);
     } @names;
-    is_deeply \@unnoticed, [], '... and each would be missed';
+    is_deeply \@unnoticed, [], "$package: each function that is not documented would be missed";
 
     visit($source, sub {
         my ($kind, $text, $section) = @_;

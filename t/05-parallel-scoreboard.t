@@ -38,7 +38,7 @@ my $second = start_program($publisher, args => [$dir, 'longer', 'B'], deadline =
 $_->line for $first, $second;
 is_deeply published(), { $first->pid => 'A', $second->pid => 'B' },
     'each process has its status, the last one it gave';
-is_deeply published(), { $first->pid => 'A', $second->pid => 'B' }, 'and reading does not change that';
+is_deeply published(), { $first->pid => 'A', $second->pid => 'B' }, 'reading the statuses does not change them';
 
 $first->signal('USR1');
 $first->wait;
@@ -46,8 +46,8 @@ is_deeply published(), { $second->pid => 'B' }, 'a process that has ended is not
 
 $second->signal('KILL');
 $second->wait;
-is_deeply published(), {}, 'nor is one that was killed';
-is_deeply [glob "$dir/*"], [], 'and nothing of either is left behind';
+is_deeply published(), {}, 'a process that was killed is not there';
+is_deeply [glob "$dir/*"], [], 'nothing of processes that have gone is left behind';
 
 # A board that was made before the fork, as a prefork server does it. The parent has a
 # status of its own, and a child may have none.
@@ -102,7 +102,7 @@ for (1 .. 300) {
     $seen{$status}++ if defined $status;
 }
 ok grep({ defined } delete @seen{ 'x' x 100, 'y' x 100 }), 'a status can be read while its process replaces it';
-is_deeply \%seen, {}, 'and what is read is always a whole one';
+is_deeply \%seen, {}, 'a status that is read is always a whole one';
 
 ok !eval { Parallel::Scoreboard->new; 1 }, 'base_dir is mandatory';
 

@@ -10,6 +10,7 @@ use lib 't/lib';
 use CLibrary;
 use CProgram;
 use CTests;
+use TextFiles;
 
 # They run side by side: most of them wait most of the time.
 my %run;
@@ -19,8 +20,7 @@ for my $source (c_tests()) {
 }
 relay_c_test($_, $run{$_}) for sort keys %run;
 
-open my $source, '<', 't/c/misuse.c' or die "cannot open t/c/misuse.c: $!\n";
-my $misuse = do { local $/; readline $source };
+my $misuse = slurp('t/c/misuse.c');
 my @functions = @{ functions_in_the_headers() };
 cmp_ok scalar @functions, '>', 60, 'the headers declare functions';
 is_deeply [grep { $misuse !~ /\b$_\(/ } @functions], [], 't/c/misuse.c calls each of them';

@@ -48,7 +48,7 @@ my @commands;
 while (@commands < 5 && defined(my $line = $server->line)) {
     push @commands, $1 if $line =~ /\A {4}(\w+.*)/;
 }
-is scalar @commands, 5, 'it gives five commands to try' or diag $server->out;
+is scalar @commands, 5, 'the server gives five commands to try' or diag $server->out;
 my $pid = $server->pid;
 my @expected = sort(
     "curl\nhttp://127.0.0.1:$port/\n",

@@ -102,24 +102,24 @@ for my $case (
     my $run = run($PROGRAM, args => [$MEGABYTES, @options], env => { PREFORK_DEBUG => 1 });
     my @generation = map { [split] } split /\n/, $run->out;
     is $run->status, 0, "$name: the program runs to its end";
-    is_deeply [map { $_->[0] } @generation], [1, 2], '... with two generations';
+    is_deeply [map { $_->[0] } @generation], [1, 2], "$name: there are two generations";
     is_deeply [map { [@$_[5, 6]] } @generation], [([0, 1]) x 2],
-        '... of workers that find their data, as the manager does';
+        "$name: workers find their data, as the manager does";
     SKIP: {
         skip $missing, 2 if $missing;
         # Each mapping has ends that are no whole huge page.
         my ($before, $huge_before, $after, $huge) = @{ $generation[0] }[1 .. 4];
-        cmp_ok $before, '>=', $MEGABYTES, "... of $before MB";
+        cmp_ok $before, '>=', $MEGABYTES, "$name: the manager has data of $before MB";
         if ($is_wanted) {
-            is $run->err, '', '... without a complaint';
-            cmp_ok $huge, '>=', $before * 0.6, "... of which $huge MB are in huge pages";
-            cmp_ok $after, '<=', $before * 8 / 7 + 2, '... and it has not grown by more than a seventh';
-            cmp_ok $generation[1][4], '>=', $before * 0.6, '... nor have they gone in the second generation';
+            is $run->err, '', "$name: nothing is said of errors";
+            cmp_ok $huge, '>=', $before * 0.6, "$name: $huge MB of the data are in huge pages";
+            cmp_ok $after, '<=', $before * 8 / 7 + 2, "$name: the manager has not grown by more than a seventh";
+            cmp_ok $generation[1][4], '>=', $before * 0.6, "$name: the huge pages are there in the second generation";
         }
         SKIP: {
             skip 'here everybody gets huge pages', 1 if $for_all;
-            cmp_ok $huge_before, '<', $before * 0.1, '... which were in small ones before';
-            cmp_ok $huge, '<', $before * 0.1, '... and still are' if !$is_wanted;
+            cmp_ok $huge_before, '<', $before * 0.1, "$name: the data were in small pages before";
+            cmp_ok $huge, '<', $before * 0.1, "$name: the data stay in small pages" if !$is_wanted;
         }
     }
 }
@@ -131,7 +131,7 @@ my $pm = Parallel::Prefork->new;
 print defined $pm->huge_pages ? 'set' : 'unset', "\n";
 print $pm->huge_pages(1), $pm->huge_pages, "\n";
 PERL
-is_deeply [split /\n/, $accessor->out], ['unset', '11'], 'it is an accessor too';
-is $accessor->err, '', '... that says nothing';
+is_deeply [split /\n/, $accessor->out], ['unset', '11'], 'huge_pages is an accessor too';
+is $accessor->err, '', 'the accessor huge_pages says nothing';
 
 done_testing;

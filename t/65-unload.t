@@ -31,7 +31,8 @@ require XSLoader;
 print 'loaded again: ', Parallel::Prefork->new({})->max_workers, "\n";
 PERL
 is $run->status, 0, 'a program whose perl unloads the module lives on';
-is $run->out, "unloaded: 1\nstopped by TERM\nloaded again: 10\n", '... and its managers work';
-is $run->err, '', '... with nothing to say';
+is $run->out, "unloaded: 1\nstopped by TERM\nloaded again: 10\n",
+    'the managers of a program whose perl unloads the module work';
+is $run->err, '', 'a program whose perl unloads the module has nothing to say';
 
 done_testing;

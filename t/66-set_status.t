@@ -117,7 +117,7 @@ sub manager_looks {
     my ($p, $signal, $line) = @_;
     $p->signal($signal);
     is $p->line, $line, "the manager: $line";
-    ok eventually(sub { $p->asleep }), '... and sleeps';
+    ok eventually(sub { $p->asleep }), "the manager sleeps after: $line";
     return;
 }
 
@@ -132,7 +132,7 @@ sub goes_on {
 sub ends {
     my $p = shift;
     $p->signal('TERM');
-    is $p->line_like(qr/\Aend\z/), 'end', 'it ends as it should' or diag $p->err;
+    is $p->line_like(qr/\Aend\z/), 'end', 'the manager ends as it should' or diag $p->err;
     return;
 }
 
@@ -140,14 +140,14 @@ sub ends {
     my ($p, $one, $other) = pool('1-3');
     manager_looks($p, USR2 => '1 to 3');
     $p->signal(USR1 => $one);
-    is $p->line, "stopped $one", 'one turns busy';
+    is $p->line, "stopped $one", 'a worker is held up in set_status as it turns busy';
     # Often enough to take it for dead.
     manager_looks($p, USR1 => 'looks') for 1 .. 4;
     goes_on($p);
-    is $p->line, "busy $one", '... and goes on, and is busy';
+    is $p->line, "busy $one", 'a worker that a handler interrupts in set_status goes on, and is busy';
     $p->signal(HUP => $other);
     my @lines = sort map { $p->line_within(20) || 'none' } 1 .. 2;
-    is $lines[0], "busy $other", 'so is the other one';
+    is $lines[0], "busy $other", 'the other worker turns busy too';
     like $lines[1], qr/\Aworker \d+\z/, 'one more is forked';
     ends($p);
 }
@@ -160,7 +160,7 @@ sub ends {
     manager_looks($p, USR2 => '2 to 3');
     goes_on($p);
     my @lines = sort map { $p->line_within(20) || 'none' } 1 .. 2;
-    is $lines[0], "busy $one", '... but now it has to';
+    is $lines[0], "busy $one", 'the manager is woken when it has to be';
     like $lines[1], qr/\Aworker \d+\z/, 'one more is forked';
     ends($p);
 }
@@ -169,15 +169,16 @@ sub ends {
     my ($p, $one, $other) = pool('1-2', '1-1');
     manager_looks($p, USR2 => '1 to 2');
     $p->signal(HUP => $one);
-    is $p->line, "busy $one", 'one is busy';
+    is $p->line, "busy $one", 'a worker is busy';
     $p->signal(USR2 => $one);
-    is $p->line, "stopped $one", '... and turns idle';
+    is $p->line, "stopped $one", 'a worker that is busy turns idle';
     manager_looks($p, USR2 => '1 to 1');
     goes_on($p);
     my @lines = sort map { $p->line_within(20) || 'none' } 1 .. 2;
-    is_deeply \@lines, ['ended by 15', 'left'], '... which a handler leaves: one idle worker is too many all the same';
+    is_deeply \@lines, ['ended by 15', 'left'],
+        'a worker turns idle in a set_status that a handler leaves: one is too many all the same';
     # What it has left is put right, or the manager would go on looking.
-    ok eventually(sub { $p->sleeps_on(0.6) }), '... and then the manager sleeps';
+    ok eventually(sub { $p->sleeps_on(0.6) }), 'the manager sleeps when one idle worker has gone';
     ends($p);
 }
 

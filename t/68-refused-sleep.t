@@ -22,12 +22,14 @@ sub rests {
     my $p = shift;
     my $before = ticks($p->{pid});
     sleep 1;
-    return ticks($p->{pid}) - $before < 5;
+    my $after = ticks($p->{pid});
+    return defined $before && defined $after && $after - $before < 5;
 }
 
+# Undef of a process that has ended.
 sub ticks {
     my $pid = shift;
-    open my $fh, '<', "/proc/$pid/stat" or return 0;
+    open my $fh, '<', "/proc/$pid/stat" or return undef;
     my @fields = split ' ', (readline $fh) =~ s/\A.*\) //sr;
     return $fields[11] + $fields[12];
 }

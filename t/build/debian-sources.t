@@ -104,11 +104,12 @@ is_deeply [entries(
     'an entry that names no key has to be signed with that of Debian, where that is known';
 
 my ($status, $said) = entries('etc/apt/sources.list' => "deb http://tools.example/linux trixie main\n");
-isnt $status, 0, 'without an entry it fails';
-like $said, qr/\Ano entry of the Debian archive for 'trixie' in /, 'and says what it looked for';
+isnt $status, 0, 'debian-sources fails without an entry';
+like $said, qr/\Ano entry of the Debian archive for 'trixie' in /,
+    'debian-sources without an entry says what it looked for';
 
 ($status, $said) = entries('etc/os-release' => "ID=other\n");
-isnt $status, 0, 'on a system without a codename it fails';
-like $said, qr/names no VERSION_CODENAME/, 'and says so';
+isnt $status, 0, 'debian-sources fails on a system without a codename';
+like $said, qr/names no VERSION_CODENAME/, 'debian-sources says that the system has no codename';
 
 done_testing;

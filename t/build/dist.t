@@ -39,15 +39,16 @@ ok_in_tree('make dist', 'make dist');
 my ($tarball, @others) = glob "$tree/Parallel-Prefork-*.tar.gz";
 ok $tarball && !@others, 'there is one tarball' or diag "$tarball @others";
 ok_in_tree('make distdir', 'make distdir');
-ok_in_tree('prove t/03-manifest.t', '... after which no file is without a name');
+ok_in_tree('prove t/03-manifest.t', 'make manifest leaves no file without a name');
 
 my $unpacked = File::Temp->newdir('prefork-dist-XXXXXX', TMPDIR => 1);
-is in_dir($unpacked, "tar -xzf $tarball")->status, 0, 'it can be unpacked';
+is in_dir($unpacked, "tar -xzf $tarball")->status, 0, 'what make dist packs can be unpacked';
 my ($top) = glob "$unpacked/*";
 my @packed = @{ files_in($top) };
-is_deeply [grep { !/\AMETA\.(?:yml|json)\z/ } @packed], [sort keys %$named], 'it has what MANIFEST names';
+is_deeply [grep { !/\AMETA\.(?:yml|json)\z/ } @packed], [sort keys %$named],
+    'what make dist packs is what MANIFEST names';
 my $run = in_dir($top, "$perl Makefile.PL");
-is $run->status, 0, '... and configures';
-unlike $run->out, qr/warning/i, '... without a warning' or diag $run->out;
+is $run->status, 0, 'what make dist packs can be configured';
+unlike $run->out, qr/warning/i, 'what make dist packs configures without a warning' or diag $run->out;
 
 done_testing;

@@ -27,7 +27,7 @@ ok_in_tree("$perl Makefile.PL", 'perl Makefile.PL');
 my $make = ok_in_tree('make', 'make');
 unlike $make->out, qr/warning/i, 'nothing to warn of';
 ok_in_tree('make test TEST_FILES=t/01-load.t', 'make test');
-unlike ok_in_tree('make', 'make once more')->out, qr/cargo|cc /, '... has nothing to do';
+unlike ok_in_tree('make', 'make once more')->out, qr/cargo|cc /, 'make after make has nothing to do';
 
 my $library = "$tree/blib/arch/auto/Parallel/Prefork/libprefork.so.1";
 my $before  = (stat $library)[9];
@@ -35,8 +35,8 @@ ok -f $library, 'the library is beside the XS object';
 # make compares times of a second on some file systems.
 utime $before + 2, $before + 2, "$tree/src/machine/spare.rs" or die $!;
 like ok_in_tree('make', 'make after a change of a .rs file')->out, qr/Compiling libprefork/,
-    '... compiles the core';
-isnt +(stat $library)[9], $before, '... and puts the new library into place';
+    'make after a change of a .rs file compiles the core';
+isnt +(stat $library)[9], $before, 'make after a change of a .rs file puts the new library into place';
 
 my $program = <<'PERL';
 use Parallel::Prefork;
@@ -71,18 +71,18 @@ for my $way (
 my $has_man_pages = $Config{installman3dir} =~ /\S/;
 SKIP: {
     skip 'this perl installs no man pages', 1 if !$has_man_pages;
-    like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, 'with a man page';
+    like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, "$name: a man page is there";
 }
 
 # t/c-library/install.t looks closer.
 unlike ok_in_tree("make install-c PREFIX=/opt/prefork DESTDIR=$installed/c", 'make install-c')->out, qr/cargo build/,
-    '... takes the library that is there';
+    "$name: install-c takes the library that is there";
 my $c_files = join "\n", @{ files_in("$installed/c/opt/prefork") };
-like $c_files, qr{^\Q$_\E}m, "... and installs $_"
+like $c_files, qr{^\Q$_\E}m, "$name: install-c installs $_"
     for qw(include/prefork.h lib/libprefork.so.1 lib/libprefork.a lib/pkgconfig/prefork.pc share/man/man3/prefork.3);
 
 ok_in_tree('make clean', 'make clean');
 is_deeply [grep { $_ ne 'Makefile.old' && ($has_man_pages || !m{\Anone/}) } @{ files_in($tree) }], $pristine,
-    'and nothing but the sources is left';
+    'make realclean leaves nothing but the sources';
 
 done_testing;

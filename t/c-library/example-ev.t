@@ -17,7 +17,7 @@ my ($port)  = ($manager->line || '') =~ /^manager: pid \d+, port (\d+)$/;
 manages($manager, sub {
     my ($generation, @pids) = @_;
     my $pids = join ' ', sort { $a <=> $b } @pids;
-    is reply(connection($port)), "generation $generation, 3 workers: $pids\n", "it tells of $pids";
+    is reply(connection($port)), "generation $generation, 3 workers: $pids\n", "the example tells of $pids";
 });
 
 my %wrong;
@@ -35,7 +35,7 @@ for my $generation (3 .. 12) {
             || $workers != split ' ', $pids;
     }
 }
-is_deeply \%wrong, {}, 'it tells while workers come and go, ten times over';
+is_deeply \%wrong, {}, 'the example tells while workers come and go, ten times over';
 stops($manager);
 is scalar(() = $manager->out =~ /exited with 0$/mg), 36, 'all others finished their work';
 

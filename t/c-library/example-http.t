@@ -27,9 +27,9 @@ my $program = example('http');
 sub serve {
     my $server = start_program(undef, command => [$program], deadline => 120);
     my ($pid, $port) = ($server->line || '') =~ m{^manager (\d+): http://127\.0\.0\.1:(\d+)/$};
-    is $pid, $server->pid, 'it says who and where it is';
+    is $pid, $server->pid, 'the server says who and where it is';
     eventually { keys %{ $server->children } == 4 };
-    is keys %{ $server->children }, 4, 'it has 4 workers';
+    is keys %{ $server->children }, 4, 'the server has 4 workers';
     return ($server, $port);
 }
 
@@ -106,7 +106,7 @@ my $bad = qr{\AHTTP/1\.1 400 Bad Request\r\n.*generation 1\n\z}s;
 my $head = request($port, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
 like $head, qr{\AHTTP/1\.1 200 OK\r\n(?:[\w-]+: [^\r\n]+\r\n)+\r\n\z}, 'HEAD is answered by a head without a body';
 my ($of_head) = $head =~ /^Content-Length: (\d+)\r$/m;
-cmp_ok $of_head || 0, '>', 10, '... that says how long the page is';
+cmp_ok $of_head || 0, '>', 10, 'the head that answers HEAD says how long the page is';
 like request($port, "POST / HTTP/1.0\r\nContent-Length: 90000\r\n\r\n", 'x' x 90000), $bad,
     'another method, with a body that nobody wants';
 like request($port, "GET /" . 'x' x 9000 . " HTTP/1.0\r\n\r\n"), $bad, 'a head that is too long';
@@ -118,7 +118,7 @@ my ($victim) = sort { $a <=> $b } keys %{ $server->children };
 $server->signal(KILL => $victim);
 ok eventually(sub { !$server->children->{$victim} && keys %{ $server->children } == 4 }, 30),
     'a killed worker is replaced';
-like $server->err, qr/worker \d, pid $victim, was killed by signal 9$/, 'and written about';
+like $server->err, qr/worker \d, pid $victim, was killed by signal 9$/, 'a killed worker is written about';
 
 # Each client has 4 requests under way at a time, more in all than there are workers: there is
 # always one that waits for a worker.
@@ -189,7 +189,8 @@ $server->signal('HUP');
 ok eventually(sub {
     4 == grep { hex(proc_status($_, 'ShdPnd')) & 1 << SIGTERM - 1 } @old
 }, 30), 'TERM waits for the end of four requests';
-is_deeply [sort map { (worker_of(finish($_)))[1] } @held], [sort @old], 'they are answered';
+is_deeply [sort map { (worker_of(finish($_)))[1] } @held], [sort @old],
+    'four requests that TERM has waited for are answered';
 my %answered;
 $answered{ (worker_of(reply($_)))[1] || 'nobody' }++ for @waiting;
 is_deeply [grep { exists $answered{$_} } 'nobody', @old], [],
@@ -219,7 +220,8 @@ for my $signals (['TERM', 'TERM'], ['QUIT']) {
     }
     gone($server);
     is reply($connection), '', "@$signals: the request at hand is dropped";
-    like $server->err, qr/pid $worker, was killed by signal 9$/m, '... its worker killed';
+    like $server->err, qr/pid $worker, was killed by signal 9$/m,
+        "@$signals: the worker of the request at hand is killed";
 }
 
 ($server, $port) = serve();

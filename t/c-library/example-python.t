@@ -60,6 +60,6 @@ like $waiting->out, qr/^worker 1: pid $pids->{1} was killed by signal 9$/m,
 
 my $lost = run(undef, env => \%quiet, command => [qw(python3 examples/workers.py ./none.so)]);
 is $lost->status >> 8, 1, 'a library that is not there is an error';
-like $lost->err, qr{\Acannot load the library: \./none\.so: }, '... and named';
+like $lost->err, qr{\Acannot load the library: \./none\.so: }, 'a library that is not there is named';
 
 done_testing;

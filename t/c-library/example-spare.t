@@ -38,12 +38,12 @@ sub echoes {
 shows(0, 2, 'two idle workers');
 my @connections = map { connection($port) } 1 .. 5;
 is scalar(grep { echoes($_, 'hello') } @connections), 5, 'five clients are served';
-shows(5, 2, 'and two more workers are idle');
-is keys %{ $server->children }, 7, 'which makes seven processes';
+shows(5, 2, 'two workers are idle beside those that serve five clients');
+is keys %{ $server->children }, 7, 'five clients and two idle workers make seven processes';
 
 push @connections, map { connection($port) } 6 .. 10;
 is scalar(grep { echoes($_, 'hello') } @connections), 10, 'ten clients are served';
-shows(10, 0, 'and there are no more workers than that');
+shows(10, 0, 'there are no more workers than ten for ten clients');
 
 push @connections, connection($port);
 print { $connections[10] } "first come, first served\n";
@@ -57,13 +57,13 @@ my ($victim) = sort { $a <=> $b } keys %{ $server->children };
 $server->signal(KILL => $victim);
 shows(9, 1, 'a worker is killed at work, and replaced by an idle one');
 my @alive = grep { echoes($_, 'alive?') } @connections;
-is @alive, 9, 'its connection is lost, and no other';
+is @alive, 9, 'the connection of a killed worker is lost, and no other';
 
 my @kept = splice @alive, 0, 2;
 @connections = @alive = ();
 shows(2, 3, 'when seven clients leave, three workers remain idle');
 ok eventually(sub { keys %{ $server->children } == 5 }, 30), 'the others have gone';
-is $server->spins, '', 'with nothing to do it sleeps';
+is $server->spins, '', 'a manager with nothing to do sleeps';
 
 my %is_old = %{ $server->children };
 $server->signal('HUP');
@@ -72,7 +72,7 @@ ok eventually(sub {
     my @old = grep { $is_old{$_} } @now;
     @old == 2 && @now >= 4;
 }, 30), 'HUP: new workers, and the two old ones that have a connection';
-is scalar(grep { echoes($_, 'still there') } @kept), 2, 'which go on';
+is scalar(grep { echoes($_, 'still there') } @kept), 2, 'old workers that have a connection go on after HUP';
 close pop @kept;
 ok eventually(sub { 1 == grep { $is_old{$_} } keys %{ $server->children } }, 30),
     'until their clients leave';
@@ -83,7 +83,7 @@ ok echoes($kept[0], 'and I?'), 'the busy one goes on';
 close pop @kept;
 is $server->wait, 0, 'until its client leaves, then the manager exits with 0';
 is_deeply [$server->members], [], 'nobody is left';
-like $server->out, qr/^manager: stopped$/m, 'and it says so';
+like $server->out, qr/^manager: stopped$/m, 'the manager says that it has stopped';
 like $server->err, qr/\A\w+: pid $victim was killed by signal 9\n\z/,
     'nothing was wrong but that one';
 
@@ -94,8 +94,8 @@ ok echoes($connection, 'hello'), 'a client that stays';
 $held->signal('INT');
 is $held->wait, 0, 'INT: its time is limited';
 is reply($connection), '', 'the connection ends';
-is_deeply [$held->members], [], 'and nobody is left';
-like $held->err, qr/\A\w+: pid \d+ was killed by signal 9\n\z/, 'its worker was killed';
+is_deeply [$held->members], [], 'nobody is left after the second TERM';
+like $held->err, qr/\A\w+: pid \d+ was killed by signal 9\n\z/, 'the worker of the connection was killed';
 
 refuses_ports($program);
 

@@ -44,11 +44,11 @@ for my $source (sort glob 'examples/*.{c,py}') {
         shell_ok("cp $source $dir && cd $dir && $line", $line, %env);
     }
     my $program = start_program(undef, command => \@command, env => \%env);
-    like $program->line, qr/\Amanager\b/, '... and it runs';
+    like $program->line, qr/\Amanager\b/, "$source runs";
     $program->signal('TERM');
-    is $program->wait, 0, '... until TERM';
-    is_deeply [$program->members], [], '... and nobody is left';
-    is $program->err, '', '... nor an error';
+    is $program->wait, 0, "$source runs until TERM";
+    is_deeply [$program->members], [], "$source leaves nobody";
+    is $program->err, '', "$source says nothing of errors";
 }
 
 done_testing;

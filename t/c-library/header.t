@@ -53,15 +53,15 @@ shell_ok("g++ -std=c++11 @warnings @{ $languages{'c++'}{flags} } -Iinclude -o $t
     . " $library -Wl,-rpath,$dir", 'a host in C++ compiles');
 my $program = start_program(undef, command => ["$tmp/host"], deadline => 60);
 my @workers = sort map { $program->line } 1, 2;
-is_deeply \@workers, ['worker 0', 'worker 1'], '... it has two workers';
+is_deeply \@workers, ['worker 0', 'worker 1'], 'the host in C++ has two workers';
 $program->signal('TERM');
-is $program->wait, 0, '... ends on TERM' or diag $program->err;
-is $program->out =~ s/^worker \d\n//mgr, <<'END', '... its hooks were called, and errors are exceptions';
+is $program->wait, 0, 'the host in C++ ends on TERM' or diag $program->err;
+is $program->out =~ s/^worker \d\n//mgr, <<'END', 'the hooks of the host in C++ were called, and errors are exceptions';
 2 asked, 2 forked, sum 1
 pf_trap_signal: signal 1000 cannot be trapped
 freed
 END
-is_deeply [$program->members], [], '... and nobody is left';
+is_deeply [$program->members], [], 'the host in C++ leaves nobody';
 
 done_testing;
 

@@ -42,21 +42,23 @@ my %installed = (
 my $before = times_in('target/c', 'target/release/libprefork.so', 'c', 'include');
 my $prefix = "$tmp/prefix";
 shell_ok("umask 077; make -C c install PREFIX=$prefix", 'install, in PREFIX, with a umask of 077');
-is_deeply found_in($prefix), \%installed, '... every file, with its mode';
-is_deeply [directories_closed_to_others($prefix)], [], '... in folders that all may enter';
+is_deeply found_in($prefix), \%installed, 'install, in PREFIX: every file is there, with its mode';
+is_deeply [directories_closed_to_others($prefix)], [], 'install, in PREFIX: all may enter the folders';
 is_deeply times_in('target/c', 'target/release/libprefork.so', 'c', 'include'), $before,
-    '... and nothing was written into the sources and what is built';
-shell_ok("make -C c install PREFIX=$prefix", 'once more');
-is_deeply found_in($prefix), \%installed, '... the same';
+    'install, in PREFIX: nothing is written into the sources and what is built';
+shell_ok("make -C c install PREFIX=$prefix", 'install, in PREFIX, once more');
+is_deeply found_in($prefix), \%installed, 'install, in PREFIX, once more: the same files are there';
 is text("$prefix/include/$_"), text("include/$_"), "$_ is that of the sources" for qw(prefork.h prefork-host.h);
 
 my $stage = "$tmp/staging area";
 shell_ok("make -C c install PREFIX=/opt/prefork DESTDIR='$stage'", 'install, in DESTDIR');
-is_deeply found_in("$stage/opt/prefork"), \%installed, '... the same files, below PREFIX in it';
-is_deeply [glob "'$stage/*'"], ["$stage/opt"], '... and nowhere else';
+is_deeply found_in("$stage/opt/prefork"), \%installed,
+    'install, in DESTDIR: the same files are there, below PREFIX in it';
+is_deeply [glob "'$stage/*'"], ["$stage/opt"], 'install, in DESTDIR: nothing is elsewhere';
 like text("$stage/opt/prefork/lib/pkgconfig/prefork.pc"), qr{^prefix=/opt/prefork$}m,
-    '... and prefork.pc knows of no DESTDIR';
-unlike text("$stage/opt/prefork/lib/pkgconfig/prefork.pc"), qr{\@|staging}, '... nor leaves a place open';
+    'install, in DESTDIR: prefork.pc knows of no DESTDIR';
+unlike text("$stage/opt/prefork/lib/pkgconfig/prefork.pc"), qr{\@|staging},
+    'install, in DESTDIR: prefork.pc leaves no place open';
 
 my $spread = 'PREFIX=/usr LIBDIR=/usr/lib/x86_64-linux-gnu INCLUDEDIR=/usr/include/prefork MANDIR=/srv/man';
 shell_ok("make -C c install $spread DESTDIR=$tmp/spread", 'install, into folders of their own');
@@ -64,16 +66,17 @@ my %spread = map {
     (s{\Alib/}{usr/lib/x86_64-linux-gnu/}r =~ s{\Ainclude/}{usr/include/prefork/}r =~ s{\Ashare/man/}{srv/man/}r
         => $installed{$_})
 } keys %installed;
-is_deeply found_in("$tmp/spread"), \%spread, '... each where it was told to';
+is_deeply found_in("$tmp/spread"), \%spread, 'install, into folders of their own: each file is where it was told to';
 my $spread_pc = "$tmp/spread/usr/lib/x86_64-linux-gnu/pkgconfig/prefork.pc";
 is shell_ok("PKG_CONFIG_SYSROOT_DIR= pkg-config --keep-system-libs --cflags --libs $spread_pc", 'pkg-config')
-    =~ s/\s+\z//r, '-I/usr/include/prefork -L/usr/lib/x86_64-linux-gnu -lprefork', '... and prefork.pc says so';
+    =~ s/\s+\z//r, '-I/usr/include/prefork -L/usr/lib/x86_64-linux-gnu -lprefork',
+        'install, into folders of their own: prefork.pc says so';
 
 SKIP: {
     skip 'no man here', 2 if in_dir('.', 'man --version')->status != 0;
     # A page that only leads to another one.
     like shell_ok("MANPAGER=cat man -M $tmp/spread/srv/man pf_new", 'man pf_new'), qr/pf_new.*-/s,
-        '... shows its page, wherever that is';
+        'man shows the page of a function, wherever that is';
 }
 
 # The Perl distribution's Makefile hands on what it was given, and has a PREFIX of its own.
@@ -81,12 +84,14 @@ SKIP: {
     skip 'no Makefile, or an old one: perl Makefile.PL', 10
         if !-e 'Makefile' || -M 'Makefile' > -M 'Makefile.PL';
     shell_ok("make install-c PREFIX=/opt/prefork DESTDIR=$tmp/from-perl", 'make install-c');
-    is_deeply found_in("$tmp/from-perl/opt/prefork"), \%installed, '... installs the same';
+    is_deeply found_in("$tmp/from-perl/opt/prefork"), \%installed, 'make install-c installs the same files';
     shell_ok("make uninstall-c PREFIX=/opt/prefork DESTDIR=$tmp/from-perl", 'make uninstall-c');
-    is_deeply found_in("$tmp/from-perl"), {}, '... takes all of it away';
+    is_deeply found_in("$tmp/from-perl"), {}, 'make uninstall-c takes all of it away';
     shell_ok("make install-c DESTDIR=$tmp/from-perl", 'make install-c without PREFIX', PREFIX => '/opt/other');
-    is_deeply found_in("$tmp/from-perl/usr/local"), \%installed, '... installs into /usr/local';
-    is_deeply [glob "$tmp/from-perl/usr/*"], ["$tmp/from-perl/usr/local"], '... and nowhere else';
+    is_deeply found_in("$tmp/from-perl/usr/local"), \%installed,
+        'make install-c without PREFIX installs into /usr/local';
+    is_deeply [glob "$tmp/from-perl/usr/*"], ["$tmp/from-perl/usr/local"],
+        'make install-c without PREFIX installs nowhere else';
 }
 
 #
@@ -95,25 +100,29 @@ SKIP: {
 
 my $pc = "PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config";
 shell_ok("$pc --validate prefork", 'prefork.pc is valid');
-is shell_ok("$pc --modversion prefork", 'pkg-config --modversion'), "$version\n", '... is the version';
-like text('include/prefork.h'), qr/^#define PF_VERSION "\Q$version\E"$/m, '... and that of the header';
+is shell_ok("$pc --modversion prefork", 'pkg-config --modversion'), "$version\n",
+    'pkg-config --modversion says the version';
+like text('include/prefork.h'), qr/^#define PF_VERSION "\Q$version\E"$/m,
+    'the version of pkg-config is that of the header';
 
 my $cc = 'cc -Wall -Wextra -Werror examples/workers.c -o';
 shell_ok("$cc $tmp/dynamic \$($pc --cflags --libs prefork)", 'the shared library: it compiles');
 runs("$tmp/dynamic", LD_LIBRARY_PATH => "$prefix/lib");
 like shell_ok("LD_LIBRARY_PATH=$prefix/lib ldd $tmp/dynamic", 'ldd'),
-    qr{libprefork\.so\.1 => \Q$prefix\E/lib/libprefork\.so\.1 }, '... with the library that was installed';
-shell_ok("$cc $tmp/rpath \$($pc --cflags --libs prefork) -Wl,-rpath,$prefix/lib", 'with a run path: it compiles');
+    qr{libprefork\.so\.1 => \Q$prefix\E/lib/libprefork\.so\.1 },
+        'the shared library: the program takes the one that was installed';
+shell_ok("$cc $tmp/rpath \$($pc --cflags --libs prefork) -Wl,-rpath,$prefix/lib",
+    'the shared library, with a run path: it compiles');
 runs("$tmp/rpath");
 
 shell_ok("$cc $tmp/static \$($pc --static --cflags --libs prefork | sed s/-lprefork/-l:libprefork.a/)",
     'the static library: it compiles');
-unlike shell_ok("ldd $tmp/static", 'ldd'), qr/libprefork/, '... and the shared one is not used';
+unlike shell_ok("ldd $tmp/static", 'ldd'), qr/libprefork/, 'the static library: the shared one is not used';
 runs("$tmp/static");
 
 shell_ok("$cc $tmp/all-static -static \$($pc --static --cflags --libs prefork)", 'all static: it compiles');
 is shell_ok("readelf -d $tmp/all-static", 'readelf') =~ s/\s+\z//r =~ s/\A\s+//r,
-    'There is no dynamic section in this file.', '... and needs no shared library';
+    'There is no dynamic section in this file.', 'all static: the program needs no shared library';
 SKIP: {
     # Before 2.34 a static program took a part of libpthread.a, in which others were missing.
     my ($glibc) = shell_ok('ldd --version', 'ldd') =~ /\b2\.(\d+)\s/;
@@ -127,20 +136,20 @@ shell_ok("echo | rustc --crate-type staticlib --crate-name empty -o $tmp/empty.a
 my ($native) = text("$tmp/native") =~ /native-static-libs: (.*)/;
 my %private  = map { $_ => 1 } split ' ', shell_ok("$pc --static --libs-only-l prefork", 'pkg-config --static');
 is_deeply [grep { !$private{$_} && !/\A-l(?:c|gcc_s)\z/ } split ' ', $native], [],
-    '... and prefork.pc names it';
+    'prefork.pc names what a static program needs';
 
 #
 # Uninstalling, and what cannot be done
 #
 
 shell_ok("make -C c uninstall PREFIX=$prefix", 'uninstall, from PREFIX');
-shell_ok("make -C c uninstall PREFIX=/opt/prefork DESTDIR='$stage'", '... from DESTDIR');
-shell_ok("make -C c uninstall $spread DESTDIR=$tmp/spread", '... from folders of their own');
+shell_ok("make -C c uninstall PREFIX=/opt/prefork DESTDIR='$stage'", 'uninstall, from DESTDIR');
+shell_ok("make -C c uninstall $spread DESTDIR=$tmp/spread", 'uninstall, from folders of their own');
 is_deeply found_in($_), {}, 'nothing is left in ' . basename($_) for $prefix, $stage, "$tmp/spread";
 open my $other, '>', "$prefix/lib/libother.so" or die $!;
 close $other;
 shell_ok("make -C c uninstall PREFIX=$prefix", 'uninstall, where there is nothing of ours');
-is_deeply [keys %{ found_in($prefix) }], ['lib/libother.so'], '... leaves what others have';
+is_deeply [keys %{ found_in($prefix) }], ['lib/libother.so'], 'uninstall leaves what others have';
 
 my $install = "make -C c install DESTDIR=$tmp/wrong";
 fails("$install PREFIX=somewhere", qr{PREFIX=somewhere is not an absolute path});
@@ -165,10 +174,10 @@ sub runs {
     while (keys %pid_of < 3 && defined(my $line = $manager->line_like(qr/^worker/))) {
         $pid_of{$1} = $2 if $line =~ /^worker (\d): pid (\d+), generation 1$/;
     }
-    is join(' ', sort keys %pid_of), '0 1 2', '... it runs: three workers';
+    is join(' ', sort keys %pid_of), '0 1 2', 'the installed example has three workers';
     $manager->signal('TERM');
-    is $manager->wait, 0, '... it stops on TERM, with status 0' or diag $manager->err;
-    is_deeply [$manager->members], [], '... and nobody is left';
+    is $manager->wait, 0, 'the installed example stops on TERM, with status 0' or diag $manager->err;
+    is_deeply [$manager->members], [], 'the installed example leaves nobody';
     return;
 }
 
@@ -177,8 +186,8 @@ sub fails {
     my $run = in_dir('.', $command);
     isnt $run->status, 0, "$command: fails";
     my @said = grep { !/\Amake(?:\[\d+\])?: (?:Entering|Leaving) / } split /\n/, $run->out;
-    like "@said", $why, '... and says why';
-    is scalar @said, 1, '... in one line' or diag $run->out;
+    like "@said", $why, "$command: says why it fails";
+    is scalar @said, 1, "$command: says one line" or diag $run->out;
     return;
 }
 

@@ -96,7 +96,7 @@ sub is_functions { return $_[0] =~ /^static /m && !is_program($_[0]) }
 my $made = File::Temp->newdir;
 my $run  = make_pages('.', $made, options => ['--html', '--pod']);
 is $run->status, 0, 'script/man makes the pages' or diag $run->err;
-is $run->out . $run->err, '', '... and has nothing to say';
+is $run->out . $run->err, '', 'script/man has nothing to say';
 
 my %pod  = map { basename($_, '.pod') => slurp($_) } glob "$made/pod/*.pod";
 my %roff = map { basename($_, '.3') => slurp($_) } glob "$made/man3/*.3";
@@ -110,7 +110,8 @@ my $library  = Cwd::abs_path('blib/arch/auto/Parallel/Prefork/libprefork.so.1');
 my ($symbols) = output_of('nm', '-D', '--defined-only', $library);
 my %exported = map { $_ => 1 } $symbols =~ /\b(pf_\w+)\b/g;
 cmp_ok scalar(keys %exported), '>', 50, 'the library exports functions';
-is_deeply [grep { !$declared{$_} } sort keys %exported], [], '... all of which the header declares';
+is_deeply [grep { !$declared{$_} } sort keys %exported], [],
+    'the header declares all functions that the library exports';
 
 subtest 'each declared name is described once' => sub {
     for my $name (@declared) {
@@ -130,7 +131,7 @@ subtest 'each function and type has a page under its name' => sub {
         like $pod{$target}, qr/^=head1 NAME\n\n$target, [^\n]*\b$name\b[^\n]* - /m, "$name is in the NAME of $target";
         like $pod{$target}, qr/^=head1 SYNOPSIS\n\n[^=]*\b$name\(/m, '... and in its SYNOPSIS' if $exported{$name};
     }
-    is_deeply [grep { !$pod{$_} && !$declared{$_} } sort keys %roff], [], 'and nothing else has';
+    is_deeply [grep { !$pod{$_} && !$declared{$_} } sort keys %roff], [], 'no other name has a page';
 };
 
 my ($version) = slurp('Cargo.toml') =~ /^version = "(.*)"/m;
@@ -147,10 +148,10 @@ for my $name (sort keys %pod) {
     my (undef, $warnings, $status) = output_of(qw(man --warnings -E UTF-8 -l -Tutf8 -Z), $file);
     is "$status $warnings", '0 ', "$name: nothing for groff to warn of";
     my ($entries) = output_of('lexgrog', $file);
-    like $entries, qr/: "\Q$name\E - \w/, '... whatis(1) can read its NAME';
+    like $entries, qr/: "\Q$name\E - \w/, "$name: whatis(1) can read its NAME";
     ($shown{$name}) = output_of('man', '-l', $file);
-    like $shown{$name}, qr/^libprefork \Q$version\E .*\Q$name\E\(3\)$/m, '... and it tells the release';
-    unlike $shown{$name}, qr/\x{e2}\x{80}\x{90}$/m, '... and no word is broken, which may be a name';
+    like $shown{$name}, qr/^libprefork \Q$version\E .*\Q$name\E\(3\)$/m, "$name: the page tells the release";
+    unlike $shown{$name}, qr/\x{e2}\x{80}\x{90}$/m, "$name: no word is broken, which may be a name";
 }
 
 my ($page) = output_of('man', '-M', "$made", '3', 'pf_start');
@@ -169,12 +170,12 @@ subtest 'code in the pages' => sub {
             ok index($shown{$name}, $indented) >= 0, "$name: '$first' can be copied from what man(1) shows";
             # man(1) puts 11 columns before it, or less.
             is_deeply [$is_source{$block} ? () : grep { length > 69 } split /\n/, $block], [],
-                '... in 80 columns';
+                "$name: '$first' fits into 80 columns";
             if (is_program($block)) {
                 $programs++;
                 for my $std (qw(-std=gnu99 -std=gnu17)) {
                     spew("$scratch/program.c", $block);
-                    ok eval { compile("$scratch/program.c", $std, @STRICT) }, "... and compiles with $std"
+                    ok eval { compile("$scratch/program.c", $std, @STRICT) }, "$name: '$first' compiles with $std"
                         or diag $@;
                 }
             }
@@ -182,19 +183,19 @@ subtest 'code in the pages' => sub {
                 $pieces++;
                 spew("$scratch/functions.c", "$block\nint main(void) { return 0; }\n");
                 ok eval { compile("$scratch/functions.c", '-std=gnu99', @STRICT, '-Wno-unused-function') },
-                    '... and compiles, as functions'
+                    "$name: '$first' compiles, as functions"
                     or diag $@;
             }
             elsif ($block =~ /;$/m && $block !~ /\A#include/) {
                 $pieces++;
                 spew("$scratch/piece.c", "$READERS_OWN$block\nreturn 0;\n}\nint main(void) { return 0; }\n");
-                ok eval { compile("$scratch/piece.c", '-std=gnu99', @STRICT) }, '... and compiles, as a piece'
+                ok eval { compile("$scratch/piece.c", '-std=gnu99', @STRICT) }, "$name: '$first' compiles, as a piece"
                     or diag $@;
             }
         }
     }
     cmp_ok $programs, '>=', 4, 'there are whole programs';
-    cmp_ok $pieces, '>=', 3, '... and pieces';
+    cmp_ok $pieces, '>=', 3, 'there are pieces of programs';
 };
 
 sub programs_of {
@@ -226,26 +227,28 @@ subtest 'the program of prefork(3) works' => sub {
         return \%pid_of;
     };
     my $first = $three_workers->();
-    is join(' ', sort keys %$first), '0 1 2', 'it has three workers';
+    is join(' ', sort keys %$first), '0 1 2', 'the program of the page has three workers';
     $manager->signal('HUP');
     my $second = $three_workers->();
-    is join(' ', sort keys %$second), '0 1 2', '... and three after HUP';
+    is join(' ', sort keys %$second), '0 1 2', 'the program of the page has three workers after HUP';
     my %old = map { $_ => 1 } values %$first;
-    is_deeply [grep { $old{$_} } values %$second], [], '... which are others';
+    is_deeply [grep { $old{$_} } values %$second], [], 'the program of the page has other workers after HUP';
     $manager->signal('TERM');
-    is $manager->wait, 0, '... and ends on TERM';
-    is_deeply [$manager->members], [], '... with all of them';
+    is $manager->wait, 0, 'the program of the page ends on TERM';
+    is_deeply [$manager->members], [], 'the program of the page leaves nobody';
 };
 
 subtest 'the program of prefork-hooks(3) works' => sub {
     my $manager = start_program_of('prefork-hooks');
-    is $manager->wait, 0, 'it ends by itself';
+    is $manager->wait, 0, 'the program of prefork-hooks ends by itself';
     my $out = $manager->out;
-    is join(' ', sort $out =~ /^job (\d) is done: \d+$/mg), '0 1 2 3 4', '... after five jobs, each once';
+    is join(' ', sort $out =~ /^job (\d) is done: \d+$/mg), '0 1 2 3 4',
+        'the program of prefork-hooks has done five jobs, each once';
     is join(' ', sort $out =~ /^process (\d+): \d+\.\d\d s$/mg),
-        join(' ', sort $out =~ /^job \d is process (\d+)$/mg), '... of which it has seen the ends';
-    unlike $out, qr/killed/, '... and none was killed';
-    is_deeply [$manager->members], [], '... and leaves nobody behind';
+        join(' ', sort $out =~ /^job \d is process (\d+)$/mg),
+            'the program of prefork-hooks has seen the ends of its jobs';
+    unlike $out, qr/killed/, 'no worker of the program of prefork-hooks was killed';
+    is_deeply [$manager->members], [], 'the program of prefork-hooks leaves nobody';
 };
 
 subtest 'links of the HTML pages' => sub {
@@ -286,7 +289,7 @@ subtest 'release and date' => sub {
         spew("$tree/Changes", "7.08 / 7.8.8  2030-01-01\n$line\n    Older things.\n6.00 / 6.0.0  2029-01-01\n");
         is make_pages($tree, $outdir)->status, 0, "Changes says '$line'";
         like slurp("$outdir/man3/prefork.3"), qr/^\.TH "?prefork"? "?3"? "?\Q$date\E"? "libprefork 7\.8\.9"/m,
-            '... and so does the page';
+            'the page tells of the release as Changes does';
     }
 };
 
@@ -299,9 +302,9 @@ sub refused {
     isnt $changed, slurp($file), "$file has changed";
     spew("$tree/$file", $changed);
     my $broken = make_pages($tree, $outdir);
-    isnt $broken->status, 0, '... script/man fails';
-    like $broken->err, $complaint, '... and says why';
-    is_deeply [glob "$outdir/*"], [], '... and makes nothing';
+    isnt $broken->status, 0, "script/man fails where $file is wrong";
+    like $broken->err, $complaint, "script/man says what is wrong in $file";
+    is_deeply [glob "$outdir/*"], [], "script/man makes nothing where $file is wrong";
     return;
 }
 
@@ -374,7 +377,7 @@ subtest 'wrong arguments' => sub {
     for my $arguments ([], ['a', 'b'], ['--nonsense', 'a']) {
         my (undef, $said, $status) = output_of($^X, 'script/man', @$arguments);
         isnt $status, 0, "script/man @$arguments fails";
-        like $said, qr/^usage: script\/man/m, '... and says how it is called';
+        like $said, qr/^usage: script\/man/m, "script/man @$arguments says how it is called";
     }
 };
 

@@ -18,7 +18,7 @@ my $listed = functions_on_the_list();
 is_deeply $listed, [sort @$listed], 'c/symbols is sorted';
 is_the_list(functions_in_the_headers(), 'the headers declare what c/symbols lists');
 is_the_list(globals("nm -D --defined-only $lib/libprefork.so"), 'libprefork.so exports that');
-is_the_list(globals("nm -g --defined-only $lib/libprefork.a"), 'and so does libprefork.a');
+is_the_list(globals("nm -g --defined-only $lib/libprefork.a"), 'libprefork.a exports that');
 
 # What it wants of the system.
 my $object  = shell_ok("objdump -p $lib/libprefork.so", 'objdump');
@@ -28,11 +28,11 @@ my $has_unwinder = shell_ok('cc -print-file-name=libgcc_eh.a', 'cc') =~ m{\A/};
 # Before glibc 2.34 these were apart.
 my $of_libc = qr/^(?:ld-linux|lib(?:dl|pthread|rt|m)\.so)/;
 is_deeply [sort grep { !/$of_libc/ } @needed], ['libc.so.6', ('libgcc_s.so.1') x !$has_unwinder],
-    'it needs libc, and brings the unwinder along where gcc has it as an archive';
+    'the library needs libc, and brings the unwinder along where gcc has it as an archive';
 my @foreign = grep { /\A\s*U / && !/\@(?:GLIBC|GCC)_[\d.]+\z/ }
     split /\n/, shell_ok("nm -D --undefined-only $lib/libprefork.so", 'nm');
-is_deeply \@foreign, [], '... and no symbol of anything else';
-like $object, qr/^\s*SONAME\s+libprefork\.so\.1$/m, 'its SONAME is libprefork.so.1';
+is_deeply \@foreign, [], 'the library needs no symbol of anything but libc';
+like $object, qr/^\s*SONAME\s+libprefork\.so\.1$/m, 'the SONAME of the library is libprefork.so.1';
 
 my $dir = File::Temp->newdir;
 
@@ -44,7 +44,7 @@ my $last_page = sub {
     my ($address, $size) = @_;
     int(($address + $size - 1) / 4096);
 };
-cmp_ok scalar(@segments), '<=', 4, 'it is no more than four segments';
+cmp_ok scalar(@segments), '<=', 4, 'the library is loaded as no more than four segments';
 is_deeply [grep { $last_page->(@$_[0, 1]) != $last_page->(@$_[0, 2]) } @segments], [],
     'the segments have no memory behind their files';
 
@@ -76,7 +76,8 @@ for my $order ('libother.a libprefork.a', 'libprefork.a libother.a') {
     my $archives = $order =~ s{libother}{$dir/libother}r =~ s{libprefork}{$lib/libprefork}r;
     shell_ok("cc -o $dir/both $dir/both.c -I$prefix/include $archives -lpthread -ldl -lm",
         "$order: one program links both");
-    like shell_ok("$dir/both 2>/dev/null", '... and runs'), qr/\A4 -1 success\n\z/, '... right';
+    like shell_ok("$dir/both 2>/dev/null", '... and runs'), qr/\A4 -1 success\n\z/,
+        "$order: the program that links both works";
 }
 
 done_testing;

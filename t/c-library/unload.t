@@ -27,8 +27,9 @@ for my $library (library(), "$prefix/plugin.so") {
         my $run = start_program(undef, command => [$program, $library, $frees]);
         $run->wait;
         is $run->status, 0, "a program that $frees its manager and closes the library lives on";
-        is $run->out, "1\n1\n0\n0\n" x 2, '... and each handler of its own is called once';
-        is $run->err, '', '... with nothing to say';
+        is $run->out, "1\n1\n0\n0\n" x 2,
+            "a program that $frees its manager and closes the library: each handler of its own is called once";
+        is $run->err, '', "a program that $frees its manager and closes the library has nothing to say";
     }
 }
 

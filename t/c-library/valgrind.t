@@ -72,7 +72,7 @@ sub check_logs {
         }
     }
     ok !@faults, "$name: no error and no leak" or diag @faults;
-    cmp_ok $of_run, '>', $opt{most_is_left_out} ? 0 : 3, "... in each of $of_run processes";
+    cmp_ok $of_run, '>', $opt{most_is_left_out} ? 0 : 3, "$name: no error and no leak in each of $of_run processes";
     $processes += $of_run;
     return;
 }

@@ -165,9 +165,9 @@ static void none_left(void)
     is_int(pf_set_scoreboard(pf, board), PF_OK, "... which takes a third, for the workers");
     fork_workers(pf, 2, until_killed, NULL);
     leave_enough();
-    is_int(count_open(), before + 3, "it has three");
+    is_int(count_open(), before + 3, "... it has three");
     finish(pf);
-    is_int(count_open(), before, "and gives them back");
+    is_int(count_open(), before, "... and gives them back");
     pf_scoreboard_free(board);
 }
 

@@ -79,7 +79,7 @@ static void given_back(void)
             ok(!same_action(now_is(signals[s]), before[i]), "signal %d has another handler",
                 signals[s]);
             pf_free(pf);
-            ok(same_action(now_is(signals[s]), before[i]), "and gets back %s", name[i]);
+            ok(same_action(now_is(signals[s]), before[i]), "... and gets back %s", name[i]);
             signal(signals[s], SIG_DFL);
         }
 }

@@ -253,7 +253,7 @@ static void exec_d(void)
         _exit(execs(pf, NULL));
     pf_suspend(pf);
     pf_wait(pf, -1, &event);
-    ok(event.pid == pid && WEXITSTATUS(event.status) == 17, "nor has one that the manager execs");
+    ok(event.pid == pid && WEXITSTATUS(event.status) == 17, "... nor has one that the manager execs");
     pf_free(pf);
     pf_scoreboard_free(board);
     unlink(path);
@@ -287,7 +287,7 @@ static void before_start(void)
     is_int(pf_start(pf, until_killed, NULL), PF_OK, "a signal before the start ends it at once");
     is_int(pf_num_workers(pf), 0, "... before anybody is forked");
     kill(getpid(), SIGUSR1);
-    is_int(pf_start(pf, until_killed, NULL), PF_OK, "so does the next one");
+    is_int(pf_start(pf, until_killed, NULL), PF_OK, "... so does the next one");
     pf_free(pf);
     pf = pf_new();
     pf_trap_signal(pf, SIGUSR1, SIGTERM, 0);

@@ -233,7 +233,7 @@ static void not_asked_for(void)
     pf_set_huge_pages(pf, true);
     pf_set_huge_pages(pf, false);
     run_generation(pf);
-    is_int(in_huge_pages(data.start, data.size), 0, "nor who does not want them any more");
+    is_int(in_huge_pages(data.start, data.size), 0, "... nor who does not want them any more");
     finish(pf);
     munmap(data.start, data.size);
 }
@@ -270,7 +270,7 @@ static void left_alone(void)
     is_int(in_huge_pages(unforked, 2 * huge), 0, "... and what workers do not inherit");
     is_int(in_huge_pages(dense, 2 * huge), 2 * huge, "a few holes do not matter");
     ok(dense[0] == 'd' && dense[9 * small] == 0, "... and are zeros");
-    ok(resident() < before + 4 * huge, "it has cost next to no memory");
+    ok(resident() < before + 4 * huge, "... it has cost next to no memory");
     pf_fork_failed(pf, NULL);
     pf_free(pf);
     munmap(holes, 8 * huge);

@@ -100,7 +100,7 @@ static void interleaved(void)
     wait_for_end(b);
     is_int(pf_wait(one, 0.02, &event), PF_OK, "one manager looks");
     is_int(event.type, PF_EVENT_WAIT, "... and tells nothing of a worker of the other");
-    is_int(pf_num_workers(other), 1, "which has it still");
+    is_int(pf_num_workers(other), 1, "... which has it still");
     is_int(pf_wait(other, -1, &event), PF_OK, "the other looks");
     ok(event.type == PF_EVENT_REAPED && event.pid == b, "... and tells of it");
     is_int(WEXITSTATUS(event.status), 33, "... with its status");
@@ -191,10 +191,10 @@ static void nested(void)
     pf_set_on_child_reap(inner, count, &tally[1]);
     pf_wait_all_children(outer, -1, &left);
     is_int(left, 0, "a hook of one manager waits for another one's workers");
-    ok(tally[1].reaped == 3 && tally[1].status == 2, "which has heard of all of them");
-    ok(tally[0].reaped == 3 && tally[0].status == 1, "so has the one whose hook it is");
+    ok(tally[1].reaped == 3 && tally[1].status == 2, "... which has heard of all of them");
+    ok(tally[0].reaped == 3 && tally[0].status == 1, "... so has the one whose hook it is");
     is_int(tally[0].foreign + tally[1].foreign, 0, "nobody was taken for a stranger");
-    is_int(tap.checks_failed, 0, "and none failed inside");
+    is_int(tap.checks_failed, 0, "... and none failed inside");
     pf_free(inner);
     pf_free(outer);
 }
@@ -230,7 +230,7 @@ static void without_foreign(void)
     pf_wait(one, 0.02, &event);
     is_int(event.type, PF_EVENT_WAIT, "... and no other child");
     ok(waitpid(child, &status, WNOHANG) == child && WEXITSTATUS(status) == 7,
-        "which the program has for itself");
+        "... which the program has for itself");
     pf_free(one);
     pf_free(other);
 }
@@ -283,14 +283,14 @@ static void handed_over(void)
     pid = fork_one(one, -1);
     pf_suspend(one);
     ok(pf_disown_worker(one, pid), "one manager disowns a worker");
-    is_int(pf_adopt_worker(other, pid, 3), PF_OK, "and another adopts it");
+    is_int(pf_adopt_worker(other, pid, 3), PF_OK, "... and another adopts it");
     kill(pid, SIGTERM);
     wait_for_end(pid);
     pf_wait(one, 0.02, &event);
-    is_int(event.type, PF_EVENT_WAIT, "which is nothing to the first any more");
+    is_int(event.type, PF_EVENT_WAIT, "... which is nothing to the first any more");
     pf_wait(other, -1, &event);
     ok(event.pid == pid && event.generation == 3 && WTERMSIG(event.status) == SIGTERM,
-        "and reaped by its new one");
+        "... and reaped by its new one");
     pf_free(one);
     pf_free(other);
 }
@@ -330,7 +330,7 @@ static void signals_of_others(void)
     fork_workers(b, 1, until_killed, NULL);
     is_int(pf_signal_all_children(b, SIGHUP), PF_OK, "a worker of another one is sent HUP");
     is_int(pf_wait_all_children(b, 20, &left), PF_OK, "... and is waited for");
-    is_int(left, 0, "it has ended by that");
+    is_int(left, 0, "... it has ended by that");
     pf_free(b);
     pf_free(a);
 }

@@ -125,7 +125,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NOTHING(pf_scoreboard_clear(board, 1));
     NOTHING(pf_scoreboard_statuses(board, statuses, sizeof statuses));
     NOTHING(pf_scoreboard_watch(board, 0, 0));
-    ok(untouched(&out, sizeof out) && untouched(statuses, sizeof statuses), "and nothing was written");
+    ok(untouched(&out, sizeof out) && untouched(statuses, sizeof statuses), "... and nothing was written");
 }
 
 static void no_place(void)
@@ -135,7 +135,7 @@ static void no_place(void)
     has(pf_error_message(pf), "event", "... says what is null");
     pf_free(pf);
     pf = pf_new();
-    is_int(pf_wait(pf, 0, NULL), PF_ERR_NULL, "so does pf_wait");
+    is_int(pf_wait(pf, 0, NULL), PF_ERR_NULL, "... so does pf_wait");
     has(pf_error_message(pf), "event", "... too");
     is_int(pf_wait_all_children(pf, 0, NULL), PF_OK, "pf_wait_all_children needs none");
     pf_free(pf);
@@ -218,7 +218,7 @@ static void seconds(void)
     is_int(pf_drain(pf, -INFINITY), PF_OK, "-inf is for ever");
     is_int(pf_wait_all_children(pf, -INFINITY, NULL), PF_OK, "... for all children");
     is_int(pf_wait_all_children(pf, -0.0, NULL), PF_OK, "-0 is 0");
-    is_int(pf_wait_all_children(pf, DBL_MIN, NULL), PF_OK, "so is next to nothing");
+    is_int(pf_wait_all_children(pf, DBL_MIN, NULL), PF_OK, "... so is next to nothing");
     is_int(pf_wait(pf, DBL_MIN, &out.event), PF_OK, "... for an event");
     pf_free(pf);
 }
@@ -243,7 +243,7 @@ static void signals(void)
         ok(untouched(&out, sizeof out), "nothing is written");
     }
     is_int(pf_signal(pf, 0), PF_ERR_INVALID_ARGUMENT, "pf_signal: 0 is refused");
-    is_int(pf_signal(pf, SIGRTMAX + 1), PF_ERR_INVALID_ARGUMENT, "so is what is above the last one");
+    is_int(pf_signal(pf, SIGRTMAX + 1), PF_ERR_INVALID_ARGUMENT, "... so is what is above the last one");
     for (i = 0; i < COUNT(untrappable); i++) {
         snprintf(number, sizeof number, "%d", untrappable[i]);
         refused(pf, pf_trap_signal(pf, untrappable[i], 0, 0), "pf_trap_signal", number, "signal");
@@ -302,7 +302,7 @@ static void pids(void)
     is_int(pf_signal_staggered(pf, SIGUSR2, 0), PF_OK, "pf_signal_staggered");
     is_int(pf_stop_workers(pf, SIZE_MAX, SIGUSR2, &out.told), PF_OK, "pf_stop_workers");
     is_int(hits, 0, "... hit nobody who is no child");
-    is_int(pf_wait_all_children(pf, -1, &out.left), PF_OK, "they are waited for");
+    is_int(pf_wait_all_children(pf, -1, &out.left), PF_OK, "... they are waited for");
     is_int(out.left, 0, "... and not there");
     signal(SIGUSR2, SIG_DFL);
     pf_free(pf);
@@ -423,7 +423,7 @@ static void wrong_time(void)
     is_int(pf_wait(pf, -1, &out.event), PF_ERR_WRONG_STATE, "pf_wait too");
     is_int(pf_wait_all_children(pf, -1, &out.left), PF_ERR_WRONG_STATE, "pf_wait_all_children too");
     ok(untouched(&out, sizeof out), "none of them writes");
-    is_int(pf_fork_failed(pf, NULL), PF_OK, "it is answered");
+    is_int(pf_fork_failed(pf, NULL), PF_OK, "... it is answered");
     is_int(pf_fork_failed(pf, NULL), PF_ERR_WRONG_STATE, "... once");
     is_int(pf_forked(pf, 0), PF_ERR_WRONG_STATE, "... and not once more");
     is_int(pf_drain(pf, -1), PF_OK, "pf_drain");
@@ -685,7 +685,7 @@ static void wrong_process(void)
     pf = handles.pf = pf_new();
     pf_trap_signal(pf, SIGUSR1, 0, 0);
     fork_workers(pf, 2, until_killed, NULL);
-    is_int(in_child(helper, &handles), 0, "so is a child of the manager's that is no worker");
+    is_int(in_child(helper, &handles), 0, "... so is a child of the manager's that is no worker");
     is_int(pf_num_workers(pf), 2, "its workers are still there");
     is_int(pf_max_workers(pf), 2, "... as many as there were to be");
     is_int(pf_generation(pf), 1, "... of that generation");
@@ -699,7 +699,7 @@ static void wrong_process(void)
     pf_set_err_respawn_interval(pf, 3600);
     pf_set_on_child_reap(pf, sum, NULL);
     pf_start(pf, forks_helper, NULL);
-    is_int(sum_of_statuses, 0, "so is a child of a worker's");
+    is_int(sum_of_statuses, 0, "... so is a child of a worker's");
     pf_wait_all_children(pf, -1, NULL);
     pf_free(pf);
     pf_scoreboard_free(board);

@@ -110,7 +110,7 @@ static void ends(void)
     pf_set_on_child_reap(pf, NULL, NULL);
     is_int(pf_start(pf, one_of_each, &marker), PF_OK, "pf_start, until the fifth fork");
     is_int(seen.before, 5, "before_fork was called for each worker");
-    is_int(seen.after, 5, "so was after_fork");
+    is_int(seen.after, 5, "... so was after_fork");
     is_int(seen.in_order, 10, "... in turn");
     is_int(seen.in_manager, 10, "... in the manager");
     is_int(seen.with_data, 10, "... with its data");
@@ -124,7 +124,7 @@ static void ends(void)
     while (seen.reaped < 4)
         pf_wait_all_children(pf, 0.01, &left);
     is_int(left, 1, "one is left after four have ended");
-    is_int(kill(seen.forked[4], SIGTERM), 0, "which is killed");
+    is_int(kill(seen.forked[4], SIGTERM), 0, "... which is killed");
     is_int(pf_wait_all_children(pf, -1, &left), PF_OK, "pf_wait_all_children");
     is_int(left, 0, "nobody is left");
 
@@ -244,7 +244,7 @@ static void size(void)
     is_int(pf_start(pf, until_ticket, NULL), PF_OK, "a pool that grows and shrinks as it runs");
     is_int(seen.after, 4, "two workers, then two more, and no other");
     is_int(seen.reaped, 3, "those that were too many went when they liked");
-    is_int(pf_num_workers(pf), 1, "and one stays");
+    is_int(pf_num_workers(pf), 1, "... and one stays");
     is_int(seen.exit[0].reason, PF_REASON_ENDED, "nobody had told them to go");
     let_go(1);
     pf_wait_all_children(pf, -1, NULL);
@@ -303,7 +303,7 @@ static void intervals(void)
     for (i = 1; i < 4; i++)
         kept += seen.before_at[i] - seen.before_at[i - 1] >= 0.05;
     is_int(kept, 3, "as much is between each two forks");
-    at_least(pf_spawn_delay(pf), 3000, "and pf_spawn_delay tells of it");
+    at_least(pf_spawn_delay(pf), 3000, "... and pf_spawn_delay tells of it");
     finish(pf);
 
     first = shared(sizeof *first);
@@ -474,7 +474,7 @@ static void failures(void)
         return;
     }
     is_int(status, 0, "a fork that fails (RLIMIT_NPROC) is tried again and told of in time");
-    ok(*fork_worked, "and the pool is filled when forks work again");
+    ok(*fork_worked, "... and the pool is filled when forks work again");
     munmap(fork_worked, sizeof *fork_worked);
 }
 

@@ -151,7 +151,7 @@ static void steps(void)
         got_to_fd += is_readable(event.fd);
     }
     ok(got_to_fd >= 1, "the end of a worker makes the descriptor readable");
-    ok(names_only(event, PF_EVENT_REAPED), "it is reaped");
+    ok(names_only(event, PF_EVENT_REAPED), "... it is reaped");
     is_int(event.pid, pid[0], "... with its pid");
     is_int(event.status, 0, "... its status");
     is_int(event.index, 0, "... its index");
@@ -160,9 +160,9 @@ static void steps(void)
     is_int(pf_num_workers(pf), 2, "until the host goes on it is counted");
     ok(pf_remove_reaped(pf, pid[0]), "or until pf_remove_reaped");
     is_int(pf_num_workers(pf), 1, "... and no more");
-    ok(!pf_remove_reaped(pf, pid[0]), "which takes it out once");
+    ok(!pf_remove_reaped(pf, pid[0]), "... which takes it out once");
     ok(!pf_remove_reaped(pf, pid[1]) && pf_num_workers(pf) == 2 - 1,
-        "and leaves one that is alive where it is");
+        "... and leaves one that is alive where it is");
 
     event = next(pf);
     ok(event.type == PF_EVENT_FORK && event.index == 0, "its index is given again");
@@ -196,7 +196,7 @@ static void steps(void)
     ok(names_only(event, PF_EVENT_DRAINED), "then nobody is left");
     ok(!pf_worker_generation(pf, reaped, NULL), "... nor known");
     event = next(pf);
-    is_int(event.type, PF_EVENT_WAIT, "and nothing is to be done any more");
+    is_int(event.type, PF_EVENT_WAIT, "... and nothing is to be done any more");
     pf_free(pf);
     munmap(gate, sizeof *gate);
 }
@@ -249,7 +249,7 @@ static void fork_failures(void)
     } while (!report);
     at_least(now() - begun, 1, "the next ones after a second");
     is_int(reported, failures, "... all at once");
-    ok(failures >= 1 && failures <= 20, "and there is one every 50 ms at most");
+    ok(failures >= 1 && failures <= 20, "... and there is one every 50 ms at most");
     pf_free(pf);
 }
 
@@ -283,7 +283,7 @@ static void waiting(void)
     ok(names_only(event, PF_EVENT_WAIT), "pf_wait with 0 s and nothing to do gives WAIT");
     begun = now();
     event = wait_for(pf, 0.05);
-    at_least(now() - begun, 0.05 - 1e-6, "with 0.05 s, after them");
+    at_least(now() - begun, 0.05 - 1e-6, "... with 0.05 s, after them");
     is_int(event.type, PF_EVENT_WAIT, "... too");
 
     signal(SIGUSR1, counts);
@@ -304,7 +304,7 @@ static void waiting(void)
     is_int(event.type, PF_EVENT_FORK, "an event ends it");
     answer(pf, at_once, NULL);
     event = wait_for(pf, -1);
-    is_int(event.type, PF_EVENT_REAPED, "so does the end of a worker");
+    is_int(event.type, PF_EVENT_REAPED, "... so does the end of a worker");
     pf_free(pf);
 }
 
@@ -327,11 +327,11 @@ static void masks(void)
     ok(sigismember(&during, SIGTERM) && sigismember(&during, SIGRTMIN + 2)
             && sigismember(&during, SIGCHLD), "blocks what the library handles, until the answer");
     kill(getpid(), SIGTERM);
-    is_int(pf_peek_signal(pf), 0, "so a signal waits");
+    is_int(pf_peek_signal(pf), 0, "... so a signal waits");
     pid = answer(pf, exits_with, &status);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
-    ok(same_mask(&before, &after), "which gives back the mask");
-    is_int(pf_peek_signal(pf), SIGTERM, "and lets the signal in");
+    ok(same_mask(&before, &after), "... which gives back the mask");
+    is_int(pf_peek_signal(pf), SIGTERM, "... and lets the signal in");
     is_int(next(pf).type, PF_EVENT_STOPPED, "... that stops the run");
     pf_drain(pf, -1);
     is_int(wait_for(pf, -1).pid, pid, "the worker was not hit by it");
@@ -339,7 +339,7 @@ static void masks(void)
     next(pf);
     pf_fork_failed(pf, NULL);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
-    ok(same_mask(&before, &after), "so does pf_fork_failed give it back");
+    ok(same_mask(&before, &after), "... so does pf_fork_failed give it back");
     pf_free(pf);
 }
 
@@ -360,10 +360,10 @@ static void strangers(void)
     is_int(pf_adopt_worker(pf, pid, 8), PF_OK, "again");
     ok(pf_num_workers(pf) == 1 && pf_worker_generation(pf, pid, &generation) && generation == 8,
         "... changes its generation and nothing else");
-    is_int(pf_signal_all_children(pf, SIGTERM), PF_OK, "it is signalled");
+    is_int(pf_signal_all_children(pf, SIGTERM), PF_OK, "... it is signalled");
     event = wait_for(pf, -1);
     ok(event.type == PF_EVENT_REAPED && event.pid == pid && event.generation == 8,
-        "and reaped as what it is");
+        "... and reaped as what it is");
     is_int(event.reason, PF_REASON_ENDED, "... of another generation than the current one");
     is_int(WTERMSIG(event.status), SIGTERM, "... ended by the signal");
 
@@ -379,7 +379,7 @@ static void strangers(void)
     kill(pid, SIGTERM);
     event = wait_for(pf, -1);
     ok(event.type == PF_EVENT_REAPED && event.pid == pid && event.reason == PF_REASON_FOREIGN,
-        "it is reaped as a foreign child");
+        "... it is reaped as a foreign child");
     ok(event.generation == 0 && event.index == 0 && WTERMSIG(event.status) == SIGTERM,
         "... with its status, and no generation");
 
@@ -388,10 +388,10 @@ static void strangers(void)
     pf_adopt_worker(pf, pid, 0);
     waitpid(pid, &status, 0);
     is_int(pf_worker_reaped(pf, pid, status), PF_OK, "pf_worker_reaped");
-    is_int(pf_signal_all_children(pf, SIGTERM), PF_OK, "it is not signalled");
+    is_int(pf_signal_all_children(pf, SIGTERM), PF_OK, "... it is not signalled");
     event = wait_for(pf, 0.01);
-    is_int(event.type, PF_EVENT_WAIT, "it is not reported");
-    is_int(pf_num_workers(pf), 0, "and leaves the pool");
+    is_int(event.type, PF_EVENT_WAIT, "... it is not reported");
+    is_int(pf_num_workers(pf), 0, "... and leaves the pool");
 
     /* Reaped by the host, which does not tell. */
     other = own_child(-1); /* or wait4(2) would tell that there is nobody */
@@ -406,7 +406,7 @@ static void strangers(void)
     pid = own_child(3);
     pf_adopt_worker(pf, pid, 0);
     waitpid(pid, &status, 0);
-    is_int(pf_child_ended(pf, 0), PF_OK, "so does pf_child_ended without a number");
+    is_int(pf_child_ended(pf, 0), PF_OK, "... so does pf_child_ended without a number");
     event = wait_for(pf, -1);
     ok(event.type == PF_EVENT_REAPED && event.pid == pid && event.reason == PF_REASON_STOLEN,
         "... when it was heard of");
@@ -511,7 +511,7 @@ static void demands(void)
     pf_demand(pf, 0);
     is_int(next(pf).type, PF_EVENT_WAIT, "0 demands none");
     pf_demand(pf, -1);
-    is_int(next(pf).type, PF_EVENT_WAIT, "so does -1");
+    is_int(next(pf).type, PF_EVENT_WAIT, "... so does -1");
     kill(getpid(), SIGHUP);
     is_int(next(pf).type, PF_EVENT_WAIT, "a signal does not stop the run");
     is_int(pf_signal_received(pf), SIGHUP, "... but is there");
@@ -584,7 +584,7 @@ static void generations(void)
     old = answer(pf, exits_with, &failure);
     pf_begin(pf);
     event = next(pf);
-    ok(event.type == PF_EVENT_FORK && event.generation == 43, "and so does each");
+    ok(event.type == PF_EVENT_FORK && event.generation == 43, "... and so does each");
     current = answer(pf, exits_with, &failure);
     pf_suspend(pf);
     while (pf_num_workers(pf) > 0) {
@@ -833,13 +833,13 @@ static void facts(void)
     is_int(distinct, n, "each result code has words of its own");
     for (i = 0; i < 5; i++)
         same += strcmp(pf_strerror(unknown[i]), "unknown result code") == 0;
-    is_int(same, 5, "so have those that do not exist, the same");
+    is_int(same, 5, "... so have those that do not exist, the same");
     is_str(pf_strerror(PF_OK), "success", "PF_OK");
 
     is_str(pf_version(), PF_VERSION, "the library is of the header's version");
     snprintf(version, sizeof version, "%d.%d.%d", PF_VERSION_NUMBER >> 16,
         PF_VERSION_NUMBER >> 8 & 255, PF_VERSION_NUMBER & 255);
-    is_str(version, PF_VERSION, "which is the same as a number");
+    is_str(version, PF_VERSION, "... which is the same as a number");
 }
 
 int main(void)

@@ -161,15 +161,15 @@ static void slots(const char *path, const char *kind)
     memset(text, '#', sizeof text);
     is_int(pf_scoreboard_statuses(board, (uint8_t *)text, 1), 3, "a short array is told how many");
     ok(text[0] == '.' && text[1] == '#', "... and filled only as far as it goes");
-    is_int(pf_scoreboard_statuses(board, NULL, 99), 3, "so is none at all");
+    is_int(pf_scoreboard_statuses(board, NULL, 99), 3, "... so is none at all");
 
     hint = 2;
     is_int(in_child(claims, &hint), 0, "a process claims the slot that it wants, and writes to it");
-    is_str(statuses(board, text), "..C", "which all see");
+    is_str(statuses(board, text), "..C", "... which all see");
     is_int(in_child(claims_another, &hint), 0, "the next process gets another one");
     is_str(statuses(board, text), "*.C", "... the first that is free");
     hint = 99;
-    is_int(in_child(claims_another, &hint), 0, "so does one that wants what is not there");
+    is_int(in_child(claims_another, &hint), 0, "... so does one that wants what is not there");
     is_str(statuses(board, text), "**C", "... which fills it");
     is_int(in_child(finds_none, NULL), 0, "then there is no slot");
 
@@ -222,12 +222,12 @@ static void file(void)
         "the file has mode 0600 and 16 bytes a slot");
     in_child(writes_its_line, pid);
     snprintf(expected, sizeof expected, ".              \nW%-14d\n", (int)*pid);
-    is_str(read_file(path, text), expected, "it can be read while it is in use");
+    is_str(read_file(path, text), expected, "... it can be read while it is in use");
     pf_scoreboard_grow(board, 3);
     strcat(expected, ".              \n");
     is_str(read_file(path, text), expected, "... and grows");
     pf_scoreboard_free(board);
-    ok(access(path, F_OK) == 0, "it stays when the scoreboard goes");
+    ok(access(path, F_OK) == 0, "... it stays when the scoreboard goes");
 
     errno = 0;
     ok(pf_scoreboard_new(path, 2) == NULL, "a file that is there is not used");
@@ -348,7 +348,7 @@ static void spare_workers(const char *path, int signal, const char *kind)
     show(4, 'E');
     UNTIL(GET(orders->shown[4]) == 'E');
     settle(pf);
-    is_int(pf_num_workers(pf), 5, "but never more workers than there may be");
+    is_int(pf_num_workers(pf), 5, "... but never more workers than there may be");
 
     show(0, '_');
     show(1, '_');
@@ -371,7 +371,7 @@ static void spare_workers(const char *path, int signal, const char *kind)
     is_int(pf_set_spare_workers(pf, 4, 9, signal), PF_OK, "other numbers, as it runs");
     settle(pf);
     is_int(pf_num_workers(pf), 5, "are kept");
-    is_int(pf_set_max_workers(pf, 7), PF_OK, "so is another number in all");
+    is_int(pf_set_max_workers(pf, 7), PF_OK, "... so is another number in all");
     show(0, 'E');
     UNTIL(GET(orders->shown[0]) == 'E');
     settle(pf);
@@ -476,7 +476,7 @@ static void reap_event(pf_t *pf, pid_t pid, int reason)
     do
         pf_wait(pf, -1, &event);
     while (event.type != PF_EVENT_REAPED);
-    ok(event.pid == pid && (int)event.reason == reason, "it is reported");
+    ok(event.pid == pid && (int)event.reason == reason, "... it is reported");
 }
 
 static void ends_elsewhere(void)
@@ -495,7 +495,7 @@ static void ends_elsewhere(void)
     is_int(pf_worker_reaped(pf, pid, status), PF_OK, "a worker that the host reaps");
     ok(strchr(statuses(board, all), '.') != NULL, "... has no slot");
     finish(pf);
-    is_str(statuses(board, all), "..", "nor has anybody at the end");
+    is_str(statuses(board, all), "..", "... nor has anybody at the end");
 
     pf = pf_new();
     pf_set_scoreboard(pf, board);
@@ -757,7 +757,7 @@ static void told_to_stop_elsewhere(void)
         event = fork_late_ones(pf);
     while (event.timeout >= 0 && event.timeout <= 0);
     show_late(0, '_');
-    ok(is_readable(event.fd), "it claims a slot that is not that of its index: that wakes the manager");
+    ok(is_readable(event.fd), "... it claims a slot that is not that of its index: that wakes the manager");
     do
         event = fork_late_ones(pf);
     while (event.timeout >= 0 && event.timeout <= 0);
@@ -844,7 +844,7 @@ static void beside_the_pool(void)
     one_too_many(pf, 5, "a busy process is no worker");
     event = comes_to_rest(pf);
     show_late(15, '_');
-    ok(is_readable(event.fd), "it turns idle: that wakes the manager");
+    ok(is_readable(event.fd), "... it turns idle: that wakes the manager");
     event = comes_to_rest(pf);
     ok(!is_readable(event.fd), "... once");
     end_busy_pool(pf, other);

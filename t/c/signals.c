@@ -104,7 +104,7 @@ static void actions(void)
     is_int(pf_signal_received(pf), SIGUSR1, "... which tells of it");
     UNTIL(GET(common->got[SIGUSR2]) == WORKERS);
     is_int(common->got[SIGUSR2], WORKERS, "each worker has got what the last action says");
-    is_int(common->got[SIGTERM], 0, "and not what the one before says, nor anything for HUP");
+    is_int(common->got[SIGTERM], 0, "... and not what the one before says, nor anything for HUP");
 
     SET(common->send, SIGRTMIN + 1);
     is_int(pf_start(pf, noting, NULL), PF_OK, "the real-time signal ends it too");
@@ -191,7 +191,7 @@ static void groups(void)
     kill(getpid(), SIGHUP);
     is_int(pf_start(pf, leads_a_group, NULL), PF_OK, "a trap that sends -TERM");
     is_int(pf_wait_all_children(pf, -1, &left), PF_OK, "ends the workers");
-    is_int(read(to_the_end[0], &byte, 1), 0, "and the children that are in their groups");
+    is_int(read(to_the_end[0], &byte, 1), 0, "... and the children that are in their groups");
     close(to_the_end[0]);
 
     memset(common, 0, sizeof *common);
@@ -202,7 +202,7 @@ static void groups(void)
     UNTIL(GET(common->ready) == 2);
     is_int(pf_signal_all_children(pf, -SIGTERM), PF_OK, "pf_signal_all_children with -TERM");
     is_int(pf_wait_all_children(pf, -1, &left), PF_OK, "ends the workers");
-    is_int(read(to_the_end[0], &byte, 1), 0, "and the children that are in their groups");
+    is_int(read(to_the_end[0], &byte, 1), 0, "... and the children that are in their groups");
     close(to_the_end[0]);
     pf_free(pf);
 }
@@ -273,24 +273,24 @@ static void received(void)
     kill(getpid(), SIGUSR2);
     is_int(pf_signal_received(pf), SIGUSR1, "one that comes later does not hide it");
     is_int(pf_show_next_signal(pf), SIGUSR2, "after it was read pf_show_next_signal shows that one");
-    is_int(pf_start(pf, at_once, NULL), PF_OK, "which ends the next start");
+    is_int(pf_start(pf, at_once, NULL), PF_OK, "... which ends the next start");
     is_int(pf_signal_received(pf), SIGUSR2, "... that tells of it");
 
     kill(getpid(), SIGUSR2);
     kill(getpid(), SIGUSR1);
     kill(getpid(), SIGUSR2);
-    is_int(pf_start(pf, at_once, NULL), PF_OK, "USR2, USR1, USR2:");
-    is_int(pf_signal_received(pf), SIGUSR2, "the first");
-    is_int(pf_start(pf, at_once, NULL), PF_OK, "and then");
-    is_int(pf_signal_received(pf), SIGUSR1, "the second; equal ones are one");
+    is_int(pf_start(pf, at_once, NULL), PF_OK, "USR2, USR1, USR2: start returns");
+    is_int(pf_signal_received(pf), SIGUSR2, "... on the first");
+    is_int(pf_start(pf, at_once, NULL), PF_OK, "... and the next start");
+    is_int(pf_signal_received(pf), SIGUSR1, "... on the second; equal ones are one");
     is_int(pf_set_signal_received(pf, 0), PF_OK, "pf_set_signal_received with none");
-    is_int(pf_signal_received(pf), 0, "leaves none");
+    is_int(pf_signal_received(pf), 0, "... leaves none");
 
-    is_int(pf_set_signal_received(pf, -4711), PF_OK, "with a number of the program's own");
-    is_int(pf_peek_signal(pf), -4711, "it is peeked");
-    is_int(pf_signal_received(pf), -4711, "and read");
+    is_int(pf_set_signal_received(pf, -4711), PF_OK, "pf_set_signal_received with a number of the program's own");
+    is_int(pf_peek_signal(pf), -4711, "... it is peeked");
+    is_int(pf_signal_received(pf), -4711, "... and read");
     kill(getpid(), SIGUSR1);
-    is_int(pf_set_signal_received(pf, 0), PF_OK, "it does not take out a signal that was not read");
+    is_int(pf_set_signal_received(pf, 0), PF_OK, "... it does not take out a signal that was not read");
     is_int(pf_show_next_signal(pf), SIGUSR1, "... which waits");
 
     is_int(pf_take_signal(pf, SIGUSR1, false), PF_OK, "pf_take_signal");
@@ -359,7 +359,7 @@ static void dispositions(void)
     is_int(status_of_last, 0, "a worker has defaults for what is trapped and for CHLD, the program's own"
         " handlers for all else, and the mask that the program had");
     sigprocmask(SIG_BLOCK, NULL, &after);
-    ok(same_mask(&before, &after), "so has the manager its mask");
+    ok(same_mask(&before, &after), "... so has the manager its mask");
     finish(pf);
     sigprocmask(SIG_UNBLOCK, &usr2, NULL);
     signal(SIGTERM, SIG_DFL);

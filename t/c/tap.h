@@ -31,6 +31,7 @@ static struct {
     int checks_failed;
     int diag_fd;
     int *processes;
+    char title[512];
 } tap = { .diag_fd = STDERR_FILENO };
 
 static inline void diag(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -93,8 +94,20 @@ static inline void begin(void)
     pthread_atfork(NULL, NULL, tap_in_child);
 }
 
+/* The name of a test. One that begins with "..." goes on with that of the last test that does not, so that a line alone
+ * tells what has failed. */
+static inline void tap_print_name(const char *name)
+{
+    if (strncmp(name, "...", 3) == 0)
+        printf("%s ", tap.title);
+    else
+        snprintf(tap.title, sizeof tap.title, "%s", name);
+    printf("%s", name);
+}
+
 static inline int tap_result(int passed, const char *format, va_list args)
 {
+    char name[sizeof tap.title];
     if (getpid() != tap.owner) {
         diag("a test outside of the process that counts them: %s", format);
         abort();
@@ -102,7 +115,8 @@ static inline int tap_result(int passed, const char *format, va_list args)
     tap.tests++;
     tap.failed += !passed;
     printf("%sok %d - ", passed ? "" : "not ", tap.tests);
-    vprintf(format, args);
+    vsnprintf(name, sizeof name, format, args);
+    tap_print_name(name);
     printf("\n");
     fflush(stdout);
     return passed;
@@ -172,7 +186,9 @@ static inline int at_least(double got, double least, const char *format, ...)
 
 static inline void skip(const char *name, const char *reason)
 {
-    printf("ok %d - %s # SKIP %s\n", ++tap.tests, name, reason);
+    printf("ok %d - ", ++tap.tests);
+    tap_print_name(name);
+    printf(" # SKIP %s\n", reason);
     fflush(stdout);
 }
 

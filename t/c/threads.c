@@ -467,7 +467,7 @@ static void other_peoples_children(void)
     thread = start_thread(run_commands, &right);
     is_int(pf_start(pf, naps, NULL), PF_OK, "a thread waits for children of its own, beside a manager");
     pthread_join(thread, NULL);
-    is_int(right, 20, "with pf_set_reap_foreign(false) it gets all of them");
+    is_int(right, 20, "... with pf_set_reap_foreign(false) it gets all of them");
     is_int(foreign, 0, "... and the manager none");
     finish(pf);
 }

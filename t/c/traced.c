@@ -187,7 +187,7 @@ static void told_by_the_host(void)
     waitpid(pid, &status, WCONTINUED);
     ok(WIFCONTINUED(status) && pf_worker_reaped(pf, pid, status) == PF_OK && pf_num_workers(pf) == 3,
         "that it goes on is none, either");
-    is_int(pf_signal_all_children(pf, SIGTERM), PF_OK, "it is still signalled");
+    is_int(pf_signal_all_children(pf, SIGTERM), PF_OK, "... it is still signalled");
     waitpid(pid, &status, 0);
     ok(WIFSIGNALED(status) && pf_worker_reaped(pf, pid, status) == PF_OK, "its end is one");
     next(pf);

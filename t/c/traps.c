@@ -478,7 +478,7 @@ static void unanswered(void)
     is_int(in_child(becomes_manager, pf), 0, "a child that becomes a manager has it too");
     is_int(in_child(begins, pf), 0, "... also by pf_begin");
     pf_free(pf);
-    ok(has_mask_of_before(), "so has the process that was to fork");
+    ok(has_mask_of_before(), "... so has the process that was to fork");
 
     sigemptyset(&set);
     sigaddset(&set, SIGNAL);

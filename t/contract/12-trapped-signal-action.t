@@ -5,13 +5,14 @@ use warnings;
 
 use lib 't/lib';
 use File::Temp ();
+use HeldWorker;
 use ProcessTest;
 use Test::More;
 
 # A pool of SIZE workers, each ready before the next is forked; the last fork raises USR1,
 # whose value in trap_signals is ACTION. Each worker reports every signal that it gets, and
 # leaves when it gets TERM or when it is released.
-my $pool = <<'PERL';
+my $pool = $BE_HELD . <<'PERL';
 use strict;
 use warnings;
 use Parallel::Prefork;
@@ -35,14 +36,6 @@ my $pm = Parallel::Prefork->new({
     },
 });
 
-# Waits for the release, in naps: perl would notice a signal that came just before a long
-# sleep only at the end of it.
-sub be_held {
-    vec(my $set = '', fileno $hold, 1) = 1;
-    1 until select(my $released = $set, undef, undef, 0.05) > 0;
-    return;
-}
-
 sub worker {
     close $release;
     if ($as_groups) {
@@ -56,7 +49,7 @@ sub worker {
         };
     }
     syswrite $tell_ready, "\n";
-    be_held();
+    be_held($hold);
 }
 
 # What workers have reported: waits for COUNT reports.

@@ -4,11 +4,12 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use HeldWorker;
 use ProcessTest;
 use Test::More;
 
 # Workers leave when they are released, or get TERM, and report which.
-my $prelude = <<'PERL';
+my $prelude = $BE_HELD . <<'PERL';
 use strict;
 use warnings;
 use Parallel::Prefork;
@@ -18,14 +19,6 @@ pipe my $ready,   my $tell_ready;
 pipe my $reports, my $report;
 pipe my $hold,    my $release;
 
-# Waits for the release, in naps: perl would notice a signal that came just before a long
-# sleep only at the end of it.
-sub be_held {
-    vec(my $set = '', fileno $hold, 1) = 1;
-    1 until select(my $released = $set, undef, undef, 0.05) > 0;
-    return;
-}
-
 sub worker {
     close $release;
     $SIG{TERM} = sub {
@@ -33,7 +26,7 @@ sub worker {
         exit 0;
     };
     syswrite $tell_ready, "\n";
-    be_held();
+    be_held($hold);
     syswrite $report, "released\n";
 }
 

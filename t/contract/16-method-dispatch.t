@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use lib 't/lib';
+use HeldWorker;
 use ProcessTest;
 use Test::More;
 
@@ -87,7 +88,7 @@ ok $arguments{$_}, "one call is $_" for (
 );
 
 # What an overriding method returns is what counts.
-my $subclass = <<'PERL';
+my $subclass = $BE_HELD . <<'PERL';
 use strict;
 use warnings;
 
@@ -113,14 +114,6 @@ sub pool {
     );
 }
 
-# Waits for the release, in naps: perl would notice a signal that came just before a long
-# sleep only at the end of it.
-sub be_held {
-    vec(my $set = '', fileno $hold, 1) = 1;
-    1 until select(my $released = $set, undef, undef, 0.05) > 0;
-    return;
-}
-
 sub worker {
     close $release;
     for my $name (qw(TERM HUP)) {
@@ -130,7 +123,7 @@ sub worker {
         };
     }
     syswrite $tell_ready, "\n";
-    be_held();
+    be_held($hold);
     syswrite $report, "released\n";
 }
 

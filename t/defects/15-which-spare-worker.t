@@ -57,7 +57,7 @@ sub start_pool {
         args => [$heartbeat, $WORKERS, $BUSY, $WORKERS - $BUSY - $TOO_MANY]);
     $p->line_like(qr/^up: /) for 1 .. $WORKERS;
     # Lowering has to wake the manager, not to meet it halfway to its sleep (defect 1).
-    eventually { $p->asleep };
+    ok eventually(sub { $p->asleep }), "the manager is asleep (heartbeat $heartbeat)";
     return $p;
 }
 

@@ -261,7 +261,7 @@ if (!on_the_original()) {
     my %said = $p->out =~ /^(\w+(?: wrong)?) (\d+)$/mg;
     for my $where ('hook', 'thread') {
         is $said{$where}, 3 * $times, "C: system, popen and waitpid in a $where";
-        is $said{"$where wrong"}, 0, '... all got their statuses';
+        is $said{"$where wrong"}, 0, "C: system, popen and waitpid in a $where got all statuses";
     }
     is $said{'status wrong'}, 0, 'C: every worker was reported with its own';
     is $said{forks}, $said{ended} + $said{left}, 'C: and each once' or diag $p->out;

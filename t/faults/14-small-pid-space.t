@@ -306,7 +306,7 @@ sub judge {
 {
     my ($said, $hits) = judge('numbers come around', $natural);
     cmp_ok $said->{again} || 0, '>', $FORKS / 2, 'most numbers had been a worker\'s before';
-    cmp_ok $said->{strangers} || 0, '>', 50, 'and there were strangers among them';
+    cmp_ok $said->{strangers} || 0, '>', 50, "there were strangers among those that got a worker's number";
     figure("$FORKS forks in 50 numbers, beside strangers" => defined $said->{again}
         ? "$said->{again} numbers had been a worker's, $said->{strangers} strangers, $hits signals hit one"
         : 'it hung or died');
@@ -314,10 +314,10 @@ sub judge {
 for my $case (['a stranger', $by_stranger], ['a new worker', $by_worker]) {
     my ($by, $p) = @$case;
     my ($said, $hits) = judge("the number of a stolen worker goes to $by", $p);
-    is $said->{rounds}, $STEALS, '... as often as it should';
-    is $said->{taken}, $STEALS, '... each time to that one';
-    is $said->{minus_1}, $STEALS, '... and the stolen worker is reported with -1';
-    is $said->{full}, 6, '... and replaced';
+    is $said->{rounds}, $STEALS, "the number of a stolen worker goes to $by as often as it should";
+    is $said->{taken}, $STEALS, "the number of a stolen worker goes to $by each time";
+    is $said->{minus_1}, $STEALS, "the stolen worker whose number goes to $by is reported with -1";
+    is $said->{full}, 6, "the stolen worker whose number goes to $by is replaced";
     figure("the number of a stolen worker goes to $by, $STEALS times" => defined $said->{taken}
         ? "$said->{taken} times so, $hits signals hit a stranger, $said->{minus_1} times noticed"
         : "$hits signals hit a stranger; it hung");

@@ -169,7 +169,8 @@ is $statuses, 'statuses: ..WW__', 'the scoreboard has these four workers, and no
 # Workers that died between the status and the count have left the count wrong, which makes the
 # manager look every 250 ms. Once it is right, nothing wakes the manager.
 sub wakeups {
-    open my $fh, '<', '/proc/' . $p->pid . '/status' or return 0;
+    my $file = '/proc/' . $p->pid . '/status';
+    open my $fh, '<', $file or die "the manager is gone: $file: $!\n";
     my ($count) = map { /\Avoluntary_ctxt_switches:\s+(\d+)/ ? $1 : () } <$fh>;
     return $count;
 }
@@ -190,7 +191,7 @@ like $p->out, qr/^busy at the end: 0$/m, 'nobody is busy';
 like $p->out, qr/^strange: nothing$/m, 'the file was readable at every 50th reap';
 my ($segv) = $p->out =~ /^by signal .*\b11:(\d+)/m;
 cmp_ok $segv || 0, '>=', $deaths, 'they died by SIGSEGV' or diag last_of($p->out);
-unlike $p->out, qr/^not in the middle/m, 'and nobody came through';
+unlike $p->out, qr/^not in the middle/m, 'no worker whose scoreboard is gone came through';
 
 figure("$deaths workers die by SIGSEGV in set_status", sprintf '%d died, %s; %s',
     $segv || 0, $p->out =~ /^left (.*)$/m ? "workers left $1" : 'the manager did not end',

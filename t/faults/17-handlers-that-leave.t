@@ -290,7 +290,8 @@ print "changed $changed times, wrong: ", $wrong || 'nothing', "\n";
 PERL
     my $status = $p->wait;
     is $status, 0, 'die, with many workers: no crash, no hang' or diag last_of($p->err);
-    is $p->out, "changed 0 times, wrong: nothing\n", '... SIGCHLD is as it was, each worker is known, and reaped';
+    is $p->out, "changed 0 times, wrong: nothing\n",
+        'die, with many workers: SIGCHLD is as it was, each worker is known, and reaped';
 }
 
 # What the wait has changed for the time of the sleep is put back, where a handler leaves it too.

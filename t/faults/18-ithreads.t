@@ -96,7 +96,8 @@ print 'wrong: ', join('; ', @wrong) || 'nothing', "\n";
 PERL
 my $status = $p->wait;
 is $status, 0, "$clones rounds of 1 to 3 threads: no crash" or diag last_of($p->err);
-like $p->out, qr/^wrong: nothing$/m, 'and the manager, its workers, signals and scoreboard are as they were'
+like $p->out, qr/^wrong: nothing$/m,
+    "$clones rounds of threads: the manager, its workers, signals and scoreboard are as they were"
     or diag last_of($p->out . $p->err);
 unlike $p->err, qr/corruption|double free|invalid pointer|Attempt to free|panic/, 'nothing was freed twice';
 figure("ithreads: objects cloned, used, joined, destroyed, $clones rounds", $p->timed_out ? 'hung'

@@ -46,13 +46,13 @@ sub relay_c_test {
             elsif ($line =~ /^#/)           { note $line }
             else                            { fail "not TAP: $line" }
         }
-        is $seen, $planned, 'it has run to its end';
+        is $seen, $planned, "$name has run to its end";
         done_testing;
     };
     $run->wait;
     is $run->status, 0, "$name ends well";
     diag $run->err if $run->status || $run->err ne '';
-    ok eventually(sub { !$run->members }), '... and leaves nobody behind';
+    ok eventually(sub { !$run->members }), "$name leaves nobody behind";
     return;
 }
 

@@ -67,7 +67,7 @@ sub manages {
     is $manager->line, "worker 1: pid $first->{1} was killed by signal 9",
         'a killed worker is reaped';
     my $line = $manager->line || '';
-    like $line, qr/^worker 1: pid \d+, generation 1$/, 'and replaced under its index';
+    like $line, qr/^worker 1: pid \d+, generation 1$/, 'a killed worker is replaced under its index';
     ($first->{1}) = $line =~ /pid (\d+)/;
     $look->(1, values %$first);
     is_deeply [sort { $a <=> $b } keys %{ $manager->children }],
@@ -77,9 +77,9 @@ sub manages {
     my $second = workers($manager, 3, 2);
     is join(' ', sort keys %$second), '0 1 2', 'HUP: three workers of a new generation';
     my %is_old = map { $_ => 1 } values %$first;
-    is_deeply [grep { $is_old{$_} } values %$second], [], 'all of them new';
+    is_deeply [grep { $is_old{$_} } values %$second], [], 'the workers of the new generation are new';
     $look->(2, values %$second);
-    is $manager->spins, '', 'with nothing to do it sleeps';
+    is $manager->spins, '', 'a manager with nothing to do sleeps';
     return $second;
 }
 
@@ -89,9 +89,9 @@ sub stops {
     $manager->signal($signal || 'TERM');
     is $manager->line_like(qr/^manager: stopped/), 'manager: stopped',
         ($signal || 'TERM') . ' stops the manager';
-    is $manager->wait, 0, 'with status 0';
-    is_deeply [$manager->members], [], 'nobody is left';
-    is $manager->err, '', 'and nothing was wrong';
+    is $manager->wait, 0, 'the manager ends with status 0';
+    is_deeply [$manager->members], [], 'no process of the example is left';
+    is $manager->err, '', 'nothing is said of errors';
     return;
 }
 
@@ -101,13 +101,13 @@ sub refuses_ports {
     for my $port (qw(http 70000 1x -1)) {
         my $run = run(undef, command => [$program, $port]);
         is $run->status >> 8, 2, "port $port is refused";
-        like $run->err, qr/give a port from 0 to 65535, not $port$/, '... and named';
+        like $run->err, qr/give a port from 0 to 65535, not $port$/, "port $port is named as what is wrong";
     }
     my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
     my $port = $taken->sockport;
     my $run = run(undef, command => [$program, $port]);
     is $run->status >> 8, 1, 'a port that is taken is an error';
-    like $run->err, qr/cannot listen on port $port: Address already in use$/, '... and named';
+    like $run->err, qr/cannot listen on port $port: Address already in use$/, 'the program names a port that is taken';
     return;
 }
 

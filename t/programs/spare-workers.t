@@ -97,11 +97,11 @@ is settle($MIN_SPARE), $MIN_SPARE, 'without a request there are as many workers 
 
 my @held = map { request($port, $part) } 1 .. 5;
 is taken(5, @held), 5, 'each request gets a worker';
-is settle(5 + $MIN_SPARE), 5 + $MIN_SPARE, 'and each busy worker is replaced by a spare one';
+is settle(5 + $MIN_SPARE), 5 + $MIN_SPARE, 'each busy worker is replaced by a spare one';
 
 push @held, map { request($port, $part) } 1 .. $MAX;
 is taken($MAX, @held), $MAX, 'up to the maximum';
-is workers(), $MAX, 'and no further';
+is workers(), $MAX, 'the server does not grow beyond the maximum while all workers are busy';
 
 print {$_} $rest for @held;
 my @answers = map { answer_to($_) } @held;
@@ -120,18 +120,18 @@ for (1 .. 30) {
     $most = $workers if $workers > $most;
 }
 is $answered, $asked, 'no request fails while the server grows and shrinks';
-cmp_ok $most, '<=', $MAX, 'and it has not grown beyond the maximum';
+cmp_ok $most, '<=', $MAX, 'the server has never grown beyond the maximum';
 
 my $last = request($port, $part);
 is taken(1, $last), 1, 'a worker has got a request, not all of it yet';
 $server->signal('TERM');
 is settle(1), 1, 'TERM ends all workers but this one';
 print {$last} $rest;
-ok answer_to($last), 'which answers it';
+ok answer_to($last), 'the worker with a request answers it after TERM';
 is $server->wait, 0, 'then the server ends with status 0';
-like $server->out, qr/^workers left: 0$/m, 'and no worker is left';
-is_deeply [$server->members], [], 'nor any process';
-ok !is_listened_to($port), 'nor the socket';
+like $server->out, qr/^workers left: 0$/m, 'no worker is left after TERM';
+is_deeply [$server->members], [], 'no process is left after TERM';
+ok !is_listened_to($port), 'no socket is left after TERM';
 is $server->err, '', 'there was no complaint';
 
 done_testing;

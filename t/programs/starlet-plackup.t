@@ -25,7 +25,7 @@ my ($server, $port) = start_on_free_port([
 
 my $first = ask($port) or die $server->err;
 is $first->{manager}, $server->pid, 'the workers are those of the program that was started';
-ok has_our_core($server->pid), 'which runs on our core';
+ok has_our_core($server->pid), 'the server runs on our core';
 
 like head_of($port), qr{\AHTTP/1\.[01] 200 .*^Content-Length: [1-9]\d*\r\n(?:[^\r\n]+\r\n)*\r\n\z}ms,
     'HEAD is answered by a head without a body';
@@ -46,7 +46,7 @@ note "$answered requests";
 is_deeply \@failed, [], 'no request fails while the workers are replaced';
 cmp_ok $answered, '>', 8 * 200, 'more are answered than the first workers may answer';
 is $answers, $SECONDS, 'a client that reads each answer to its end gets all of them';
-cmp_ok scalar keys %worker, '>', 1, 'from several workers';
+cmp_ok scalar keys %worker, '>', 1, 'several workers have answered';
 is_deeply [keys %module], [File::Spec->rel2abs($INC{'Parallel/Prefork.pm'})],
     'each of which has the Parallel::Prefork that this test loads';
 

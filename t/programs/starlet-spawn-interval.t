@@ -61,7 +61,7 @@ sub pace_ok {
     my ($name, @workers) = @_;
     my @started = sort { $a <=> $b } map { started($_) } @workers;
     is scalar(@workers), $WORKERS, "$name has its workers";
-    is_deeply [too_soon($started[0] - $tick, @started)], [], "which it has started at the interval"
+    is_deeply [too_soon($started[0] - $tick, @started)], [], "$name has started its workers at the interval"
         or diag "@started";
 }
 

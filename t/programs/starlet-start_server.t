@@ -27,7 +27,7 @@ my ($starter, $port) = start_on_free_port([
 
 my $first = ask($port) or die $starter->err;
 ok exists $starter->children->{ $first->{manager} }, 'start_server has started a server';
-ok has_our_core($first->{manager}), 'which runs on our core';
+ok has_our_core($first->{manager}), 'the server runs on our core';
 
 # How often start_server has said something so far.
 sub said {
@@ -52,7 +52,7 @@ note "$answered requests, servers: ", join ' ', sort { $a <=> $b } keys %manager
 is_deeply \@failed, [], 'no request fails while one server takes over from another';
 cmp_ok $answered, '>', 8 * 200, 'more are answered than the first workers may answer';
 is $answers, $SECONDS, 'a client that reads each answer to its end gets all of them';
-cmp_ok scalar keys %manager, '>', 1, 'from several servers';
+cmp_ok scalar keys %manager, '>', 1, 'several servers have answered';
 is_deeply [keys %module], [File::Spec->rel2abs($INC{'Parallel/Prefork.pm'})],
     'each of which has the Parallel::Prefork that this test loads';
 
@@ -74,7 +74,7 @@ ok !is_listened_to($port), 'no socket is left';
 # 15: a server that is told to stop before it has got as far as to trap TERM.
 my %status = $starter->err =~ /worker (\d+) died(?: unexpectedly with)?,? status:(\d+)/g;
 is scalar(keys %status), 1 + $SECONDS, 'each server has ended';
-is_deeply [grep { $_ != 0 && $_ != 15 } values %status], [], 'and well';
+is_deeply [grep { $_ != 0 && $_ != 15 } values %status], [], 'each server has ended well';
 is_deeply [$starter->err =~ /^(.* at \S+ line \d+.*|.*unexpectedly.*)$/mg], [], 'there was no complaint'
     or diag $starter->err;
 
