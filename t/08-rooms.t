@@ -1,5 +1,5 @@
-# The rooms of perl/: each file includes only what stands below it, and what perl does not document is used where it is said to be,
-# see perl/internals/README.md.
+# The rooms of perl/: each file includes only what stands below it, and what perl does not document is used where
+# perl/internals/README.md says so.
 
 use strict;
 use warnings;
@@ -8,7 +8,8 @@ use Config;
 use Test::More;
 
 
-my @files = grep { $_ ne 'perl/Prefork.c' } sort glob 'perl/*.c perl/*.h perl/*.xs perl/internals/*.c perl/internals/*.h';
+my @files = grep { $_ ne 'perl/Prefork.c' }
+    sort glob 'perl/*.c perl/*.h perl/*.xs perl/internals/*.c perl/internals/*.h';
 
 # Without comments and strings.
 sub code_of {
@@ -59,15 +60,17 @@ my %UNDOCUMENTED = (
     PL_in_eval      => [qw(fork.c)],
 );
 my @INTERNALS = qw(
-    PL_threadhook PL_sv_arenaroot PL_exitlistlen PL_perl_destruct_level PL_main_cv PL_main_root PL_perlio PL_fdpid PL_initav
-    PL_sub_generation PL_phase CvROOT CvSTART CvPADLIST HvMROMETA HvARRAY OpREFCNT_inc COP_SEQ_RANGE_HIGH SvREFCNT
+    PL_threadhook PL_sv_arenaroot PL_exitlistlen PL_perl_destruct_level PL_main_cv PL_main_root PL_perlio PL_fdpid
+    PL_initav PL_sub_generation PL_phase CvROOT CvSTART CvPADLIST HvMROMETA HvARRAY OpREFCNT_inc COP_SEQ_RANGE_HIGH
+    SvREFCNT
 );
 for my $name (sort keys %UNDOCUMENTED) {
     is_deeply [map { s{^perl/}{}r } grep { $code{$_} =~ /\b$name\b/ } @files], $UNDOCUMENTED{$name},
         "$name is used where no function does the work";
 }
 for my $name (@INTERNALS) {
-    is_deeply [grep { !m{^perl/internals/} && $code{$_} =~ /\b$name\b/ } @files], [], "$name is used in internals/ only";
+    is_deeply [grep { !m{^perl/internals/} && $code{$_} =~ /\b$name\b/ } @files], [],
+        "$name is used in internals/ only";
 }
 
 # Which builds have them, by what the C preprocessor makes of it.
@@ -88,6 +91,7 @@ my $readme = do { local $/; <$fh> };
 for my $trick (sort map { /#define (TRICK_\w+) TRICKS/g } values %code) {
     like $readme, qr/^\| `$trick` \|/m, "$trick has a row";
 }
-like $readme, qr/`$_`/, "the text speaks of $_" for sort(keys %UNDOCUMENTED), 'PL_threadhook', 'COP_SEQ_RANGE_HIGH', 'CvROOT';
+like $readme, qr/`$_`/, "the text speaks of $_"
+    for sort(keys %UNDOCUMENTED), qw(PL_threadhook COP_SEQ_RANGE_HIGH CvROOT);
 
 done_testing;

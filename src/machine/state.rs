@@ -83,9 +83,9 @@ pub enum Step {
         /// What it is sent; negative: its process group.
         signal: Signal,
     },
-    /// Look whether this worker has ended, and at no other; answer with `exited` if it has.
+    /// Look whether this worker has ended, and at no other; answer with `child_reaped` if it has.
     ReapWorker(Pid),
-    /// Look for one child that has ended; answer with `exited`, `none_ended` or `no_children`.
+    /// Look for one child that has ended; answer with `child_reaped`, `none_ended` or `no_children`.
     Reap,
     /// Look which workers are no children any more; answer with `audited`.
     Audit,
@@ -99,7 +99,7 @@ pub enum Step {
         /// Its generation.
         generation: u64,
     },
-    /// A child has been reaped.
+    /// Other code has reaped a worker. (One that we reap by `Reap` or `ReapWorker` the manager tells of by itself.)
     Reaped(Exit),
     /// Sleep until something happens, or until the moment given.
     Wait {

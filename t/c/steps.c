@@ -1,6 +1,6 @@
-/* The steps of a change of status exist twice: in the core (src/os/slots.rs), and in C for the Perl front (perl/status.h).
- * Here both run one instruction at a time, and another process looks at the memory after each: what it sees has to be the
- * steps that pf_scoreboard_own_slot lists. */
+/* The steps of a change of status exist twice: in the core (src/os/slots.rs), and in C for the Perl front
+ * (perl/status.h). Here both run one instruction at a time, and another process looks at the memory after each: what
+ * it sees has to be the steps that pf_scoreboard_own_slot lists. */
 
 #include "tap.h"
 #include "../../perl/status.h"
