@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::error::{Error, Fallback, pf_result};
 use super::event::pf_event;
+use crate::machine::page::HOST_ROOM;
 use crate::manager::{Event, Failure, Manager, Remote};
 use crate::os::room::Room;
 use pf_result::{PF_ERR_NULL, PF_ERR_PANIC};
@@ -29,9 +30,6 @@ pub struct pf_t {
     /// Where it lies, if that is no memory of its own.
     pub(super) room: Option<&'static Room>,
 }
-
-/// See `PF_HOST_ROOM`.
-pub(super) const HOST_ROOM: usize = 768;
 
 /// Everything else.
 pub(super) struct Inner {

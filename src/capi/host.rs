@@ -5,8 +5,9 @@
 use std::ffi::c_void;
 
 use super::error::{Error, guard, pf_result};
-use super::handle::{HOST_ROOM, fact, manager, pf_t, seconds};
+use super::handle::{fact, manager, pf_t, seconds};
 use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
+use crate::machine::page::HOST_ROOM;
 use crate::machine::{Action, Counts, Lead, Spare, wanted};
 use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;

@@ -9,7 +9,8 @@ use std::ffi::{CString, c_char};
 use std::sync::atomic::AtomicBool;
 
 use super::error::{guard, pf_result};
-use super::handle::{HOST_ROOM, Hooks, Inner, manager, pf_t};
+use super::handle::{Hooks, Inner, manager, pf_t};
+use crate::machine::page::HOST_ROOM;
 use crate::manager::Manager;
 use crate::os::children;
 

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::compact::{Few, FreeNumbers};
+use super::page::{FEW, FIRST};
 use super::timers::Time;
 
 /// A process id, as the kernel numbers them.
@@ -109,16 +110,12 @@ pub struct Workers {
     next_serial: Serial,
 }
 
-/// More than most pools have, and as many as fit into a page with the rest of a handle and with what
-/// `os::children` notes of as many.
-const FEW: usize = 128;
-
 /// Workers by their indexes. A worker's successor has its index, so that to take one out and enter another
 /// most often writes to one page.
 #[derive(Debug, Default)]
 struct Slots {
-    /// As many as most pools of one processor have, for the same page.
-    few: [Worker; 16],
+    /// In the page that is written to anyway, see `page.rs`.
+    few: [Worker; FIRST],
     more: Vec<Worker>,
 }
 
@@ -213,7 +210,6 @@ impl Workers {
         }
     }
 
-    #[inline(never)] // It takes room on the stack, which is copied like other memory, see ARCHITECTURE.md, Copy-on-write.
     fn insert_into_many(&mut self, pid: Pid, index: u32) {
         let slots = &self.slots;
         let few = self.few.as_slice().iter();
@@ -240,7 +236,6 @@ impl Workers {
         Some(worker)
     }
 
-    #[inline(never)] // As insert_into_many.
     fn remove_of_many(&mut self, pid: Pid) -> Option<u32> {
         self.many.remove(&pid)
     }

@@ -198,7 +198,6 @@ impl Manager {
 
 impl Manager {
     /// Sends this signal, and all that are to be sent now. Returns what comes after them.
-    #[inline(never)] // As look_for.
     fn send(&mut self, mut pid: Pid, mut signal: Signal) -> Result<Step, Misuse> {
         // The first ones end while the last ones wait for their turn.
         let _blocked = mask::block_sigchld();
@@ -218,13 +217,11 @@ impl Manager {
     }
 
     /// From the request for a fork to its answer.
-    #[inline(never)] // As look_for.
     fn block_trapped(&mut self) {
         self.mask = mask::block(traps::trapped_here());
     }
 
     /// Looks whether this child has ended, or any (none).
-    #[inline(never)] // What a child has used takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn look_for(&mut self, child: Option<Pid>, now: Time) -> Option<Event> {
         let reaped = match child {
             Some(pid) => self.parent.reap(Which::One(pid)),
@@ -276,7 +273,6 @@ impl Manager {
     }
 
     #[cold]
-    #[inline(never)] // It is long, and would make the frame of next half as large again.
     fn use_huge_pages(&mut self) {
         huge_pages::collapse(|| {
             self.remote.arrivals().has_more(self.arrivals_seen) || mask::manager_is_signalled()

@@ -79,7 +79,6 @@ impl Manager {
 impl Manager {
     /// Whether it is certain that SIGCHLD comes to this manager while it waits. Any other thread may take it, by
     /// sigwait(3) or signalfd(2), and so may the one that waits, if it blocks SIGCHLD.
-    #[inline(never)] // As look_for.
     pub(super) fn gets_sigchld(&mut self, waits_on: bool) -> bool {
         if self.traps.is_watching_children() {
             self.sigchld.may_be_missed = self.traps.children_unwatched();
@@ -117,7 +116,6 @@ impl Manager {
         }
     }
 
-    #[inline(never)] // As release.
     fn hold(&mut self) {
         self.sigchld.held = held::hold();
         let thread = self.sigchld.held.as_ref().map(Held::thread);
@@ -131,7 +129,6 @@ impl Manager {
         }
     }
 
-    #[inline(never)] // The masks take room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn release(&mut self) {
         if let Some(held) = self.take_held() {
             held.release();

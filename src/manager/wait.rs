@@ -82,7 +82,6 @@ impl Manager {
 
     /// The sleep where SIGCHLD is not held back, or tells nothing new. Returns whether a handler of the program may have
     /// run, which may close the pipe.
-    #[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md, Copy-on-write.
     fn poll(&self, fd: Option<RawFd>, timeout: Option<Duration>, may_block_sigchld: bool) -> bool {
         let trapped = self.traps.signals();
         if may_block_sigchld {

@@ -20,6 +20,7 @@ use super::process::Process;
 use super::room::Room;
 use super::wait::{self, Child, Reaped, Standing};
 use super::wake::Waker;
+use crate::machine::page::{FEW, PAGE};
 use crate::machine::{Few, Pid};
 
 /// A manager, as a parent among others.
@@ -65,9 +66,6 @@ struct Family {
     unclaimed: Vec<(u64, Child)>,
 }
 
-/// As many as the table of a manager has in the same page (`machine/workers.rs`).
-const FEW: usize = 128;
-
 /// Who forked whom.
 #[derive(Debug, Default)]
 struct Children {
@@ -104,14 +102,10 @@ impl Children {
         }
     }
 
-    // A map's own functions take room on the stack, which is copied like other memory, see ARCHITECTURE.md, Copy-on-write.
-
-    #[inline(never)]
     fn insert_other(&mut self, pid: Pid, parent: u64) {
         self.others.insert(pid, parent);
     }
 
-    #[inline(never)]
     fn remove_other(&mut self, pid: Pid) -> Option<u64> {
         self.others.remove(&pid)
     }
@@ -145,7 +139,6 @@ struct Member {
 }
 
 impl Family {
-    #[inline(never)] // As insert_other, and it is rare.
     fn deliver(&mut self, to: u64, child: &Child) {
         if let Some(member) = self.parents.get_mut(&to) {
             member.reaped_by_others.push_back(*child);
@@ -156,7 +149,6 @@ impl Family {
         }
     }
 
-    #[inline(never)] // As deliver.
     fn keep(&mut self, reaper: u64, child: &Child) {
         self.unclaimed.push((reaper, *child));
     }
@@ -174,7 +166,6 @@ impl Family {
     }
 
     /// A child has lost its parent: it belongs to the next one that has it.
-    #[inline(never)] // As insert_other.
     fn pass_on(&mut self, pid: Pid) {
         if let Some(at) = self.shared.iter().position(|&(other, _)| other == pid) {
             let (_, parent) = self.shared.remove(at);
@@ -183,7 +174,6 @@ impl Family {
     }
 
     /// A child has been reaped: tells those who share it, but for the reaper. Returns whether that is one of them.
-    #[inline(never)] // As deliver.
     fn tell_others(&mut self, reaper: u64, child: &Child) -> bool {
         let (told, left) = std::mem::take(&mut self.shared)
             .into_iter()
@@ -368,7 +358,7 @@ impl Drop for Parent {
     }
 }
 
-/// A family and the process that it is of, in a page of its own, and what else fits in there.
+/// A family and the process that it is of, in a page of its own, and what else fits in there (`machine/page.rs`).
 #[repr(align(4096))]
 struct Home {
     room: Room,
@@ -382,7 +372,7 @@ struct Home {
     _parents: *mut Home,
 }
 
-const _: () = assert!(size_of::<Home>() == 4096);
+const _: () = assert!(size_of::<Home>() == PAGE);
 
 /// The family of this process. A fork copies the one of the parent, whose lock some thread may
 /// hold at that moment and never release in the copy; so a child starts a new one, and the
@@ -409,7 +399,6 @@ fn home() -> &'static Home {
 }
 
 #[cold]
-#[inline(never)] // A page more of stack for each call would be one to copy.
 fn make_home() -> &'static Home {
     loop {
         let before = HOME.load(Ordering::Acquire);

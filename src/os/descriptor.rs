@@ -38,7 +38,6 @@ pub struct Inherited {
 
 impl Inherited {
     /// What the descriptor is now; none if it is closed.
-    #[inline(never)] // What fstat(2) tells takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
     pub fn new(fd: RawFd) -> Option<Inherited> {
         Inherited::now(fd)
     }

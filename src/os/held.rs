@@ -50,7 +50,6 @@ pub enum Taken {
 /// Holds it back. None where that cannot be, or where this thread blocks another signal that is trapped: the
 /// wait has to let that in.
 #[cfg(target_os = "linux")]
-#[inline(never)] // Its sets of signals take room on the stack, see ARCHITECTURE.md, Copy-on-write.
 pub fn hold() -> Option<Held> {
     let sigchld = Set::of(std::iter::once(libc::SIGCHLD));
     let before = sigchld.block();

@@ -14,7 +14,6 @@ use crate::machine::{Pid, Signal};
 ///
 /// # Errors
 /// EINVAL for a signal that does not exist, EPERM for a child that has changed its user.
-#[inline(never)] // What waitid(2) tells takes room on the stack, see ARCHITECTURE.md, Copy-on-write.
 pub fn signal_child(pid: Pid, signal: Signal) -> Result<bool, Errno> {
     if pid <= 0 || !wait::is_child(pid) {
         return Ok(false);

@@ -64,7 +64,6 @@ pub fn unblock(signals: impl Iterator<Item = Signal> + Clone) -> Option<SavedMas
     change_mask(libc::SIG_UNBLOCK, signals)
 }
 
-#[inline(never)] // It has two sets on the stack, see ARCHITECTURE.md, Copy-on-write.
 fn change_mask(how: i32, signals: impl Iterator<Item = Signal>) -> Option<SavedMask> {
     // nix's set of signals has no room for the real-time ones.
     let mut set = empty_set();
