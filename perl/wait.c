@@ -325,7 +325,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, bool blocking, bool a
             timeout = max_wait;
         if (!has_handler)
             sigdelset(&mask_asleep, SIGCHLD);
-        /* What it would tell in a rest is looked for after that, and only then. */
+        /* What it would tell is looked for after this wait, and only then. */
         if (event->may_block_sigchld && lends_handler)
             lend_handler(&sigchld, FALSE);
         host->timed_out = FALSE;

@@ -1021,10 +1021,10 @@ because there are too many.
 
 =item _update_spawn_delay($seconds)
 
-Lets forking rest for so many seconds from now on, instead of what was set before; 0 ends
-the rest. Its return value is not used. Called after each fork, each failed fork, each stop,
+Lets no worker be forked for so many seconds from now on, instead of what was set before; 0 ends
+such a pause. Its return value is not used. Called after each fork, each failed fork, each stop,
 and each failure of a worker. For subclasses with a loop of their own, C<{_no_adjust_until}>
-is the wall-clock time at which the rest ends, 0 without one, and C<undef> after
+is the wall-clock time at which the pause ends, 0 without one, and C<undef> after
 C<wait_all_children>.
 
 =item _wait($blocking)
