@@ -508,7 +508,7 @@ pf_result pf_begin(pf_t *pf);
 pf_result pf_resume(pf_t *pf);
 
 // No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
-// is due. A new handle is suspended until pf_begin, and pf_resume ends it.
+// is due. pf_resume ends that. A new handle is suspended until pf_begin.
 //
 // Called by: manager, hook.
 //

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn pf_resume(pf: *mut pf_t) -> pf_result {
 }
 
 /// No worker is forked from now on, and no signal ends the run; pf_next reaps and sends what
-/// is due. A new handle is suspended until pf_begin, and pf_resume ends it.
+/// is due. pf_resume ends that. A new handle is suspended until pf_begin.
 ///
 /// Called by: manager, hook.
 ///

@@ -5,9 +5,20 @@
 #include "tap.h"
 #include "../../perl/status.h"
 
-/* Elsewhere an atomic operation may be a loop that never ends where it is interrupted in each turn. */
-#if defined(__linux__) && defined(CAN_CHANGE_STATUS) && (defined(__x86_64__) || defined(__i386__))
+#ifdef CAN_CHANGE_STATUS
+
+/* Elsewhere an atomic operation may be a loop that never ends where it is interrupted in each turn. There, and where
+ * nobody may trace, what is seen at the end has to do. */
+#if defined(__linux__) && (defined(__x86_64__) || defined(__i386__))
 #include <sys/ptrace.h>
+#define TRACE_ME() ptrace(PTRACE_TRACEME, 0, NULL, NULL)
+#define STEP(pid) ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL)
+#else
+#define TRACE_ME() (-1)
+#define STEP(pid) (-1)
+#endif
+
+static bool is_tracing;
 
 /* What others see of one process's status, and of how many are busy. */
 typedef struct {
@@ -20,6 +31,7 @@ typedef struct {
 
 static struct {
     pf_own_slot slot;
+    uint32_t changes_before;
     bool is_over;
 } *told;
 
@@ -42,52 +54,60 @@ static void c_sets(uint8_t status)
         pf_scoreboard_end_change(board, change.before, change.is_whole);
 }
 
-static void is_traced(void (*set)(uint8_t status), uint8_t from, uint8_t to)
+static void is_watched(void (*set)(uint8_t status), uint8_t from, uint8_t to)
 {
     if (pf_scoreboard_claim(board, 0) != PF_OK || pf_scoreboard_set_status(board, from) != PF_OK
-            || pf_scoreboard_own_slot(board, &told->slot) != PF_OK
-            || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            || pf_scoreboard_own_slot(board, &told->slot) != PF_OK || (is_tracing && TRACE_ME() != 0))
         _exit(99);
-    raise(SIGSTOP);
+    told->changes_before = GET(*told->slot.changes);
+    if (is_tracing)
+        raise(SIGSTOP);
     set(to);
     _exit(0);
 }
 
-static seen_t look(uint32_t changes_before)
+static seen_t look(void)
 {
     seen_t seen;
     seen.status = GET(*told->slot.status);
     seen.busy = GET(*told->slot.busy);
-    seen.changes = GET(*told->slot.changes) - changes_before;
+    seen.changes = GET(*told->slot.changes) - told->changes_before;
     return seen;
+}
+
+static bool are_same(seen_t one, seen_t other)
+{
+    return one.status == other.status && one.busy == other.busy && one.changes == other.changes;
+}
+
+static size_t write_seen(char *text, size_t size, seen_t seen)
+{
+    return (size_t)snprintf(text, size, "%c%d+%u ", seen.status, (int)seen.busy, (unsigned)seen.changes);
 }
 
 /* What is seen while a process turns its status from one into the other, as text. */
 static void steps_of(void (*set)(uint8_t status), uint8_t from, uint8_t to, char *text, size_t size)
 {
     seen_t last;
-    uint32_t before = 0;
     size_t length = 0;
     int status = 0;
-    pid_t pid = fork();
-    if (pid == 0)
-        is_traced(set, from, to);
-    text[0] = '\0';
-    memset(&last, 0, sizeof last);
+    pid_t pid;
     told->is_over = true;
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0)
+        is_watched(set, from, to);
+    memset(&last, 0, sizeof last);
     while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
-        seen_t seen;
-        if (length == 0)
-            before = GET(*told->slot.changes);
-        seen = look(before);
-        if ((length == 0 || seen.status != last.status || seen.busy != last.busy || seen.changes != last.changes)
-                && length < size)
-            length += (size_t)snprintf(text + length, size - length, "%c%d+%u ", seen.status, (int)seen.busy,
-                (unsigned)seen.changes);
+        const seen_t seen = look();
+        if ((length == 0 || !are_same(seen, last)) && length < size)
+            length += write_seen(text + length, size - length, seen);
         last = seen;
-        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0)
+        if (STEP(pid) != 0)
             abort();
     }
+    if (!is_tracing)
+        write_seen(text, size, look());
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     pf_scoreboard_clear(board, pid);
 }
@@ -96,6 +116,9 @@ static void steps_of(void (*set)(uint8_t status), uint8_t from, uint8_t to, char
 static void both_take(const char *expected, uint8_t from, uint8_t to, int low, int high, const char *what)
 {
     char core[256], in_c[256];
+    if (!is_tracing)
+        while (strchr(expected, ' ')[1] != '\0')
+            expected = strchr(expected, ' ') + 1;
     board = pf_scoreboard_new(NULL, 1);
     pf_scoreboard_watch(board, low, high);
     steps_of(core_sets, from, to, core, sizeof core);
@@ -110,7 +133,7 @@ static void both_take(const char *expected, uint8_t from, uint8_t to, int low, i
 static void cannot_trace(void *data)
 {
     (void)data;
-    _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
+    _exit(TRACE_ME() == 0 ? 0 : 1);
 }
 
 static void steps(void)
@@ -128,17 +151,17 @@ static void steps(void)
 int main(void)
 {
     begin();
-    if (is_under_valgrind() || HEAP_HAS_NO_FORK || in_child(cannot_trace, NULL) != 0)
-        skip("the steps of a change of status", "ptrace is not to be had here");
-    else
-        steps();
+    is_tracing = !is_under_valgrind() && !HEAP_HAS_NO_FORK && in_child(cannot_trace, NULL) == 0;
+    if (!is_tracing)
+        skip("the steps on the way", "they cannot be traced here");
+    steps();
     return done();
 }
 #else
 int main(void)
 {
     begin();
-    skip("the steps of a change of status", "for Linux on x86, where each atomic operation is one instruction");
+    skip("the steps of a change of status", "the Perl front calls the core with this compiler");
     return done();
 }
 #endif
