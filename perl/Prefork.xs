@@ -370,15 +370,15 @@ take_lead(host_t *host)
         take_lead(aTHX_ host, PF_LEAD_HOST);
 
 IV
-decide(double workers, double max_workers, double idle = 0, double leaving = 0, double min_spare = 0, double max_spare = 0)
+decide(double workers, double max_workers, double idle = 0, double stopping = 0, double min_spare = 0, double max_spare = 0)
     CODE:
-        RETVAL = decide(aTHX_ workers, max_workers, idle, leaving, min_spare, max_spare);
+        RETVAL = decide(aTHX_ workers, max_workers, idle, stopping, min_spare, max_spare);
     OUTPUT: RETVAL
 
 double
 spawn_delay(host_t *host)
     CODE:
-        follow_rest(aTHX_ host, ST(0));
+        follow_pause(aTHX_ host, ST(0));
         CALL(RETVAL = pf_spawn_delay(host->pf));
     OUTPUT: RETVAL
 
@@ -423,18 +423,18 @@ worker_reaped(host_t *host, SV *pid, int status)
         CALL(pf_worker_reaped(host->pf, to_pid(aTHX_ pid), status));
 
 bool
-forget_worker(host_t *host, SV *pid)
+disown_worker(host_t *host, SV *pid)
     CODE:
         CALL(RETVAL = pf_disown_worker(host->pf, to_pid(aTHX_ pid)));
         if (RETVAL)
-            forget_stored(aTHX_ ST(0), to_pid(aTHX_ pid));
+            drop_stored(aTHX_ ST(0), to_pid(aTHX_ pid));
     OUTPUT: RETVAL
 
 # The generation of a worker whose exit has been reported, which leaves the table with that.
 SV *
-release_worker(host_t *host, SV *pid)
+remove_reaped(host_t *host, SV *pid)
     INIT:
-        IV generation = release_worker(aTHX_ host, ST(0), to_pid(aTHX_ pid));
+        IV generation = remove_reaped(aTHX_ host, ST(0), to_pid(aTHX_ pid));
     CODE:
         RETVAL = generation < 0 ? &PL_sv_undef : newSViv(generation);
     OUTPUT: RETVAL
@@ -633,13 +633,13 @@ worker_index(host_t *host)
 void
 _update_spawn_delay(host_t *host, SV *seconds)
     INIT:
-        double rest = 0;
+        double pause = 0;
     CODE:
         SvGETMAGIC(seconds);
         /* Several values were stored as an array, whose address is no number of seconds. */
         if (SvOK(seconds) && (!SvROK(seconds) || SvAMAGIC(seconds)))
-            rest = SvNV_nomg(seconds);
-        update_spawn_delay(aTHX_ host, ST(0), rest > 0 ? rest : 0);
+            pause = SvNV_nomg(seconds);
+        update_spawn_delay(aTHX_ host, ST(0), pause > 0 ? pause : 0);
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Accessors
 

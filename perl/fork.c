@@ -69,7 +69,7 @@ fork_failed(pTHX_ host_t *host)
 
 /* A handler may have had another hash in {worker_pids} for a while: a worker belongs to the one that is there. */
 static void
-look_at_table(pTHX_ const host_t *host, SV *object)
+check_table(pTHX_ const host_t *host, SV *object)
 {
     if (!is_tied(aTHX_ host, object)) {
         dSP;
@@ -88,7 +88,7 @@ fork_worker(pTHX_ host_t *host, SV *object)
      * printed would be printed by the worker too. */
     if (signal_is_noted(aTHX)) {
         run_handlers(aTHX_ host);
-        look_at_table(aTHX_ host, object);
+        check_table(aTHX_ host, object);
     }
     PERL_FLUSHALL_FOR_CHILD;
     if (!fork_begin(aTHX_ host, object))
@@ -98,7 +98,7 @@ fork_worker(pTHX_ host_t *host, SV *object)
         forget_noted_signals(aTHX);
     } else if (pid > 0) {
         forked(aTHX_ host, pid);
-        forget_stored(aTHX_ object, pid);
+        drop_stored(aTHX_ object, pid);
     } else {
         const int error = errno;
         const unsigned failures = fork_failed(aTHX_ host);

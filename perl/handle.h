@@ -9,7 +9,7 @@
 typedef struct {
     pf_lead lead;
     double max_workers, spawn_interval, err_respawn_interval;
-    double rest_shown;       /* what was stored in {_no_adjust_until} by us */
+    double pause_shown;       /* what was stored in {_no_adjust_until} by us */
 } policy_t;
 
 /* From fork_begin to forked or fork_failed. */
@@ -24,7 +24,7 @@ typedef struct {
     unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
     bool is_named;           /* a SIGCHLD that names its child did, and no code of the program has run since */
-    double look_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
+    double due_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
 } exits_t;
 
 /* What the loop in C found out of the object's class: see internals/loop.c. */

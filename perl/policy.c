@@ -40,42 +40,42 @@ pass_settings(pTHX_ host_t *host, SV *object)
 }
 
 IV
-decide(pTHX_ double workers, double max_workers, double idle, double leaving, double min_spare, double max_spare)
+decide(pTHX_ double workers, double max_workers, double idle, double stopping, double min_spare, double max_spare)
 {
     const double most = Perl_floor(max_spare);
-    return (IV)pf_decide(to_count(workers), to_count(max_workers), to_count(idle), to_count(leaving),
+    return (IV)pf_decide(to_count(workers), to_count(max_workers), to_count(idle), to_count(stopping),
         to_count(min_spare), to_count(most));
 }
 
 void
-show_rest(pTHX_ host_t *host, SV *object, double rest)
+show_pause(pTHX_ host_t *host, SV *object, double pause)
 {
-    if (rest > 0) {
+    if (pause > 0) {
         struct timeval now;
         gettimeofday(&now, NULL);
-        host->policy.rest_shown = (double)now.tv_sec + (double)now.tv_usec / 1e6 + rest;
+        host->policy.pause_shown = (double)now.tv_sec + (double)now.tv_usec / 1e6 + pause;
     } else {
-        host->policy.rest_shown = 0;
+        host->policy.pause_shown = 0;
     }
-    set_member(aTHX_ object, "_no_adjust_until", sv_2mortal(newSVnv(host->policy.rest_shown)));
+    set_member(aTHX_ object, "_no_adjust_until", sv_2mortal(newSVnv(host->policy.pause_shown)));
 }
 
 void
-update_spawn_delay(pTHX_ host_t *host, SV *object, double rest)
+update_spawn_delay(pTHX_ host_t *host, SV *object, double pause)
 {
-    CALL(pf_set_spawn_delay(host->pf, rest));
-    show_rest(aTHX_ host, object, rest);
+    CALL(pf_set_spawn_delay(host->pf, pause));
+    show_pause(aTHX_ host, object, pause);
 }
 
 void
-follow_rest(pTHX_ host_t *host, SV *object)
+follow_pause(pTHX_ host_t *host, SV *object)
 {
     SV *shown = member(aTHX_ object, "_no_adjust_until");
     double until;
-    if (SvOK(shown) && plain_number(aTHX_ shown, &until) && until != host->policy.rest_shown) {
+    if (SvOK(shown) && plain_number(aTHX_ shown, &until) && until != host->policy.pause_shown) {
         struct timeval now;
         gettimeofday(&now, NULL);
-        host->policy.rest_shown = until;
+        host->policy.pause_shown = until;
         until -= (double)now.tv_sec + (double)now.tv_usec / 1e6;
         CALL(pf_set_spawn_delay(host->pf, until > 0 ? until : 0));
     }

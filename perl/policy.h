@@ -13,16 +13,16 @@ void take_lead(pTHX_ host_t *host, pf_lead lead);
 bool pass_settings(pTHX_ host_t *host, SV *object);
 
 /* What is wanted of a pool of so many workers: the core's rule, for methods that come by these numbers in their own way. */
-IV decide(pTHX_ double workers, double max_workers, double idle, double leaving, double min_spare, double max_spare);
+IV decide(pTHX_ double workers, double max_workers, double idle, double stopping, double min_spare, double max_spare);
 
-/* Forking rests for so many seconds. The end of that by the wall clock, 0 for no rest, is then in
+/* No worker is forked for so many seconds. The end of that by the wall clock, 0 for none, is then in
  * {_no_adjust_until}: for subclasses that have a loop of their own; ours asks the core. */
-void update_spawn_delay(pTHX_ host_t *host, SV *object, double rest);
+void update_spawn_delay(pTHX_ host_t *host, SV *object, double pause);
 
 /* The program sees that it does; the core knows already. */
-void show_rest(pTHX_ host_t *host, SV *object, double rest);
+void show_pause(pTHX_ host_t *host, SV *object, double pause);
 
 /* The program may have stored another end there by itself, as overrides of _update_spawn_delay do: then that counts. */
-void follow_rest(pTHX_ host_t *host, SV *object);
+void follow_pause(pTHX_ host_t *host, SV *object);
 
 #endif

@@ -207,6 +207,18 @@ signal_is_noted(pTHX)
     return PL_sig_pending != 0;
 }
 
+bool
+take_noted(pTHX_ int signal)
+{
+    if (!PL_psig_pend || !PL_psig_pend[signal])
+        return FALSE;
+    /* One that arrives meanwhile is noted in one of them, so it is found. */
+    PL_psig_pend[signal] = 0;
+    PL_sig_pending = 0;
+    (void)signal_is_noted(aTHX);
+    return TRUE;
+}
+
 void
 forget_noted_signals(pTHX)
 {

@@ -36,6 +36,9 @@ bool is_perls_handler(const struct sigaction *action);
  * another signal is noted leaves that one behind: noted, and nothing tells perl to look. */
 bool signal_is_noted(pTHX);
 
+/* Whether perl has noted this one. Then it is noted no more: the handler in %SIG is not called for it. */
+bool take_noted(pTHX_ int signal);
+
 /* In a worker that was just forked: what perl has noted is the manager's. */
 void forget_noted_signals(pTHX);
 

@@ -49,12 +49,23 @@ set_goal(pTHX_ host_t *host, SV *object)
     }
 }
 
+/* Counts a SIGCHLD that perl has noted, without the call of the handler in %SIG: that needs memory from malloc, in the middle
+ * of which an immediate handler of the program's may come; and it writes to more pages than the rest of a turn. */
+static void
+take_sigchld(pTHX)
+{
+    if (sigchld_is_ours(aTHX) && take_noted(aTHX_ SIGCHLD))
+        exit_notices++;
+}
+
 void
 run_handlers(pTHX_ host_t *host)
 {
     if (signal_is_noted(aTHX)) {
-        host->exits.look_at = 0;
-        host->exits.is_named = FALSE;
+        host->exits.due_at = 0;
+        take_sigchld(aTHX);
+        if (PL_sig_pending)
+            host->exits.is_named = FALSE;
         PERL_ASYNC_CHECK();
     }
 }
@@ -311,6 +322,7 @@ sleep_once(pTHX_ wait_t *wait, const pf_event *event)
     if (!exits->timed_out && exits->exits == exit_notices)
         pf_look_for_children(wait->host->pf, FALSE);
     wait->slept = TRUE;
+    take_sigchld(aTHX);
 }
 
 /* With perl's handler, which is ours, a child that exits is noted; an immediate handler that ended the sleep may have put
@@ -361,7 +373,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, how_t how)
             break;
         sleep_once(aTHX_ &wait, event);
     }
-    host->exits.look_at = next_look(&wait, result, event);
+    host->exits.due_at = next_look(&wait, result, event);
     end_wait(aTHX_ &wait);
     errno = errno_before;
     /* A worker has nobody to wait for. */

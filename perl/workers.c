@@ -53,7 +53,7 @@ stored_in(pTHX_ SV *object)
 }
 
 void
-forget_stored(pTHX_ SV *object, pid_t pid)
+drop_stored(pTHX_ SV *object, pid_t pid)
 {
     HV *stored = stored_in(aTHX_ object);
     if (stored) {
@@ -63,7 +63,7 @@ forget_stored(pTHX_ SV *object, pid_t pid)
 }
 
 IV
-release_worker(pTHX_ host_t *host, SV *object, pid_t pid)
+remove_reaped(pTHX_ host_t *host, SV *object, pid_t pid)
 {
     uint64_t generation = 0;
     bool released;
@@ -73,7 +73,7 @@ release_worker(pTHX_ host_t *host, SV *object, pid_t pid)
     );
     if (!released)
         return -1;
-    forget_stored(aTHX_ object, pid);
+    drop_stored(aTHX_ object, pid);
     return (IV)generation;
 }
 

@@ -16,12 +16,12 @@ bool tie_worker_pids(pTHX_ host_t *host, SV *object);
 void keep_reaped(pTHX_ host_t *host, bool keep);
 
 /* Takes a worker whose exit has been reported out of the table. Its generation, or -1. */
-IV release_worker(pTHX_ host_t *host, SV *object, pid_t pid);
+IV remove_reaped(pTHX_ host_t *host, SV *object, pid_t pid);
 
 /* What the program has stored in worker_pids, by pid; NULL if nothing. */
 HV *stored_in(pTHX_ SV *object);
 
 /* What it has stored for a pid is of no use any more. */
-void forget_stored(pTHX_ SV *object, pid_t pid);
+void drop_stored(pTHX_ SV *object, pid_t pid);
 
 #endif

@@ -52,7 +52,7 @@ is_deeply [sort keys %left], [], 'no rooms include each other in a circle';
 
 # What perl's documentation has no function for, and where it is used all the same.
 my %UNDOCUMENTED = (
-    PL_sig_pending  => [qw(fork.c signals.c)],
+    PL_sig_pending  => [qw(fork.c signals.c wait.c)],
     PL_psig_pend    => [qw(signals.c)],
     PL_psig_ptr     => [qw(signals.c traps.c wait.c)],
     PL_csighandlerp => [qw(signals.c)],

@@ -9,7 +9,7 @@
  * - `class_is_plain` knows whether a method is overridden. Perl counts how often it has invalidated its caches of methods,
  *   and these counters say when to look again. A sub that has got another body is noticed by its body (`body_of`).
  * - While `run` fills a pool, it looks for children after a fork only if SIGCHLD was noted, or if something of the core's
- *   is due (`look_at`). Code of the program that runs in between makes it look again. */
+ *   is due (`due_at`). Code of the program that runs in between makes it look again. */
 
 #include "loop.h"
 
@@ -120,7 +120,7 @@ has_hook(pTHX_ SV *object, const char *name)
 static bool
 is_due(const host_t *host)
 {
-    return host->exits.exits != exit_notices || monotonic() >= host->exits.look_at;
+    return host->exits.exits != exit_notices || monotonic() >= host->exits.due_at;
 }
 
 static void
@@ -149,7 +149,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     if (signal_is_set(aTHX_ object))
         return host->signal_was_set ? RUN_TURN : RUN_LOOK;
 
-    follow_rest(aTHX_ host, object);
+    follow_pause(aTHX_ host, object);
     CALL(
         set_goal(aTHX_ host, object);
         is_wanted = pf_wants_fork(host->pf);
@@ -161,14 +161,14 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
             return RUN_IN_WORKER;
         }
         if (event->pid < 0) {
-            show_rest(aTHX_ host, object, host->policy.err_respawn_interval);
+            show_pause(aTHX_ host, object, host->policy.err_respawn_interval);
             return RUN_NEXT;
         }
         if (has_hook(aTHX_ object, "after_fork"))
             return RUN_FORKED;
-        /* The rest before is over, or there would have been no fork. */
+        /* The pause before is over, or there would have been no fork. */
         if (host->policy.spawn_interval > 0)
-            show_rest(aTHX_ host, object, host->policy.spawn_interval);
+            show_pause(aTHX_ host, object, host->policy.spawn_interval);
         if (!is_due(host))
             return RUN_NEXT;
     }
@@ -179,9 +179,9 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
         return RUN_NEXT;
     if (has_hook(aTHX_ object, "on_child_reap"))
         return RUN_REAPED;
-    if (release_worker(aTHX_ host, object, event->pid) == (IV)SvUV(member(aTHX_ object, "generation"))
+    if (remove_reaped(aTHX_ host, object, event->pid) == (IV)SvUV(member(aTHX_ object, "generation"))
             && event->status != 0)
-        show_rest(aTHX_ host, object, host->policy.err_respawn_interval);
+        show_pause(aTHX_ host, object, host->policy.err_respawn_interval);
     return RUN_NEXT;
 }
 
@@ -192,7 +192,7 @@ run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     ENTER;
     SAVESPTR(host->class.running);
     host->class.running = member(aTHX_ object, "_goal");
-    host->exits.look_at = 0;
+    host->exits.due_at = 0;
     host->exits.is_named = FALSE;
     keep_reaped(aTHX_ host, FALSE);
     do {
@@ -224,7 +224,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
             bool was_worker;
             CALL(was_worker = pf_disown_worker(host->pf, event.pid));
             if (was_worker)
-                forget_stored(aTHX_ object, event.pid);
+                drop_stored(aTHX_ object, event.pid);
         }
         CALL(workers = pf_num_workers(host->pf));
     } while (workers && monotonic() < until);

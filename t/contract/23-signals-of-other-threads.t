@@ -14,18 +14,23 @@ plan skip_all => 'this perl has no ithreads' if !$Config{useithreads};
 my %program = (
     'the main thread gets a signal for the process while another one manages' => [ <<'PERL', "got TERM\n" ],
 use threads;
+use threads::shared;
 use Parallel::Prefork;
 use POSIX ();
 
 my $is_running = 1;
+my $is_ready :shared = 0;
 $SIG{TERM} = sub { $is_running = 0 };
 threads->create(sub {
+    # While it makes a thread perl blocks signals in the one that makes it.
+    select undef, undef, undef, 0.01 until $is_ready;
     my $pm = Parallel::Prefork->new({ max_workers => 2, trap_signals => { USR1 => 'TERM' } });
     $pm->start(sub {
         kill TERM => getppid;
         sleep 60;
     });
 })->detach;
+$is_ready = 1;
 my $left = 100;
 select undef, undef, undef, 0.1 while $is_running && $left--;
 print $is_running ? "got none\n" : "got TERM\n";

@@ -178,7 +178,7 @@ sub _reaped {
         _tie_worker_pids($self);
         Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
     }
-    my $generation = Parallel::Prefork::Core::release_worker($self, $pid);
+    my $generation = Parallel::Prefork::Core::remove_reaped($self, $pid);
     if (defined $generation && $generation == $self->{generation} && $status != 0) {
         $self->_update_spawn_delay($self->err_respawn_interval);
     }
@@ -235,7 +235,7 @@ sub wait_all_children {
 
     while ($self->num_workers) {
         my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : _next_exit($self, 1);
-        if ($pid && Parallel::Prefork::Core::forget_worker($self, $pid)) {
+        if ($pid && Parallel::Prefork::Core::disown_worker($self, $pid)) {
             $self->_on_child_reap($pid, $status);
         }
         last if Parallel::Prefork::Core::now() >= $until;

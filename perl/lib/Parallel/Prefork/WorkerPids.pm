@@ -31,7 +31,7 @@ sub tie_to {
     }
     my %wanted = $is_own ? %{ $table->{kept} } : %$pids;
     for my $pid (_pids_of($self)) {
-        _forget($self, $pid) if !exists $wanted{$pid};
+        _disown($self, $pid) if !exists $wanted{$pid};
     }
     _adopt($self, $_, $wanted{$_}) for sort keys %wanted;
     if ($is_own) {
@@ -70,9 +70,9 @@ sub _adopt {
     return;
 }
 
-sub _forget {
+sub _disown {
     my ($manager, $pid) = @_;
-    Parallel::Prefork::Core::forget_worker($manager, $pid);
+    Parallel::Prefork::Core::disown_worker($manager, $pid);
     delete $manager->{_stored}{$pid};
     return;
 }
@@ -121,7 +121,7 @@ sub DELETE {
     my ($self, $pid) = @_;
     return delete $self->{kept}{$pid} if $self->{kept};
     my $value = $self->FETCH($pid);
-    _forget($self->{manager}, $pid) if defined $self->{manager};
+    _disown($self->{manager}, $pid) if defined $self->{manager};
     return $value;
 }
 
