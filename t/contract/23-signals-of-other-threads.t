@@ -25,9 +25,11 @@ threads->create(sub {
     # While it makes a thread perl blocks signals in the one that makes it.
     select undef, undef, undef, 0.01 until $is_ready;
     my $pm = Parallel::Prefork->new({ max_workers => 2, trap_signals => { USR1 => 'TERM' } });
+    # More than once: one that comes while main handles another one goes to this thread.
     $pm->start(sub {
-        kill TERM => getppid;
-        sleep 60;
+        while (kill TERM => getppid) {
+            select undef, undef, undef, 0.2;
+        }
     });
 })->detach;
 $is_ready = 1;
@@ -80,34 +82,39 @@ $pm->wait_all_children;
 $thread->join;
 print "end\n";
 PERL
-    'a child that a thread has forked gets its signals' => [ <<'PERL', "status 1792\n" ],
+    'a child that a thread has forked gets its signals' => [ <<'PERL', "handled\n" ],
 use threads;
 use Parallel::Prefork;
 use POSIX ();
 
-$SIG{USR1} = sub { POSIX::_exit(7) };
+my ($reader, $writer);
+$SIG{USR1} = sub {
+    syswrite $writer, "handled\n";
+    POSIX::_exit(0);
+};
 my $pm = Parallel::Prefork->new({ max_workers => 1 });
 my $manager = $$;
 my $thread = threads->create(sub {
     select undef, undef, undef, 0.3;
-    pipe my $reader, my $writer or die "pipe: $!\n";
+    pipe $reader, $writer or die "pipe: $!\n";
     my $child = fork;
     defined $child or die "fork: $!\n";
     if (!$child) {
-        syswrite $writer, 'x';
+        syswrite $writer, "begun\n";
         select undef, undef, undef, 0.1 for 1 .. 50;
         POSIX::_exit(9);
     }
-    sysread $reader, my $begun, 1;
+    close $writer;
+    <$reader>;
     kill USR1 => $child;
-    waitpid $child, 0;
-    my $status = $?;
+    # Its end the manager may see first.
+    my $line = <$reader>;
     kill TERM => $manager;
-    return $status;
+    return $line;
 });
 $pm->start(sub { sleep 60 });
 $pm->wait_all_children;
-print 'status ', $thread->join, "\n";
+print $thread->join;
 PERL
     'an immediate handler finds the actions that perl has set' => [ <<'PERL', "safe 1\n" ],
 use threads;
