@@ -100,18 +100,25 @@ trap_sigchld(pTHX)
     set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP), sigchld_handler(aTHX));
 }
 
-/* Both walks through the names may be in a worker, where each value that is made is a page to copy. */
+/* In a worker each value that is made is a page to copy: names of keys are read where they are. A negative length is
+ * UTF-8: no signal has such a name. */
 static void
-for_each(pTHX_ const names_t *names, void (*call)(pTHX_ SV *name))
+for_each(pTHX_ const names_t *names, void (*call)(pTHX_ const char *name, I32 length))
 {
     HE *entry;
     SSize_t i;
-    for (i = 0; i < names->length; i++)
-        call(aTHX_ names->list[i]);
+    for (i = 0; i < names->length; i++) {
+        STRLEN length;
+        const char *name = SvPV(names->list[i], length);
+        call(aTHX_ name, SvUTF8(names->list[i]) ? -(I32)length : (I32)length);
+    }
     if (names->hash)
         hv_iterinit(names->hash);
-    while (names->hash && (entry = hv_iternext(names->hash)))
-        call(aTHX_ hv_iterkeysv(entry));
+    while (names->hash && (entry = hv_iternext(names->hash))) {
+        STRLEN length;
+        const char *name = HePV(entry, length);
+        call(aTHX_ name, HeUTF8(entry) ? -(I32)length : (I32)length);
+    }
 }
 
 names_t
@@ -123,9 +130,9 @@ trapped_signals(pTHX_ SV *object)
 }
 
 static void
-set_default_action(pTHX_ SV *name)
+set_default_action(pTHX_ const char *name, I32 length)
 {
-    const int signal = whichsig_sv(name);
+    const int signal = length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
     if (signal > 0)
         (void)rsignal(signal, SIG_DFL);
 }
@@ -138,19 +145,18 @@ set_default_actions(pTHX_ const names_t *names)
 }
 
 static void
-set_default_handler(pTHX_ SV *name)
+set_default_handler(pTHX_ const char *name, I32 length)
 {
-    SV *slot = HeVAL(hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0));
-    sv_setpvs(slot, "DEFAULT");
-    SvSETMAGIC(slot);
+    SV **slot = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
+    if (slot) {
+        sv_setpvs(*slot, "DEFAULT");
+        SvSETMAGIC(*slot);
+    }
 }
 
 void
 set_default_handlers(pTHX_ const names_t *names)
 {
-    SV **slot;
     for_each(aTHX_ names, set_default_handler);
-    slot = hv_fetchs(get_hv("SIG", GV_ADD), "CHLD", 1);
-    sv_setpvs(*slot, "DEFAULT");
-    SvSETMAGIC(*slot);
+    set_default_handler(aTHX_ "CHLD", 4);
 }

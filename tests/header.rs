@@ -24,12 +24,16 @@ const GROUPS: [&str; 11] = [
 
 const TOP: &str = r#"// libprefork: a prefork manager. Generated from src/capi; do not edit.
 //
+//     #include <err.h>
+//     #include <prefork.h>
+//     #include <signal.h>
+//
 //     static int32_t work(pf_t *pf, void *data) { ... return 0; }
 //
 //     pf_t *pf = pf_new();
 //     pf_set_max_workers(pf, 4);
 //     pf_trap_signal(pf, SIGTERM, SIGTERM, 0);        /* stop */
-//     pf_trap_signal(pf, SIGHUP, SIGTERM, 0);         /* reload: new workers, and the old ones finish */
+//     pf_trap_signal(pf, SIGHUP, SIGTERM, 0);         /* reload: TERM to these, then new ones */
 //     do {
 //         if (pf_start(pf, work, NULL) != PF_OK)
 //             errx(1, "%s", pf_error_message(pf));
@@ -37,7 +41,8 @@ const TOP: &str = r#"// libprefork: a prefork manager. Generated from src/capi; 
 //     pf_wait_all_children(pf, -1, NULL);
 //     pf_free(pf);
 //
-// The manual is prefork(3); each function has a page under its own name. For all of them:
+// A worker has the default actions of signals: TERM ends it at once, unless it handles that (examples/workers.c). The
+// manual is prefork(3); each function has a page under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.

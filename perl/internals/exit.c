@@ -267,6 +267,30 @@ keep_lexicals(pTHX)
 #define keep_lexicals(unused) NOOP
 #endif
 
+/* Perl binds a function of the C library's when it calls it first: every worker would bind longjmp at
+ * its exit, and take page faults for that. */
+XS_INTERNAL(XS_croak)
+{
+    PERL_UNUSED_VAR(cv);
+    croak("%s", "");
+}
+
+static void
+bind_longjmp(pTHX)
+{
+    CV *code = newXS(NULL, XS_croak, __FILE__);
+    dSP;
+    ENTER;
+    SAVEGENERICSV(GvSV(PL_errgv));
+    GvSV(PL_errgv) = newSVpvs("");
+    SAVESPTR(PL_diehook);
+    PL_diehook = NULL;
+    PUSHMARK(SP);
+    call_sv((SV *)code, G_VOID | G_DISCARD | G_EVAL | G_NODEBUG);
+    LEAVE;
+    SvREFCNT_dec((SV *)code);
+}
+
 void
 prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
@@ -280,6 +304,7 @@ prepare_to_leave(pTHX_ host_t *host, SV *object)
                 PL_threadhook = leave;
             }
         );
+        bind_longjmp(aTHX);
     }
     host->worker.interpreter = THIS_INTERPRETER;
     set_handle_of_workers(host);

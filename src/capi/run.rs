@@ -32,7 +32,7 @@ use pf_result::{PF_IN_WORKER, PF_OK};
 ///
 /// # Errors
 /// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a
-/// hook of a pf_start or after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+/// hook of a pf_start or after pf_demand or pf_set_lead (prefork-host.h), PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_start(
     pf: *mut pf_t,
