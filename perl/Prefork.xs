@@ -10,6 +10,7 @@
 #include "wait.h"
 #include "workers.h"
 
+#include "internals/defaults.h"
 #include "internals/exit.h"
 #include "internals/loop.h"
 #include "internals/modules.h"
@@ -174,6 +175,7 @@ begin(host_t *host)
     INIT:
         SV *object = ST(0);
         const bool huge_pages = SvTRUE(member(aTHX_ object, "huge_pages"));
+        names_t names;
         pf_result result;
     CODE:
         become_manager(aTHX_ host);
@@ -185,6 +187,8 @@ begin(host_t *host)
                 result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
         );
         check_result(aTHX_ host, result);
+        names = trapped_signals(aTHX_ object);
+        make_defaults(aTHX_ host, &names);
         prepare_to_leave(aTHX_ host, object);
 
 void

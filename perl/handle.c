@@ -27,6 +27,8 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
      * page that it wrote to would be copied first. */
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {
         SV *scoreboard = host->scoreboard;
+        if (host->defaults.free)
+            host->defaults.free(aTHX_ &host->defaults);
         /* In a worker, which has become a manager, it is another handle that this lies in, and its exit looks at it. */
         if (!host->worker.is_one && of_workers == host)
             of_workers = NULL;

@@ -46,6 +46,15 @@ typedef struct {
     const void *interpreter; /* the one that start was called in */
 } worker_t;
 
+/* Elements of %SIG that the manager has made for its workers: see internals/defaults.c. */
+typedef struct defaults {
+    GV *sig;                 /* *SIG: a hash that is localized is not kept */
+    unsigned made;
+    SV *ready[16];
+    unsigned kept;           /* handlers that a worker has not freed, each of which had a count of the object */
+    void (*free)(pTHX_ struct defaults *defaults);
+} defaults_t;
+
 /* It hangs on the object, in the room that its handle has for that. In a worker that becomes a manager the handle is another
  * one. */
 typedef struct {
@@ -55,6 +64,7 @@ typedef struct {
     exits_t exits;
     class_t class;
     worker_t worker;
+    defaults_t defaults;
     bool signal_was_set;     /* what signal_received held when start looked last */
     bool keeps_reaped;       /* as keep_reaped has told the core */
     const SV *table;         /* the hash that shows the workers: they are others if {worker_pids} is another one */

@@ -58,9 +58,24 @@ calls(SV *handler, XSUBADDR_t function)
 }
 
 bool
+is_trap(pTHX_ SV *handler, SV *object)
+{
+    const MAGIC *mg = calls(handler, XS_trapped) ? mg_findext(SvRV(handler), PERL_MAGIC_ext, &trap_magic) : NULL;
+    PERL_UNUSED_CONTEXT;
+    return mg && mg->mg_obj == SvRV(object);
+}
+
+bool
+is_sigchld_handler(pTHX_ SV *handler)
+{
+    PERL_UNUSED_CONTEXT;
+    return calls(handler, XS_child_exited);
+}
+
+bool
 sigchld_is_ours(pTHX)
 {
-    return PL_psig_ptr && calls(PL_psig_ptr[SIGCHLD], XS_child_exited);
+    return PL_psig_ptr && is_sigchld_handler(aTHX_ PL_psig_ptr[SIGCHLD]);
 }
 
 void
@@ -100,24 +115,22 @@ trap_sigchld(pTHX)
     set_handler(aTHX_ newSVpvs_flags("CHLD", SVs_TEMP), sigchld_handler(aTHX));
 }
 
-/* In a worker each value that is made is a page to copy: names of keys are read where they are. A negative length is
- * UTF-8: no signal has such a name. */
-static void
-for_each(pTHX_ const names_t *names, void (*call)(pTHX_ const char *name, I32 length))
+void
+for_each_name(pTHX_ const names_t *names, void (*call)(pTHX_ void *with, const char *name, I32 length), void *with)
 {
     HE *entry;
     SSize_t i;
     for (i = 0; i < names->length; i++) {
         STRLEN length;
         const char *name = SvPV(names->list[i], length);
-        call(aTHX_ name, SvUTF8(names->list[i]) ? -(I32)length : (I32)length);
+        call(aTHX_ with, name, SvUTF8(names->list[i]) ? -(I32)length : (I32)length);
     }
     if (names->hash)
         hv_iterinit(names->hash);
     while (names->hash && (entry = hv_iternext(names->hash))) {
         STRLEN length;
         const char *name = HePV(entry, length);
-        call(aTHX_ name, HeUTF8(entry) ? -(I32)length : (I32)length);
+        call(aTHX_ with, name, HeUTF8(entry) ? -(I32)length : (I32)length);
     }
 }
 
@@ -129,7 +142,7 @@ trapped_signals(pTHX_ SV *object)
     return names;
 }
 
-static void
+void
 set_default_action(pTHX_ const char *name, I32 length)
 {
     const int signal = length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
@@ -137,17 +150,11 @@ set_default_action(pTHX_ const char *name, I32 length)
         (void)rsignal(signal, SIG_DFL);
 }
 
-void
-set_default_actions(pTHX_ const names_t *names)
-{
-    for_each(aTHX_ names, set_default_action);
-    (void)rsignal(SIGCHLD, SIG_DFL);
-}
-
 static void
-set_default_handler(pTHX_ const char *name, I32 length)
+set_default_handler(pTHX_ void *unused, const char *name, I32 length)
 {
     SV **slot = hv_fetch(get_hv("SIG", GV_ADD), name, length, 1);
+    PERL_UNUSED_VAR(unused);
     if (slot) {
         sv_setpvs(*slot, "DEFAULT");
         SvSETMAGIC(*slot);
@@ -157,6 +164,6 @@ set_default_handler(pTHX_ const char *name, I32 length)
 void
 set_default_handlers(pTHX_ const names_t *names)
 {
-    for_each(aTHX_ names, set_default_handler);
-    set_default_handler(aTHX_ "CHLD", 4);
+    for_each_name(aTHX_ names, set_default_handler, NULL);
+    set_default_handler(aTHX_ NULL, "CHLD", 4);
 }

@@ -54,7 +54,7 @@ is_deeply [sort keys %left], [], 'no rooms include each other in a circle';
 my %UNDOCUMENTED = (
     PL_sig_pending  => [qw(fork.c signals.c wait.c)],
     PL_psig_pend    => [qw(signals.c)],
-    PL_psig_ptr     => [qw(signals.c traps.c wait.c)],
+    PL_psig_ptr     => [qw(internals/defaults.c signals.c traps.c wait.c)],
     PL_csighandlerp => [qw(signals.c)],
     PL_sighandlerp  => [qw(signals.c)],
     PL_in_eval      => [qw(fork.c)],

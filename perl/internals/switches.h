@@ -18,6 +18,9 @@
 #ifndef TRICK_LOOP
 #define TRICK_LOOP TRICKS
 #endif
+#ifndef TRICK_DEFAULTS
+#define TRICK_DEFAULTS TRICKS
+#endif
 #ifndef TRICK_EXIT
 #define TRICK_EXIT TRICKS
 #endif
