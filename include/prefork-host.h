@@ -109,7 +109,8 @@ int64_t pf_decide(uint32_t workers,
 pf_result pf_demand(pf_t *pf,
                     int32_t workers);
 
-// No worker is forked for `delay` seconds from now on; 0 ends such a pause. This replaces what was set before. A fork that
+// The library asks for no fork for `delay` seconds from now on; 0 ends such a pause. This replaces what was set before. A
+// host with PF_LEAD_HOST reads the pause back by pf_spawn_delay: a fork that it demands does not wait for it. A fork that
 // has just failed is not tried again for 0.05 seconds all the same.
 //
 // Called by: manager, hook.

@@ -1,11 +1,15 @@
 // libprefork: a prefork manager. Generated from src/capi; do not edit.
 //
+//     #include <err.h>
+//     #include <prefork.h>
+//     #include <signal.h>
+//
 //     static int32_t work(pf_t *pf, void *data) { ... return 0; }
 //
 //     pf_t *pf = pf_new();
 //     pf_set_max_workers(pf, 4);
 //     pf_trap_signal(pf, SIGTERM, SIGTERM, 0);        /* stop */
-//     pf_trap_signal(pf, SIGHUP, SIGTERM, 0);         /* reload: new workers, and the old ones finish */
+//     pf_trap_signal(pf, SIGHUP, SIGTERM, 0);         /* reload: TERM to these, then new ones */
 //     do {
 //         if (pf_start(pf, work, NULL) != PF_OK)
 //             errx(1, "%s", pf_error_message(pf));
@@ -13,7 +17,8 @@
 //     pf_wait_all_children(pf, -1, NULL);
 //     pf_free(pf);
 //
-// The manual is prefork(3); each function has a page under its own name. For all of them:
+// A worker has the default actions of signals: TERM ends it at once, unless it handles that (examples/workers.c). The
+// manual is prefork(3); each function has a page under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
@@ -385,7 +390,7 @@ pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *dat
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_WRONG_STATE in a
-// hook of a pf_start or after pf_demand, PF_ERR_SYSTEM if SIGCHLD cannot be watched.
+// hook of a pf_start or after pf_demand or pf_set_lead (prefork-host.h), PF_ERR_SYSTEM if SIGCHLD cannot be watched.
 pf_result pf_start(pf_t *pf,
                    pf_worker_fn worker,
                    void *data);
