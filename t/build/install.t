@@ -71,14 +71,14 @@ for my $way (
 my $has_man_pages = $Config{installman3dir} =~ /\S/;
 SKIP: {
     skip 'this perl installs no man pages', 1 if !$has_man_pages;
-    like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, "$name: a man page is there";
+    like join("\n", @{ files_in("$installed/base") }), qr{man3/Parallel::Prefork\.3}, "make install: a man page is there";
 }
 
 # t/c-library/install.t looks closer.
 unlike ok_in_tree("make install-c PREFIX=/opt/prefork DESTDIR=$installed/c", 'make install-c')->out, qr/cargo build/,
-    "$name: install-c takes the library that is there";
+    "install-c takes the library that is there";
 my $c_files = join "\n", @{ files_in("$installed/c/opt/prefork") };
-like $c_files, qr{^\Q$_\E}m, "$name: install-c installs $_"
+like $c_files, qr{^\Q$_\E}m, "install-c installs $_"
     for qw(include/prefork.h lib/libprefork.so.1 lib/libprefork.a lib/pkgconfig/prefork.pc share/man/man3/prefork.3);
 
 ok_in_tree('make clean', 'make clean');
