@@ -355,10 +355,7 @@ BEGIN {
     for my $module (qw(Loop Options WorkerPids)) {
         my $file = __FILE__;
         $file =~ s{\.pm\z}{/$module.pm};
-        if (!Parallel::Prefork::Core::has_trick('sources')) {
-            require "Parallel/Prefork/$module.pm";
-        }
-        elsif (open my $source, '<', $file) {
+        if (Parallel::Prefork::Core::has_trick('sources') && open my $source, '<', $file) {
             local $/;
             $source{$module} = qq{#line 1 "$file"\n} . <$source>;
             # Under taint checks what was read is no code. It is as trusted as this file, which perl has
@@ -366,7 +363,7 @@ BEGIN {
             Parallel::Prefork::Core::untaint($source{$module});
         }
         else {
-            # Packed into one file with the program, say.
+            # A plain build, or packed into one file with the program, say.
             my $packed = "Parallel/Prefork/$module.pm";
             require $packed;
         }
