@@ -73,10 +73,8 @@ impl Manager {
             // A handler has interrupted it, perhaps.
             self.pipe.is_unchecked |= matches!(taken, Taken::Nothing);
             self.note(taken);
-        } else {
-            if self.poll(wait.fd, timeout, wait.may_block_sigchld) {
-                self.pipe.is_unchecked = true;
-            }
+        } else if self.poll(wait.fd, timeout, wait.may_block_sigchld) {
+            self.pipe.is_unchecked = true;
         }
     }
 

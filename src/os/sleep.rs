@@ -26,10 +26,11 @@ pub fn sleep(
     timeout: Option<Duration>,
     let_in: impl Iterator<Item = Signal> + Clone,
 ) -> bool {
-    // SAFETY: it is used in this call alone, and a number that is not open, or another file's, makes poll(2) return, no more.
-    let fd = fd
-        .filter(|&fd| fd >= 0)
-        .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
+    let fd = fd.filter(|&fd| fd >= 0).map(|fd| {
+        // SAFETY: it is used in this call alone, and a number that is not open, or another file's, makes poll(2)
+        // return, no more.
+        unsafe { BorrowedFd::borrow_raw(fd) }
+    });
     let mut fds = [fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN))];
     let fds = fds[0].as_mut().map_or(&mut [][..], std::slice::from_mut);
     let mask = mask::unblock(let_in);
