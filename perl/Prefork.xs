@@ -55,6 +55,19 @@ tell(pTHX_ SV *object)
     SvSETMAGIC(member(aTHX_ object, "signal_received"));
 }
 
+/* What the loop has come to, as arguments of _go_on: the kind of it, and which worker it is about. */
+static void
+push_told(pTHX_ run_t what, const pf_event *event)
+{
+    dSP;
+    mXPUSHs(newSVpv(what == RUN_FORKED ? "forked" : what == RUN_REAPED ? "reaped" : what == RUN_LOOK ? "look" : "turn", 0));
+    if (what == RUN_FORKED || what == RUN_REAPED)
+        mXPUSHi(event->pid);
+    if (what == RUN_REAPED)
+        mXPUSHi(event->status);
+    PUTBACK;
+}
+
 static SV *
 calling_package(pTHX)
 {
@@ -202,18 +215,48 @@ look(host_t *host)
     CODE:
         host->signal_was_set = signal_is_set(aTHX_ ST(0));
 
-# Undef in a worker, in which it is to touch as few variables as possible.
-SV *
+# Whether the loop of start has no Perl code to call, as far as can be seen.
+bool
+runs_alone(host_t *host, SV *code = NULL)
+    CODE:
+        RETVAL = !code && runs_alone(aTHX_ host, ST(0));
+    OUTPUT: RETVAL
+
+# The loop of start, in its place.
+void
+run_alone(host_t *host, ...)
+    ALIAS:
+        run_alone_for_list = 1
+    INIT:
+        SV *object = ST(0);
+        pf_event event;
+        const run_t what = run(aTHX_ host, object, FALSE, &event);
+    PPCODE:
+        /* Handlers may have moved the stack. */
+        SP = PL_stack_base + ax - 1;
+        if (what == RUN_IN_WORKER && ix)
+            XSRETURN_EMPTY;
+        if (what == RUN_IN_WORKER)
+            XSRETURN_UNDEF;
+        PUSHMARK(SP);
+        XPUSHs(object);
+        XPUSHs(&PL_sv_undef);
+        PUTBACK;
+        push_told(aTHX_ what, &event);
+        XSRETURN(call_pv("Parallel::Prefork::_go_on", ix ? G_ARRAY : G_SCALAR));
+
+# Goes on with the loop of start, until there is something to tell; nothing in a worker.
+void
 run(host_t *host, SV *code)
     INIT:
         pf_event event;
-        run_t what;
-    CODE:
-        what = run(aTHX_ host, ST(0), SvTRUE(code), &event);
-        if (what == RUN_IN_WORKER)
-            XSRETURN_UNDEF;
-        RETVAL = told(aTHX_ what, &event);
-    OUTPUT: RETVAL
+        const run_t what = run(aTHX_ host, ST(0), SvTRUE(code), &event);
+    PPCODE:
+        SP = PL_stack_base + ax - 1;
+        PUTBACK;
+        if (what != RUN_IN_WORKER)
+            push_told(aTHX_ what, &event);
+        SPAGAIN;
 
 UV
 keep_body(SV *code)
@@ -239,11 +282,23 @@ load_what_is_called(bool spare_workers = FALSE)
     CODE:
         load_what_is_called(aTHX_ spare_workers);
 
-# The hash that shows the workers from now on.
+# The hash that shows the workers from now on, and what ties it.
 void
-set_table(host_t *host, SV *table)
+set_table(host_t *host, SV *table, SV *tie)
     CODE:
-        host->table = SvROK(table) ? SvRV(table) : NULL;
+        set_table(aTHX_ host, SvRV(table), SvRV(tie));
+
+# No hash does, and what tied the one before is remembered as long as it is there.
+void
+unset_table(host_t *host)
+    CODE:
+        host->table = NULL;
+
+SV *
+tie_of_table(host_t *host)
+    CODE:
+        RETVAL = host->tie && SvROK(host->tie) ? newRV_inc(SvRV(host->tie)) : &PL_sv_undef;
+    OUTPUT: RETVAL
 
 bool
 has_array(SV *package, SV *name)

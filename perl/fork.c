@@ -117,36 +117,15 @@ leave_evals(pTHX)
     PL_in_eval = EVAL_NULL;
 }
 
-/* A worker that is about to begin, and whether all of its defaults in %SIG are there. */
-typedef struct {
-    host_t *host;
-    SV *object;
-    bool is_complete;
-} beginner_t;
-
-static void
-begin_with_default(pTHX_ void *beginner, const char *name, I32 length)
-{
-    beginner_t *worker = (beginner_t *)beginner;
-    set_default_action(aTHX_ name, length);
-    if (!put_default(aTHX_ worker->host, worker->object, name, length))
-        worker->is_complete = FALSE;
-}
-
 void
 enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
 {
-    beginner_t worker;
-    worker.host = host;
-    worker.object = object;
-    worker.is_complete = TRUE;
-    for_each_name(aTHX_ trapped, begin_with_default, &worker);
-    begin_with_default(aTHX_ &worker, "CHLD", 4);
+    const bool is_complete = put_defaults(aTHX_ host, object, trapped);
     set_member_iv(aTHX_ object, "in_child", 1);
     forked(aTHX_ host, 0);
     count_kept_handlers(aTHX_ host, object);
     leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
-    if (!worker.is_complete)
+    if (!is_complete)
         set_default_handlers(aTHX_ trapped);
 }
 

@@ -27,6 +27,7 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
      * page that it wrote to would be copied first. */
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {
         SV *scoreboard = host->scoreboard;
+        SV *tie = host->tie;
         if (host->defaults.free)
             host->defaults.free(aTHX_ &host->defaults);
         /* In a worker, which has become a manager, it is another handle that this lies in, and its exit looks at it. */
@@ -34,6 +35,7 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
             of_workers = NULL;
         CALL(pf_free(host->pf));
         SvREFCNT_dec(scoreboard);
+        SvREFCNT_dec(tie);
         mg->mg_ptr = NULL;
     }
     return 0;

@@ -42,7 +42,7 @@ typedef struct {
 typedef struct {
     bool is_one;
     bool is_fast;            /* its exit leaves out what perl does after END blocks... */
-    uint64_t process;        /* ... in the process with this pf_process_number */
+    pid_t pid;               /* ... in the process with this pid, and not in what it forks */
     const void *interpreter; /* the one that start was called in */
 } worker_t;
 
@@ -68,6 +68,7 @@ typedef struct {
     bool signal_was_set;     /* what signal_received held when start looked last */
     bool keeps_reaped;       /* as keep_reaped has told the core */
     const SV *table;         /* the hash that shows the workers: they are others if {worker_pids} is another one */
+    SV *tie;                 /* a weak reference to what ties that hash; each worker frees what is in the object, but not this */
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
 } host_t;
 

@@ -142,12 +142,20 @@ trapped_signals(pTHX_ SV *object)
     return names;
 }
 
-void
-set_default_action(pTHX_ const char *name, I32 length)
+static void
+set_default_action(pTHX_ void *unused, const char *name, I32 length)
 {
     const int signal = length > 0 ? whichsig_pvn(name, (STRLEN)length) : -1;
+    PERL_UNUSED_VAR(unused);
     if (signal > 0)
         (void)rsignal(signal, SIG_DFL);
+}
+
+void
+set_default_actions(pTHX_ const names_t *names)
+{
+    for_each_name(aTHX_ names, set_default_action, NULL);
+    set_default_action(aTHX_ NULL, "CHLD", 4);
 }
 
 static void

@@ -31,10 +31,11 @@ names_t trapped_signals(pTHX_ SV *object);
 /* Calls it for each of them, and makes no value for that. A negative length is UTF-8: no signal has such a name. */
 void for_each_name(pTHX_ const names_t *names, void (*call)(pTHX_ void *with, const char *name, I32 length), void *with);
 
-/* In a worker in which signals are blocked, the system's default action for this signal. No code of the program's runs. */
-void set_default_action(pTHX_ const char *name, I32 length);
+/* In a worker in which signals are blocked, the system's default actions for these signals and SIGCHLD. No code of the program's
+ * runs. */
+void set_default_actions(pTHX_ const names_t *names);
 
-/* The rest, for these signals and SIGCHLD, when signals can arrive again: perl, and whoever has hung something on %SIG, knows
+/* The rest, when signals can arrive again: perl, and whoever has hung something on %SIG, knows
  * of it. */
 void set_default_handlers(pTHX_ const names_t *names);
 

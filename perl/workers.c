@@ -11,11 +11,20 @@ is_tied(pTHX_ const host_t *host, SV *object)
         && mg_find(SvRV(pids), PERL_MAGIC_tied);
 }
 
+void
+set_table(pTHX_ host_t *host, SV *table, SV *tie)
+{
+    SV *before = host->tie;
+    host->table = table;
+    host->tie = tie ? sv_rvweaken(newRV_inc(tie)) : NULL;
+    SvREFCNT_dec(before);
+}
+
 bool
 tie_worker_pids(pTHX_ host_t *host, SV *object)
 {
     HV *table;
-    SV *tie, *manager, *shown;
+    SV *tie, *manager;
     SV *pids = member(aTHX_ object, "worker_pids");
     MAGIC *mg = SvROK(pids) && SvTYPE(SvRV(pids)) == SVt_PVHV && SvRMAGICAL(SvRV(pids))
         ? mg_find(SvRV(pids), PERL_MAGIC_tied) : NULL;
@@ -26,7 +35,7 @@ tie_worker_pids(pTHX_ host_t *host, SV *object)
         return SvROK(manager) && SvRV(manager) == SvRV(object);
     }
     CALL(workers = pf_num_workers(host->pf));
-    if (workers || !plain_hash(aTHX_ pids) || HvUSEDKEYS(SvRV(pids)) || SvROK(member(aTHX_ object, "_table")))
+    if (workers || !plain_hash(aTHX_ pids) || HvUSEDKEYS(SvRV(pids)) || (host->tie && SvROK(host->tie)))
         return FALSE;
     tie = newRV_noinc((SV *)newHV());
     manager = newRV_inc(SvRV(object));
@@ -34,14 +43,9 @@ tie_worker_pids(pTHX_ host_t *host, SV *object)
     sv_rvweaken(manager);
     table = newHV();
     hv_magic(table, (GV *)sv_bless(tie, class), PERL_MAGIC_tied);
-    shown = newRV_inc(SvRV(tie));
+    set_table(aTHX_ host, (SV *)table, SvRV(tie));
     SvREFCNT_dec(tie);
-    sv_rvweaken(shown);
-    set_member(aTHX_ object, "_table", shown);
-    sv_rvweaken(member(aTHX_ object, "_table"));
-    SvREFCNT_dec(shown);
     set_member(aTHX_ object, "worker_pids", sv_2mortal(newRV_noinc((SV *)table)));
-    host->table = (SV *)table;
     return TRUE;
 }
 

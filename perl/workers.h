@@ -12,6 +12,9 @@ bool is_tied(pTHX_ const host_t *host, SV *object);
  * program's, which only Perl code can look at. */
 bool tie_worker_pids(pTHX_ host_t *host, SV *object);
 
+/* The hash that shows the workers from now on, and what ties it; NULL for none. */
+void set_table(pTHX_ host_t *host, SV *table, SV *tie);
+
 /* Whether workers of whose exit next_exit has told stay in the table until they are taken out. */
 void keep_reaped(pTHX_ host_t *host, bool keep);
 

@@ -331,7 +331,7 @@ SKIP: {
     close $source or die "$dir/Hook.c: $!\n";
     my $options = ExtUtils::Embed::ccopts(1);
     system("$Config{cc} $options $Config{cccdlflags} $Config{lddlflags} -o $dir/Hook.so $dir/Hook.c") == 0
-        or skip 'XS code cannot be compiled here', 14;
+        or skip 'XS code cannot be compiled here', 23;
     my $load = filled(<<'PERL', FOLDER => $dir);
 require DynaLoader;
 my $library = DynaLoader::dl_load_file('FOLDER/Hook.so');
@@ -353,6 +353,42 @@ PERL
 our $object = bless { list => [1] }, 'Object';
 Hook::hook($object->{list});
 PERL
+
+    # The program has no named sub, as each of them would keep the file's code; that goes at exit, with the variables it holds.
+    # A child of fork alone shows what is to be called.
+    my $plain_child = <<'PERL';
+use strict;
+use warnings;
+use feature 'state';
+use Parallel::Prefork;
+use POSIX ();
+
+LOAD
+our ($object, $variable);
+my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
+if ($ARGV[0] eq 'fork' ? fork : $pm->start) {
+    $ARGV[0] eq 'fork' ? wait : $pm->wait_all_children;
+    POSIX::_exit(0);
+}
+WORKER;
+exit 3;
+PERL
+    my %in_child = (
+        'a state variable of the file'           => 'state $kept = 1; Hook::hook(\$kept)',
+        'a state variable of a sub of the file'  => 'my $code = sub { state $kept = 1; Hook::hook(\$kept) }; $code->()',
+        'what a sub in an object has captured'   => 'my $own = 1; Hook::hook(\$own); $object = bless [sub { $own }]; undef $own',
+        'a sub that is an object has captured'   => 'my $own = 1; Hook::hook(\$own); $object = bless sub { $own }',
+        'a glob in an object'                    => 'Hook::hook($object = \*main::gone); delete $main::{gone}; $object = bless [$object]',
+        'a copy of a glob in an object'          => 'Hook::hook(\($object = bless [*STDOUT])->[0])',
+        'a value deep in a large object'         => '$object = bless [map { { deep => [[$_]] } } 1 .. 1000]; Hook::hook($object->[999]{deep}[0])',
+        'a hash with a tie in an object'         => 'require Tie::Hash; tie my %tied, "Tie::StdHash"; Hook::hook(\%tied); $object = bless [\%tied]',
+        'a variable of a package'                => 'Hook::hook(\$variable)',
+    );
+    for my $what (sort keys %in_child) {
+        my $source = filled($plain_child, LOAD => $load, WORKER => $in_child{$what});
+        my ($of_fork, $of_ours) = map { run($source, args => [$_], deadline => 30)->out } qw(fork start);
+        is $of_ours, $of_fork, "$what: XS code is called as in a child of fork";
+    }
 
     # This is not looked for, which shows what is left out, and when it is not.
     my $inside = $load . <<'PERL';

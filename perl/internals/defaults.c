@@ -6,7 +6,7 @@
  * of handlers.
  *
  * The manager's handlers hold the manager object. A worker that replaces such a handler leaks it, and corrects the count of
- * the object later, where nobody could see the difference (`put_default`). */
+ * the object later, where nobody could see the difference (`put_defaults`). */
 
 #include "defaults.h"
 
@@ -52,6 +52,36 @@ ready_default(pTHX_ const defaults_t *defaults, const char *name, I32 length)
     return NULL;
 }
 
+static bool
+is_named(pTHX_ const names_t *names, const MAGIC *mg)
+{
+    SSize_t i;
+    for (i = 0; i < names->length; i++) {
+        STRLEN length;
+        const char *name = SvPV(names->list[i], length);
+        if (length == (STRLEN)mg->mg_len && memEQ(name, mg->mg_ptr, length))
+            return TRUE;
+    }
+    return names->hash && hv_exists(names->hash, mg->mg_ptr, mg->mg_len);
+}
+
+/* Whether the elements are those of these names and of SIGCHLD. Then they say all: to iterate over the names, or to look for one in
+ * perl's list of signals, takes page faults in each worker. */
+static bool
+are_ready(pTHX_ const defaults_t *defaults, const names_t *names)
+{
+    STRLEN found = 0;
+    unsigned i;
+    for (i = 0; i < defaults->made; i++) {
+        const MAGIC *mg = element_magic(aTHX_ defaults->ready[i]);
+        if (is_named(aTHX_ names, mg))
+            found++;
+        else if (mg->mg_private != SIGCHLD)
+            return FALSE;
+    }
+    return ready_default(aTHX_ defaults, "CHLD", 4) && found == (STRLEN)names->length + (names->hash ? HvUSEDKEYS(names->hash) : 0);
+}
+
 static void
 make_default(pTHX_ void *host, const char *name, I32 length)
 {
@@ -74,13 +104,19 @@ make_default(pTHX_ void *host, const char *name, I32 length)
 }
 
 static void
-free_defaults(pTHX_ defaults_t *defaults)
+drop_elements(pTHX_ defaults_t *defaults)
 {
     while (defaults->made) {
         SV *element = defaults->ready[--defaults->made];
         SvREFCNT(element) = 1;
         SvREFCNT_dec(element);
     }
+}
+
+static void
+free_defaults(pTHX_ defaults_t *defaults)
+{
+    drop_elements(aTHX_ defaults);
     SvREFCNT_dec((SV *)defaults->sig);
     defaults->sig = NULL;
 }
@@ -91,8 +127,11 @@ make_defaults(pTHX_ host_t *host, const names_t *names)
     if (!host->defaults.sig)
         host->defaults.sig = (GV *)SvREFCNT_inc(gv_fetchpvs("SIG", GV_ADD, SVt_PVHV));
     host->defaults.free = free_defaults;
-    for_each_name(aTHX_ names, make_default, host);
-    make_default(aTHX_ host, "CHLD", 4);
+    if (!are_ready(aTHX_ &host->defaults, names)) {
+        drop_elements(aTHX_ &host->defaults);
+        for_each_name(aTHX_ names, make_default, host);
+        make_default(aTHX_ host, "CHLD", 4);
+    }
 }
 
 /* Whether a handler is ours, tied to this object and nothing else, and only perl's hash and perl's table know of it. */
@@ -112,19 +151,17 @@ is_plain_element(pTHX_ SV *element, int signal)
     return has_only_magic(element, PERL_MAGIC_sigelem) && SvREFCNT(element) == (is_handler ? 2 : 1);
 }
 
-bool
-put_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
+static bool
+put_default(pTHX_ defaults_t *defaults, SV *object, SV *element)
 {
-    defaults_t *defaults = &host->defaults;
-    SV *element = ready_default(aTHX_ defaults, name, length);
-    SV **slot = element && is_plain_sig(aTHX_ GvHV(defaults->sig)) ? hv_fetch(GvHV(defaults->sig), name, length, 0) : NULL;
+    const MAGIC *mg = element_magic(aTHX_ element);
+    const int signal = mg->mg_private;
+    SV **slot = is_plain_sig(aTHX_ GvHV(defaults->sig)) ? hv_fetch(GvHV(defaults->sig), mg->mg_ptr, mg->mg_len, 0) : NULL;
     SV *old, *handler;
-    int signal;
     if (!slot)
         return FALSE;
     if (*slot == element)
         return TRUE;
-    signal = element_magic(aTHX_ element)->mg_private;
     if (!is_plain_element(aTHX_ *slot, signal))
         return FALSE;
     old = *slot;
@@ -141,6 +178,24 @@ put_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
         sv_2mortal(old);
     }
     return TRUE;
+}
+
+bool
+put_defaults(pTHX_ host_t *host, SV *object, const names_t *names)
+{
+    defaults_t *defaults = &host->defaults;
+    bool is_complete = TRUE;
+    unsigned i;
+    if (!are_ready(aTHX_ defaults, names)) {
+        set_default_actions(aTHX_ names);
+        return FALSE;
+    }
+    for (i = 0; i < defaults->made; i++) {
+        (void)rsignal(element_magic(aTHX_ defaults->ready[i])->mg_private, SIG_DFL);
+        if (!put_default(aTHX_ defaults, object, defaults->ready[i]))
+            is_complete = FALSE;
+    }
+    return is_complete;
 }
 
 void
@@ -164,13 +219,11 @@ make_defaults(pTHX_ host_t *host, const names_t *names)
 }
 
 bool
-put_default(pTHX_ host_t *host, SV *object, const char *name, I32 length)
+put_defaults(pTHX_ host_t *host, SV *object, const names_t *names)
 {
-    PERL_UNUSED_CONTEXT;
     PERL_UNUSED_VAR(host);
     PERL_UNUSED_VAR(object);
-    PERL_UNUSED_VAR(name);
-    PERL_UNUSED_VAR(length);
+    set_default_actions(aTHX_ names);
     return FALSE;
 }
 

@@ -20,6 +20,7 @@
 #include "handles.h"
 #include "switches.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -131,46 +132,140 @@ goes_unseen(pTHX_ harmless_t *known, SV *object)
         && !(SvTYPE(object) == SVt_PVIO && closes_visibly(aTHX_ (IO *)object));
 }
 
-/* A value that has neither flag is nothing but memory. Whatever magic a value has, perl gives it one of the latter three. */
-#define SEEN_TO_GO_IF (SVs_OBJECT | SVs_GMG | SVs_SMG | SVs_RMG)
+/* What is_seen_to_go is about. */
+typedef struct {
+    harmless_t known;
+    size_t at_most;          /* so many objects are still looked at */
+    unsigned patience;       /* so many values that may go with objects are still looked at */
+    bool takes_more;         /* others may go than were looked at */
+} walk_t;
 
+static bool goes_alone(pTHX_ walk_t *walk, const SV *value);
+
+/* Where it stays, as packages do. */
 static bool
-value_is_seen_to_go(pTHX_ harmless_t *known, SV *value, size_t *at_most)
+is_in_package(pTHX_ const GV *gv)
 {
-    if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value))
-        return FALSE;
-    if (!SvOBJECT(value))
-        return has_free_hook_of_xs(value);
-    --*at_most;
-    return !goes_unseen(aTHX_ known, value);
+    SV **slot = isGV_with_GP(gv) && GvSTASH(gv)
+        ? hv_fetch(GvSTASH(gv), GvNAME(gv), GvNAMEUTF8(gv) ? -(I32)GvNAMELEN(gv) : (I32)GvNAMELEN(gv), 0) : NULL;
+    return slot && *slot == (const SV *)gv;
 }
 
+/* Whether nothing is called when this value goes together with an object. An object is looked at by itself. */
+static bool
+goes_along(pTHX_ walk_t *walk, const SV *value)
+{
+    if (!value || SvOBJECT(value) || (SvTYPE(value) == SVt_PVGV && is_in_package(aTHX_ (const GV *)value)))
+        return TRUE;
+    return walk->patience && walk->patience-- && !(SvTYPE(value) >= SVt_PVMG && SvMAGIC(value)) && goes_alone(aTHX_ walk, value);
+}
+
+/* The same for the variables and constants of a sub. */
+static bool
+pads_go_along(pTHX_ walk_t *walk, const CV *code)
+{
+    PADLIST *pads = CvISXSUB(code) ? NULL : CvPADLIST(code);
+    SSize_t depth, i;
+    for (depth = 1; pads && depth <= PadlistMAX(pads); depth++) {
+        PAD *pad = PadlistARRAY(pads)[depth];
+        for (i = 0; pad && i <= PadMAX(pad); i++)
+            if (!goes_along(aTHX_ walk, PadARRAY(pad)[i]))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+/* The same for what this value holds. */
+static bool
+goes_alone(pTHX_ walk_t *walk, const SV *value)
+{
+    const HE *entry;
+    SSize_t i;
+    switch (SvTYPE(value)) {
+        case SVt_PVIO:
+            return TRUE;
+        case SVt_PVCV:
+            return pads_go_along(aTHX_ walk, (const CV *)value);
+        case SVt_PVAV:
+            for (i = 0; i <= AvFILLp((const AV *)value); i++)
+                if (!goes_along(aTHX_ walk, AvARRAY((const AV *)value)[i]))
+                    return FALSE;
+            return TRUE;
+        case SVt_PVHV:
+            for (i = 0; HvARRAY((const HV *)value) && i <= (SSize_t)HvMAX((const HV *)value); i++)
+                for (entry = HvARRAY((const HV *)value)[i]; entry; entry = HeNEXT(entry))
+                    if (!goes_along(aTHX_ walk, HeVAL(entry)))
+                        return FALSE;
+            return TRUE;
+        default:
+            if (SvTYPE(value) > SVt_PVMG)
+                return FALSE;
+            return !SvROK(value) || SvWEAKREF(value) || goes_along(aTHX_ walk, SvRV(value));
+    }
+}
+
+static bool
+object_is_seen_to_go(pTHX_ walk_t *walk, SV *object)
+{
+    walk->at_most--;
+    if (!goes_unseen(aTHX_ &walk->known, object))
+        return TRUE;
+    if (!walk->takes_more)
+        walk->takes_more = SvMAGIC(object) || !goes_alone(aTHX_ walk, object);
+    return FALSE;
+}
+
+static bool
+other_is_seen_to_go(pTHX_ walk_t *walk, SV *value)
+{
+    PERL_UNUSED_CONTEXT;
+    PERL_UNUSED_VAR(walk);
+    return !SvOBJECT(value) && has_free_hook_of_xs(value);
+}
+
+/* Whether a value that has one of these flags is seen to go. A program has tens of thousands of values: all but a few are passed
+ * with one look at their flags. */
+static bool
+one_is_seen_to_go(pTHX_ walk_t *walk, U32 flags, bool (*is_seen)(pTHX_ walk_t *walk, SV *value))
+{
+    SV *arena;
+    for (arena = PL_sv_arenaroot; arena && walk->at_most; arena = (SV *)SvANY(arena)) {
+        const SV *end = &arena[SvREFCNT(arena)];
+        SV *value;
+        for (value = arena + 1; value < end && walk->at_most; value++)
+            if ((SvFLAGS(value) & flags) && SvTYPE(value) != (svtype)SVTYPEMASK && SvREFCNT(value)
+                    && is_seen(aTHX_ walk, value))
+                return TRUE;
+    }
+    return FALSE;
+}
+
+/* What may be called by a value that goes is in its magic, which is a cold page for each of some hundred values (%SIG and %ENV, a
+ * glob for each sub). But perl destroys no packages here: only objects, the code of the file, unless a sub in it has a claim on
+ * that, and what goes with these. So the others are looked at only if more goes than a few plain values. */
+#define PATIENCE 500
+
+/* Whatever magic a value has, perl gives it one of these. */
+#define HAS_MAGIC (SVs_GMG | SVs_SMG | SVs_RMG)
+
 /* Whether anybody could tell that perl's destruction of everything was left out. It walks through all values
- * four times, and in a worker each page that it writes to is copied first. This walks as perl does, past `at_most` objects.
- * Each worker does it, and a program has tens of thousands of values: all but a few are passed with one look at their flags. */
+ * four times, and in a worker each page that it writes to is copied first. This walks as perl does, past `at_most` objects. */
 static bool
 is_seen_to_go(pTHX_ size_t at_most)
 {
-    harmless_t known;
-    bool is_seen = FALSE;
-    SV *arena;
+    walk_t walk;
+    bool is_seen;
     if (PL_exitlistlen > 0 || PL_perl_destruct_level > 0 || getenv("PERL_DESTRUCT_LEVEL"))
         return TRUE;
-    known.last = NULL;
-    known.firsts = 0;
-    known.others = NULL;
-    for (arena = PL_sv_arenaroot; arena && !is_seen && at_most; arena = (SV *)SvANY(arena)) {
-        const SV *end = &arena[SvREFCNT(arena)];
-        SV *value;
-        for (value = arena + 1; value < end; value++) {
-            if (!(SvFLAGS(value) & SEEN_TO_GO_IF))
-                continue;
-            is_seen = value_is_seen_to_go(aTHX_ &known, value, &at_most);
-            if (is_seen || !at_most)
-                break;
-        }
-    }
-    ptr_table_free(known.others);
+    walk.known.last = NULL;
+    walk.known.firsts = 0;
+    walk.known.others = NULL;
+    walk.at_most = at_most;
+    walk.patience = PATIENCE;
+    walk.takes_more = PL_main_cv && SvREFCNT(PL_main_cv) == 1 && !pads_go_along(aTHX_ &walk, PL_main_cv);
+    is_seen = one_is_seen_to_go(aTHX_ &walk, SVs_OBJECT, object_is_seen_to_go)
+        || (walk.takes_more && one_is_seen_to_go(aTHX_ &walk, HAS_MAGIC, other_is_seen_to_go));
+    ptr_table_free(walk.known.others);
     return is_seen;
 }
 
@@ -196,19 +291,20 @@ leave(pTHX)
 {
     static bool is_leaving;
     const host_t *leaving = handle_of_workers();
-    int is_vetoed;
+    int is_vetoed = FALSE;
     /* Another module's hook, put in after ours, may call ours, and ours was put in again after it: the first one of all then
-     * is called by the inner call. */
+     * is called by the inner call. Perl's own does nothing; then nothing is written here, where each worker comes by. */
     if (is_leaving)
         return first_hook(aTHX);
-    is_leaving = TRUE;
-    is_vetoed = hook_before(aTHX);
-    is_leaving = FALSE;
+    if (hook_before != Perl_nothreadhook) {
+        is_leaving = TRUE;
+        is_vetoed = hook_before(aTHX);
+        is_leaving = FALSE;
+    }
     /* The threads of a worker have interpreters of their own. */
     if (!leaving || !leaving->worker.is_one || leaving->worker.interpreter != THIS_INTERPRETER)
         return is_vetoed;
-    /* What a worker forks by itself is none, whatever pid it has in a namespace of its own. */
-    if (TRICK_FAST_EXIT && leaving->worker.is_fast && leaving->worker.process == pf_process_number()) {
+    if (TRICK_FAST_EXIT && leaving->worker.is_fast && leaving->worker.pid == getpid()) {
         finish_handles(aTHX);
         fflush(NULL);
         _exit(STATUS_EXIT);
@@ -291,9 +387,23 @@ bind_longjmp(pTHX)
     SvREFCNT_dec((SV *)code);
 }
 
+/* In a process that a worker has forked by itself, and that is none. It may have the worker's pid, in a namespace of its own; a
+ * child of clone(2), for which nobody calls this, is told by its pid. pf_process_number would tell all, for three page faults
+ * in each worker. */
+static void
+forget_worker(void)
+{
+    const host_t *host = handle_of_workers();
+    if (host && host->worker.is_fast)
+        ((host_t *)host)->worker.is_fast = FALSE;
+}
+
 void
 prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
+    static bool is_told_of_forks;
+    if (!is_told_of_forks)
+        is_told_of_forks = pthread_atfork(NULL, NULL, forget_worker) == 0;
     if (PL_threadhook != leave) {
         /* In one step: an immediate handler may call start, too. */
         CALL(
@@ -318,7 +428,7 @@ leave_worker(pTHX_ host_t *host, bool fast)
     host->worker.is_fast = fast;
     set_handle_of_workers(host);
     if (fast) {
-        host->worker.process = pf_process_number();
+        host->worker.pid = getpid();
         keep_lexicals(aTHX);
     }
 }

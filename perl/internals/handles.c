@@ -27,6 +27,13 @@ is_unfinished(PerlIO *handle)
     return FALSE;
 }
 
+/* Perl closes no STDIN, STDOUT or STDERR at its end. They are the first three of its table of handles. */
+static bool
+is_standard(pTHX_ PerlIO *handle)
+{
+    return PL_perlio && handle >= &PL_perlio[1].next && handle <= &PL_perlio[3].next;
+}
+
 /* close(2) waits until the other side has what was sent, if the program has asked for that (SO_LINGER, socket(7)); at the end of
  * a process the system does not wait. */
 static bool
@@ -35,10 +42,9 @@ lingers(pTHX_ PerlIO *handle)
     struct linger linger;
     socklen_t size = sizeof linger;
     const int errno_before = errno;
-    const int fd = handle && PerlIOValid(handle) ? PerlIO_fileno(handle) : -1;
+    const int fd = handle && PerlIOValid(handle) && !is_standard(aTHX_ handle) ? PerlIO_fileno(handle) : -1;
     const bool does = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0
         && linger.l_onoff && linger.l_linger > 0;
-    PERL_UNUSED_CONTEXT;
     errno = errno_before;
     return does;
 }

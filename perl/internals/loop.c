@@ -116,6 +116,12 @@ has_hook(pTHX_ SV *object, const char *name)
     return is_set(aTHX_ member(aTHX_ object, name));
 }
 
+bool
+runs_alone(pTHX_ host_t *host, SV *object)
+{
+    return is_plain(aTHX_ host, object) && !has_hook(aTHX_ object, "after_fork") && !has_hook(aTHX_ object, "on_child_reap");
+}
+
 /* Whether a look for children may find one, or do something that has become due. */
 static bool
 is_due(const host_t *host)
@@ -233,6 +239,15 @@ drain(pTHX_ host_t *host, SV *object, double until)
 
 #else
 
+bool
+runs_alone(pTHX_ host_t *host, SV *object)
+{
+    PERL_UNUSED_CONTEXT;
+    PERL_UNUSED_VAR(host);
+    PERL_UNUSED_VAR(object);
+    return FALSE;
+}
+
 UV
 keep_body(pTHX_ const CV *code)
 {
@@ -262,20 +277,3 @@ drain(pTHX_ host_t *host, SV *object, double until)
 }
 
 #endif
-
-SV *
-told(pTHX_ run_t what, const pf_event *event)
-{
-    AV *told = newAV();
-    if (what == RUN_LOOK)
-        av_push(told, newSVpvs("look"));
-    if (what == RUN_FORKED)
-        av_push(told, newSVpvs("forked"));
-    if (what == RUN_REAPED)
-        av_push(told, newSVpvs("reaped"));
-    if (what == RUN_FORKED || what == RUN_REAPED)
-        av_push(told, newSViv(event->pid));
-    if (what == RUN_REAPED)
-        av_push(told, newSViv(event->status));
-    return newRV_noinc((SV *)told);
-}

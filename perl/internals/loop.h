@@ -15,13 +15,12 @@ typedef enum {
     RUN_REAPED       /* on_child_reap is due for event.pid and event.status */
 } run_t;
 
+/* Whether nothing of the loop of start is Perl's, as far as can be seen: no hook to call, no method overridden. */
+bool runs_alone(pTHX_ host_t *host, SV *object);
+
 /* Goes on with the loop of start until there is something for Perl. With runs_code the worker never
  * comes back from start, see leave_evals. */
 run_t run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event);
-
-/* What came up, and which worker it is about, as a new reference to an array; an empty one for a turn of the loop
- * in Perl. */
-SV *told(pTHX_ run_t what, const pf_event *event);
 
 /* The same for wait_all_children, which ends at `until` on the clock of monotonic(). Returns whether it
  * is at its end, or only has to look again; if not, a turn of it is left to Perl. */

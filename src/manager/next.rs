@@ -106,6 +106,7 @@ impl Manager {
     ///
     /// # Errors
     /// No fork waits for its answer; a negative number.
+    #[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
     pub fn forked(&mut self, pid: Pid) -> Result<(), Failure> {
         if pid < 0 {
             return Err(Failure::invalid(format!(

@@ -94,15 +94,38 @@ sub _prepare { return }
 sub start {
     my ($self, $code) = @_;
     _begin_generation($self, $code);
+    # Handlers run from here on too, and may give the program's own variables other values.
+    @_ = ($self, $code || ());
+    goto &_go_on if $fork_is_overridden || !Parallel::Prefork::Core::runs_alone(@_);
+    # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So these
+    # are left before there is one. What is called by goto is not told the context.
+    goto &Parallel::Prefork::Core::run_alone_for_list if wantarray;
+    goto &Parallel::Prefork::Core::run_alone;
+}
+
+# The loop where Perl code has a part in it: what the loop in C has told is done here, and what it leaves to Perl.
+sub _go_on {
+    my ($self, $code, $told, $pid, $status) = @_;
+    $told //= 'look';
     # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
     # in wait.c.
     local $self->{_goal} = -1;
 
-    until (_signal_to_act_on($self)) {
-        # Undef is a worker's, which copies the page of each variable that it sets.
-        defined(my $told = $fork_is_overridden ? [] : Parallel::Prefork::Core::run($self, $code))
-            or return $code ? _work($self, $code) : ();
-        return _work($self, $code) if _turn($self, $code, @$told);
+    while (1) {
+        if ($told eq 'forked') {
+            _after_fork($self, $pid);
+            ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and _reaped($self, $pid, $status);
+        }
+        elsif ($told eq 'reaped') {
+            _reaped($self, $pid, $status);
+        }
+        last if _signal_to_act_on($self);
+        if ($told eq 'turn') {
+            _load('Loop');
+            return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code);
+        }
+        ($told, $pid, $status) = $fork_is_overridden ? 'turn' : Parallel::Prefork::Core::run($self, $code)
+            or return _work($self, $code);
     }
 
     _act_on_signal($self);
@@ -122,23 +145,6 @@ sub _begin_generation {
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
     return;
-}
-
-# Returns true in a worker.
-sub _turn {
-    my ($self, $code, $what, $pid, $status) = @_;
-    if (!defined $what) {
-        _load('Loop');
-        return Parallel::Prefork::Loop::turn($self, $code);
-    }
-    if ($what eq 'forked') {
-        _after_fork($self, $pid);
-        ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and _reaped($self, $pid, $status);
-    }
-    elsif ($what eq 'reaped') {
-        _reaped($self, $pid, $status);
-    }
-    return 0;
 }
 
 sub _act_on_signal {

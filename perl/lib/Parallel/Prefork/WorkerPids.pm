@@ -15,15 +15,15 @@ sub tie_to {
     my $self = shift;
     # A handler may have done it since our caller looked.
     return if Parallel::Prefork::Core::tie_worker_pids($self);
-    Parallel::Prefork::Core::set_table($self, undef);
+    Parallel::Prefork::Core::unset_table($self);
     my $pids   = $self->{worker_pids};
     my $table  = tied %$pids;
     my $is_own = ref($table) eq __PACKAGE__ && Parallel::Prefork::Core::is_same($table->{manager}, $self);
     if ($is_own && !$table->{kept}) {
-        _set_table($self, $pids, $table);
+        Parallel::Prefork::Core::set_table($self, $pids, $table);
         return;
     }
-    my $before = $self->{_table};
+    my $before = Parallel::Prefork::Core::tie_of_table($self);
     # In a copy of a manager it may be the other one's.
     if ($before && !$before->{kept} && Parallel::Prefork::Core::is_same($before->{manager}, $self)) {
         my %shown = map { $_ => $before->FETCH($_) } $before->pids;
@@ -41,14 +41,7 @@ sub tie_to {
         $table = tie my %tied, __PACKAGE__, $self;
         $self->{worker_pids} = $pids = \%tied;
     }
-    _set_table($self, $pids, $table);
-    return;
-}
-
-sub _set_table {
-    my ($self, $pids, $table) = @_;
-    Parallel::Prefork::Core::weaken($self->{_table} = $table);
-    Parallel::Prefork::Core::set_table($self, $pids);
+    Parallel::Prefork::Core::set_table($self, $pids, $table);
     return;
 }
 
