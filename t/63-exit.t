@@ -331,7 +331,7 @@ SKIP: {
     close $source or die "$dir/Hook.c: $!\n";
     my $options = ExtUtils::Embed::ccopts(1);
     system("$Config{cc} $options $Config{cccdlflags} $Config{lddlflags} -o $dir/Hook.so $dir/Hook.c") == 0
-        or skip 'XS code cannot be compiled here', 23;
+        or skip 'XS code cannot be compiled here', 27;
     my $load = filled(<<'PERL', FOLDER => $dir);
 require DynaLoader;
 my $library = DynaLoader::dl_load_file('FOLDER/Hook.so');
@@ -354,8 +354,8 @@ our $object = bless { list => [1] }, 'Object';
 Hook::hook($object->{list});
 PERL
 
-    # The program has no named sub, as each of them would keep the file's code; that goes at exit, with the variables it holds.
-    # A child of fork alone shows what is to be called.
+    # The program has no named sub, as each of them would keep the file's code; that goes at exit, with the variables that
+    # it holds. A child of fork alone shows what is to be called.
     my $plain_child = <<'PERL';
 use strict;
 use warnings;
@@ -363,8 +363,14 @@ use feature 'state';
 use Parallel::Prefork;
 use POSIX ();
 
-LOAD
 our ($object, $variable);
+BEGIN {
+    LOAD
+    *main::make_constant = sub { my $value = shift; sub () { $value } };
+    my $constant = [1];
+    Hook::hook($constant);
+    *main::K = make_constant($constant);
+}
 my $pm = Parallel::Prefork->new(max_workers => 1, on_child_reap => sub { $_[0]->signal_received('enough') });
 if ($ARGV[0] eq 'fork' ? fork : $pm->start) {
     $ARGV[0] eq 'fork' ? wait : $pm->wait_all_children;
@@ -374,15 +380,71 @@ WORKER;
 exit 3;
 PERL
     my %in_child = (
-        'a state variable of the file'           => 'state $kept = 1; Hook::hook(\$kept)',
-        'a state variable of a sub of the file'  => 'my $code = sub { state $kept = 1; Hook::hook(\$kept) }; $code->()',
-        'what a sub in an object has captured'   => 'my $own = 1; Hook::hook(\$own); $object = bless [sub { $own }]; undef $own',
-        'a sub that is an object has captured'   => 'my $own = 1; Hook::hook(\$own); $object = bless sub { $own }',
-        'a glob in an object'                    => 'Hook::hook($object = \*main::gone); delete $main::{gone}; $object = bless [$object]',
-        'a copy of a glob in an object'          => 'Hook::hook(\($object = bless [*STDOUT])->[0])',
-        'a value deep in a large object'         => '$object = bless [map { { deep => [[$_]] } } 1 .. 1000]; Hook::hook($object->[999]{deep}[0])',
-        'a hash with a tie in an object'         => 'require Tie::Hash; tie my %tied, "Tie::StdHash"; Hook::hook(\%tied); $object = bless [\%tied]',
-        'a variable of a package'                => 'Hook::hook(\$variable)',
+        'a state variable of the file' => <<'PERL',
+state $kept = 1;
+Hook::hook(\$kept);
+PERL
+        'a state variable of a sub of the file' => <<'PERL',
+my $code = sub {
+    state $kept = 1;
+    Hook::hook(\$kept);
+};
+$code->();
+PERL
+        'what a sub in an object has captured' => <<'PERL',
+my $own = 1;
+Hook::hook(\$own);
+$object = bless [sub { $own }];
+undef $own;
+PERL
+        'what a sub that is an object has captured' => <<'PERL',
+my $own = 1;
+Hook::hook(\$own);
+$object = bless sub { $own };
+PERL
+        'a glob in an object' => <<'PERL',
+Hook::hook($object = \*main::gone);
+delete $main::{gone};
+$object = bless [$object];
+PERL
+        'a copy of a glob in an object' => <<'PERL',
+$object = bless [*STDOUT];
+Hook::hook(\$object->[0]);
+PERL
+        'a value deep in a large object' => <<'PERL',
+$object = bless [map { { deep => [[$_]] } } 1 .. 1000];
+Hook::hook($object->[999]{deep}[0]);
+PERL
+        'a hash with a tie in an object' => <<'PERL',
+require Tie::Hash;
+tie my %tied, 'Tie::StdHash';
+Hook::hook(\%tied);
+$object = bless [\%tied];
+PERL
+        'a constant sub in an object' => <<'PERL',
+my $own = [1];
+Hook::hook($own);
+$object = bless [make_constant($own)];
+PERL
+        'a constant of the file' => <<'PERL',
+my $own = K();
+undef $own;
+delete $main::{K};
+PERL
+        'what a handle writes to' => <<'PERL',
+my $text = '';
+open our $out, '>', \$text or die;
+Hook::hook(\$text);
+PERL
+        'a variable of a package that is gone' => <<'PERL',
+$Gone::x = 1;
+Hook::hook(\$Gone::x);
+$object = bless [\%Gone::];
+delete $main::{'Gone::'};
+PERL
+        'a variable of a package' => <<'PERL',
+Hook::hook(\$variable);
+PERL
     );
     for my $what (sort keys %in_child) {
         my $source = filled($plain_child, LOAD => $load, WORKER => $in_child{$what});

@@ -6,8 +6,8 @@
  * - a handle with a layer that is not perl's own;
  * - XS code that wants to be called when a value is freed.
  *
- * Perl destroys no packages there (perl_destruct with a level of 0): only objects, the code of the file, unless a sub in it has a
- * claim on that, and what goes with these. */
+ * All values are looked at, whatever holds them: perl destroys objects, the code of the file and what goes with these, and to find
+ * out what that is would take longer. */
 
 #include "destruction.h"
 
@@ -112,138 +112,44 @@ goes_unseen(pTHX_ harmless_t *known, SV *object)
         && !(SvTYPE(object) == SVt_PVIO && closes_visibly(aTHX_ (IO *)object));
 }
 
-/* What is_seen_to_go is about. */
-typedef struct {
-    harmless_t known;
-    size_t at_most;          /* so many objects are still looked at */
-    unsigned patience;       /* so many values that may go with objects are still looked at */
-    bool takes_more;         /* others may go than were looked at */
-} walk_t;
-
-static bool goes_alone(pTHX_ walk_t *walk, const SV *value);
-
-/* Whether it is in its package, which stays. */
-static bool
-is_in_package(pTHX_ const GV *gv)
-{
-    SV **slot = isGV_with_GP(gv) && GvSTASH(gv)
-        ? hv_fetch(GvSTASH(gv), GvNAME(gv), GvNAMEUTF8(gv) ? -(I32)GvNAMELEN(gv) : (I32)GvNAMELEN(gv), 0) : NULL;
-    return slot && *slot == (const SV *)gv;
-}
-
-/* Whether nothing is called when this value goes together with an object. An object is looked at by itself. */
-static bool
-goes_along(pTHX_ walk_t *walk, const SV *value)
-{
-    if (!value || SvOBJECT(value) || (SvTYPE(value) == SVt_PVGV && is_in_package(aTHX_ (const GV *)value)))
-        return TRUE;
-    return walk->patience && walk->patience-- && !(SvTYPE(value) >= SVt_PVMG && SvMAGIC(value)) && goes_alone(aTHX_ walk, value);
-}
-
-/* The same for the variables and constants of a sub. */
-static bool
-pads_go_along(pTHX_ walk_t *walk, const CV *code)
-{
-    PADLIST *pads = CvISXSUB(code) ? NULL : CvPADLIST(code);
-    SSize_t depth, i;
-    for (depth = 1; pads && depth <= PadlistMAX(pads); depth++) {
-        PAD *pad = PadlistARRAY(pads)[depth];
-        for (i = 0; pad && i <= PadMAX(pad); i++)
-            if (!goes_along(aTHX_ walk, PadARRAY(pad)[i]))
-                return FALSE;
-    }
-    return TRUE;
-}
-
-/* The same for what this value holds. */
-static bool
-goes_alone(pTHX_ walk_t *walk, const SV *value)
-{
-    const HE *entry;
-    SSize_t i;
-    switch (SvTYPE(value)) {
-        case SVt_PVIO:
-            return TRUE;
-        case SVt_PVCV:
-            return pads_go_along(aTHX_ walk, (const CV *)value);
-        case SVt_PVAV:
-            for (i = 0; i <= AvFILLp((const AV *)value); i++)
-                if (!goes_along(aTHX_ walk, AvARRAY((const AV *)value)[i]))
-                    return FALSE;
-            return TRUE;
-        case SVt_PVHV:
-            for (i = 0; HvARRAY((const HV *)value) && i <= (SSize_t)HvMAX((const HV *)value); i++)
-                for (entry = HvARRAY((const HV *)value)[i]; entry; entry = HeNEXT(entry))
-                    if (!goes_along(aTHX_ walk, HeVAL(entry)))
-                        return FALSE;
-            return TRUE;
-        default:
-            if (SvTYPE(value) > SVt_PVMG)
-                return FALSE;
-            return !SvROK(value) || SvWEAKREF(value) || goes_along(aTHX_ walk, SvRV(value));
-    }
-}
+/* A value that has neither flag is nothing but memory. Whatever magic a value has, perl gives it one of the latter three. */
+#define SEEN_TO_GO_IF (SVs_OBJECT | SVs_GMG | SVs_SMG | SVs_RMG)
 
 static bool
-object_is_seen_to_go(pTHX_ walk_t *walk, SV *object)
+value_is_seen_to_go(pTHX_ harmless_t *known, SV *value, size_t *at_most)
 {
-    walk->at_most--;
-    if (!goes_unseen(aTHX_ &walk->known, object))
-        return TRUE;
-    if (!walk->takes_more)
-        walk->takes_more = SvMAGIC(object) || !goes_alone(aTHX_ walk, object);
-    return FALSE;
+    if (SvTYPE(value) == (svtype)SVTYPEMASK || !SvREFCNT(value))
+        return FALSE;
+    if (!SvOBJECT(value))
+        return has_free_hook_of_xs(value);
+    --*at_most;
+    return !goes_unseen(aTHX_ known, value);
 }
 
-static bool
-other_is_seen_to_go(pTHX_ walk_t *walk, SV *value)
-{
-    PERL_UNUSED_CONTEXT;
-    PERL_UNUSED_VAR(walk);
-    return !SvOBJECT(value) && has_free_hook_of_xs(value);
-}
-
-/* Whether a value that has one of these flags is seen to go. A program has tens of thousands of values: all but a few are passed
- * with one look at their flags. */
-static bool
-one_is_seen_to_go(pTHX_ walk_t *walk, U32 flags, bool (*is_seen)(pTHX_ walk_t *walk, SV *value))
-{
-    SV *arena;
-    for (arena = PL_sv_arenaroot; arena && walk->at_most; arena = (SV *)SvANY(arena)) {
-        const SV *end = &arena[SvREFCNT(arena)];
-        SV *value;
-        for (value = arena + 1; value < end && walk->at_most; value++)
-            if ((SvFLAGS(value) & flags) && SvTYPE(value) != (svtype)SVTYPEMASK && SvREFCNT(value)
-                    && is_seen(aTHX_ walk, value))
-                return TRUE;
-    }
-    return FALSE;
-}
-
-/* Whatever magic a value has, perl gives it one of these. */
-#define HAS_MAGIC (SVs_GMG | SVs_SMG | SVs_RMG)
-
-/* How many values that go with objects are looked at before all are. */
-#define PATIENCE 500
-
-/* Objects come first. What XS code has hung on another value is in its magic, which is a cold page for each of some hundred values
- * (%SIG and %ENV, a glob for each sub). So the others are looked at only if more goes than objects and a few plain values. */
+/* Each worker does it, and a program has tens of thousands of values: all but a few are passed with one look at their flags. */
 bool
 is_seen_to_go(pTHX_ size_t at_most)
 {
-    walk_t walk;
-    bool is_seen;
+    harmless_t known;
+    bool is_seen = FALSE;
+    SV *arena;
     if (PL_exitlistlen > 0 || PL_perl_destruct_level > 0 || getenv("PERL_DESTRUCT_LEVEL"))
         return TRUE;
-    walk.known.last = NULL;
-    walk.known.firsts = 0;
-    walk.known.others = NULL;
-    walk.at_most = at_most;
-    walk.patience = PATIENCE;
-    walk.takes_more = PL_main_cv && SvREFCNT(PL_main_cv) == 1 && !pads_go_along(aTHX_ &walk, PL_main_cv);
-    is_seen = one_is_seen_to_go(aTHX_ &walk, SVs_OBJECT, object_is_seen_to_go)
-        || (walk.takes_more && one_is_seen_to_go(aTHX_ &walk, HAS_MAGIC, other_is_seen_to_go));
-    ptr_table_free(walk.known.others);
+    known.last = NULL;
+    known.firsts = 0;
+    known.others = NULL;
+    for (arena = PL_sv_arenaroot; arena && !is_seen && at_most; arena = (SV *)SvANY(arena)) {
+        const SV *end = &arena[SvREFCNT(arena)];
+        SV *value;
+        for (value = arena + 1; value < end; value++) {
+            if (!(SvFLAGS(value) & SEEN_TO_GO_IF))
+                continue;
+            is_seen = value_is_seen_to_go(aTHX_ &known, value, &at_most);
+            if (is_seen || !at_most)
+                break;
+        }
+    }
+    ptr_table_free(known.others);
     return is_seen;
 }
 
