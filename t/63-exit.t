@@ -354,8 +354,8 @@ our $object = bless { list => [1] }, 'Object';
 Hook::hook($object->{list});
 PERL
 
-    # The program has no named sub, as each of them would keep the file's code; that goes at exit, with the variables that
-    # it holds. A child of fork alone shows what is to be called.
+    # The program has no named sub, as each of them would keep the file's code; that goes at exit, with the variables
+    # that it holds. A child of fork alone shows what is to be called.
     my $plain_child = <<'PERL';
 use strict;
 use warnings;
