@@ -195,6 +195,25 @@ sub DESTROY {
 }
 PERL
 
+# The first worker ends the first start; the second start has other names.
+my $with_other_names = <<'PERL';
+if (!$pm->start) {
+    kill USR1 => $pm->manager_pid;
+    sleep 60;
+}
+$pm->wait_all_children;
+$SIG{HUP} = sub { };
+$pm->trap_signals({ TERM => 'TERM', HUP => 'TERM' });
+PERL
+my %other_names = (in_manager => $with_other_names, may_warn => 1);
+worker_says(<<'TEXT', 'trap_signals may be others than when the manager began', <<'PERL', %other_names);
+DEFAULT DEFAULT DEFAULT CODE
+DEFAULT DEFAULT CODE
+TEXT
+say(@SIG{qw(TERM HUP CHLD)}, ref $SIG{USR1});
+say(map { action($_) } POSIX::SIGTERM(), POSIX::SIGHUP(), POSIX::SIGUSR1());
+PERL
+
 # A worker of a worker is one too.
 worker_says(<<'TEXT', 'a worker that becomes a manager has handlers, and its workers have none', <<'PERL');
 CODE CODE CODE
