@@ -92,12 +92,12 @@ PROTOTYPES: DISABLE
 BOOT:
     load_before_run(aTHX);
 
-# Whether this build has a trick of internals/: loop, exit, fast_exit or sources.
+# Whether this build has a trick of internals/: loop, exit, contents, fast_exit or sources.
 bool
 has_trick(const char *name)
     CODE:
         RETVAL = (TRICK_LOOP && strEQ(name, "loop")) || (TRICK_EXIT && strEQ(name, "exit"))
-            || (TRICK_FAST_EXIT && strEQ(name, "fast_exit")) || (TRICK_SOURCES && strEQ(name, "sources"));
+            || (TRICK_CONTENTS && strEQ(name, "contents")) || (TRICK_FAST_EXIT && strEQ(name, "fast_exit")) || (TRICK_SOURCES && strEQ(name, "sources"));
     OUTPUT: RETVAL
 
 const char *

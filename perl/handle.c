@@ -2,6 +2,8 @@
 
 #include "handle.h"
 
+#include "internals/contents.h"
+
 static const host_t *of_workers;
 
 const host_t *
@@ -22,7 +24,8 @@ static int
 free_host(pTHX_ SV *sv, MAGIC *mg)
 {
     host_t *host = (host_t *)mg->mg_ptr;
-    PERL_UNUSED_ARG(sv);
+    if (host && host->worker.is_one)
+        leave_contents(aTHX_ (HV *)sv, host->tie);
     /* A worker frees nothing of the manager's, and a process that ends nothing at all: each
      * page that it wrote to would be copied first. */
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {

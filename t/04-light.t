@@ -1,12 +1,13 @@
 #!/usr/bin/perl
 
 # What every program loads does without warnings.pm, which would take longer to load than all of it.
-# Here it is held to it; and to loading nothing else, but for XSLoader.
+# Here it is held to it; and to loading nothing else.
 
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
+use Cwd ();
+use File::Basename qw(basename dirname);
 use File::Copy qw(copy);
 use File::Path qw(make_path);
 use File::Spec;
@@ -36,24 +37,36 @@ sub loaded {
 # A build that is plain loads all it may need at once (PLAIN=1, see perl/internals/README.md).
 my $trick    = 'print Parallel::Prefork::Core::has_trick(q(sources))';
 my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "$trick"};
-# XSLoader, and what that loads, which depends on the perl.
-my @XSLOADER = split /\n/, qx{"$^X" -MXSLoader -e 'print join "\n", sort keys %INC'};
 
 SKIP: {
     skip 'a plain build', 2 if !$is_light;
-    is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm', @XSLOADER],
-        'Parallel::Prefork loads no other module but the one for its shared object';
-    is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [@MODULES, @XSLOADER],
+    is_deeply [loaded('Parallel::Prefork')], ['Parallel/Prefork.pm'], 'Parallel::Prefork loads no other module';
+    is_deeply [loaded('Parallel::Prefork::SpareWorkers')], \@MODULES,
         'SpareWorkers loads no module but those of its own';
 }
 
-# A shared object that is broken.
+# Where its object is in no usual place, or is broken, or XSLoader is there anyway, XSLoader loads it.
 my ($arch) = grep { -f "$_/Parallel/Prefork.pm" } @inc;
 my $elsewhere = File::Temp->newdir;
+{
+    my $home = Cwd::getcwd();
+    chdir dirname($arch) or die "$arch: $!";
+    is_deeply [grep { $_ eq 'XSLoader.pm' } loaded('Parallel::Prefork', basename($arch))], ['XSLoader.pm'],
+        'a relative folder in @INC is one for XSLoader';
+    chdir $home or die "$home: $!";
+}
+# That names what a program unloads at its end.
+for my $before ('', 'require XSLoader;') {
+    my $program = "$before require Parallel::Prefork; print qq{\$_\\n} for \@DynaLoader::dl_shared_objects";
+    is qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -e '$program'}, "$arch/auto/Parallel/Prefork/Prefork.so\n",
+        "'$before': perl knows the object that was loaded";
+}
 for my $file (map { "Parallel/$_" } 'Prefork.pm', map { "Prefork/$_.pm" } qw(Loop Options WorkerPids)) {
     make_path(dirname("$elsewhere/$file"));
     copy("$arch/$file", "$elsewhere/$file") or die "$elsewhere/$file: $!";
 }
+is_deeply [grep { $_ eq 'DynaLoader.pm' } loaded('Parallel::Prefork', $elsewhere)], ['DynaLoader.pm'],
+    'an object that is not beside it is found in @INC';
 my $object = 'auto/Parallel/Prefork/Prefork.so';
 make_path(dirname("$elsewhere/$object"));
 open my $broken, '>', "$elsewhere/$object" or die "$object: $!\n";
@@ -91,7 +104,7 @@ my %said = map { /\A(\w+): (.*)/ } <$perl>;
 close $perl or die "$^X: status $?\n";
 SKIP: {
     skip 'a plain build', 3 if !$is_light;
-    my $light = join ' ', 'Parallel/Prefork.pm', @XSLOADER;
+    my $light = 'Parallel/Prefork.pm';
     is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
     is $said{manager}, $light, 'a manager of such a pool has nothing more in it, to its end';
     is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';

@@ -62,7 +62,7 @@ my %UNDOCUMENTED = (
 my @INTERNALS = qw(
     PL_threadhook PL_sv_arenaroot PL_exitlistlen PL_perl_destruct_level PL_main_cv PL_main_root PL_perlio PL_fdpid
     PL_initav PL_sub_generation PL_phase CvROOT CvSTART CvPADLIST HvMROMETA HvARRAY OpREFCNT_inc COP_SEQ_RANGE_HIGH
-    SvREFCNT
+    SvREFCNT HvAUX HvTOTALKEYS HeNEXT
 );
 for my $name (sort keys %UNDOCUMENTED) {
     is_deeply [map { s{^perl/}{}r } grep { $code{$_} =~ /\b$name\b/ } @files], $UNDOCUMENTED{$name},

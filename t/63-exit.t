@@ -182,6 +182,23 @@ undef $pm;
 note(defined $weak ? "?" : "gone");
 PERL
 
+# What nobody can see go stays where it was: the address of such a value is not given to another one. The values that
+# go are perl's to use again.
+is worker(<<'PERL'), (has_trick('contents') ? 'kept' : 'used again') . ", used again\nstatus 768\n",
+$pm->{of_mine} = 1;
+my @address = map { 0 + $_ } \@$pm{qw(generation of_mine)};
+our $reference = \$pm->{of_mine};
+my @values;
+push @values, 0 for 1 .. 5000;    # perl has no other values to use again
+undef $pm;
+push @values, 0 for 1 .. 200;
+undef $reference;
+push @values, 0, 0;
+my %used = map { 0 + $_ => 1 } \(@values);
+note(join ', ', map { $used{$_} ? 'used again' : 'kept' } @address);
+PERL
+    'a worker leaves in memory what nobody can see go';
+
 # Handles: what is in them is written, and a pipe waits for its process.
 like worker(<<'PERL'), qr/not flushed/, 'what is in the buffer of STDOUT is written';
 print 'not flushed';
@@ -270,6 +287,7 @@ my $hook = <<'C';
 #include "EXTERN.h"
 #include "perl.h"
 #include "XSUB.h"
+#include <stdio.h>
 #include <unistd.h>
 
 static int gone(pTHX_ SV *sv, MAGIC *mg)
@@ -298,6 +316,42 @@ XS(XS_hidden)
     XSRETURN(0);
 }
 
+static int counts(pTHX_ SV *sv, MAGIC *mg)
+{
+    char said[32];
+    const int length = snprintf(said, sizeof said, "elements: %d\n", HvUSEDKEYS((HV *)sv) > 5);
+    (void)mg;
+    return write(1, said, length) == length ? 0 : 1;
+}
+
+static MGVTBL counter = { NULL, NULL, NULL, NULL, counts };
+
+/* Is called when a hash goes, and looks into it. */
+XS(XS_counts)
+{
+    dXSARGS;
+    sv_magicext(SvRV(ST(0)), NULL, PERL_MAGIC_ext, &counter, NULL, 0);
+    PERL_UNUSED_VAR(items);
+    XSRETURN(0);
+}
+
+XS(XS_take_magic_off)
+{
+    dXSARGS;
+    sv_unmagic(SvRV(ST(0)), PERL_MAGIC_ext);
+    PERL_UNUSED_VAR(items);
+    XSRETURN(0);
+}
+
+/* As a program does that has perl in it, and stays. */
+XS(XS_destroy_everything)
+{
+    dXSARGS;
+    PL_perl_destruct_level = 2;
+    PERL_UNUSED_VAR(items);
+    XSRETURN(0);
+}
+
 static void at_exit(pTHX_ void *arg)
 {
     (void)arg;
@@ -319,6 +373,9 @@ XS(boot_Hook)
     newXS("Hook::hook", XS_hook, __FILE__);
     newXS("Hook::hidden", XS_hidden, __FILE__);
     newXS("Hook::at_exit", XS_at_exit, __FILE__);
+    newXS("Hook::counts", XS_counts, __FILE__);
+    newXS("Hook::take_magic_off", XS_take_magic_off, __FILE__);
+    newXS("Hook::destroy_everything", XS_destroy_everything, __FILE__);
     PERL_UNUSED_VAR(items);
     XSRETURN_YES;
 }
@@ -331,7 +388,7 @@ SKIP: {
     close $source or die "$dir/Hook.c: $!\n";
     my $options = ExtUtils::Embed::ccopts(1);
     system("$Config{cc} $options $Config{cccdlflags} $Config{lddlflags} -o $dir/Hook.so $dir/Hook.c") == 0
-        or skip 'XS code cannot be compiled here', 27;
+        or skip 'XS code cannot be compiled here', 34;
     my $load = filled(<<'PERL', FOLDER => $dir);
 require DynaLoader;
 my $library = DynaLoader::dl_load_file('FOLDER/Hook.so');
@@ -464,6 +521,36 @@ PERL
     like worker("$witness$inside" . <<'PERL'), qr/^hook$/m, 'perl destroys everything where one object could tell';
 our $witness = bless [], 'Witness';
 PERL
+
+    # The manager object, of which a worker leaves in memory what nobody can see go.
+    is worker($load . <<'PERL'), "hook\nstatus 768\n",
+{
+    require Tie::Hash;
+    my %tied;
+    Hook::hook(\%tied);
+    tie %tied, 'Tie::StdHash';
+    $pm->{of_mine} = \%tied;
+}
+undef $pm;
+PERL
+        'XS code is called when a tied hash goes that the manager object holds';
+    (my $copied = $program) =~ s/(?=^if \(\$pm->start)/COPY\n/m;
+    my $p = run(filled($copied, COPY => $load . <<'PERL', WORKER => 'undef $pm;'), deadline => 30);
+my $template = $pm;
+$pm = bless {}, 'Parallel::Prefork';
+Hook::counts($pm);
+%$pm = %$template;
+PERL
+    is $p->err, '', 'a manager object that XS code looks into: nothing is said of errors';
+    like $p->out, qr/\Aelements: 1\nstatus/,
+        'XS code that looks into the manager object when it goes finds what was there';
+    is worker($load . <<'PERL'), "7\nstatus 768\n",
+Hook::take_magic_off($pm);
+note($pm->{generation} + 6);
+PERL
+        'a manager object stays as it is where somebody takes its magic off';
+    $p = run(filled($program, WORKER => "$load Hook::destroy_everything(); undef \$pm;"), deadline => 30);
+    is $p->err, '', 'perl misses nothing where it frees everything';
 
     is worker($load . <<'PERL'), "at exit\nstatus 768\n", "what XS code has left for perl's exit is called";
 Hook::at_exit();

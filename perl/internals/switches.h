@@ -24,6 +24,9 @@
 #ifndef TRICK_EXIT
 #define TRICK_EXIT TRICKS
 #endif
+#ifndef TRICK_CONTENTS
+#define TRICK_CONTENTS TRICK_EXIT
+#endif
 #ifndef TRICK_FAST_EXIT
 #define TRICK_FAST_EXIT TRICKS
 #endif
