@@ -110,9 +110,21 @@ sub stop {
         waitpid $pid, 0;
         $self->{status} = $?;
     }
-    # What it leaves is reaped by init; the next run is not to share the machine with that.
-    Time::HiRes::sleep(0.001) while kill 0 => -$pid;
+    # The next run is not to share the machine with what this one leaves.
+    Time::HiRes::sleep(0.001) while group_is_alive($pid);
     return $self->{status};
+}
+
+# Whether a process of the group still runs. Init reaps what has ended; in a container there may be no init that does.
+sub group_is_alive {
+    my $group = shift;
+    kill 0 => -$group or return 0;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $fh, '<', $stat or next;
+        my $line = <$fh>;
+        return 1 if defined $line && $line =~ /\A\d+ \(.*\) [^ZX] \d+ $group /s;
+    }
+    return 0;
 }
 
 sub DESTROY {
