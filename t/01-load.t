@@ -40,7 +40,7 @@ my $is_core = sub {
     # Debian keeps a part of the core under /usr/lib/<triplet>/perl-base.
     return $path =~ m{/perl-base/} || grep { index($path, "$_/") == 0 } @core;
 };
-is_deeply [grep { !m{^Parallel/Prefork} && !$is_core->($loaded{$_}) } sort keys %loaded], [],
+is_deeply [grep { !m{\bParallel/Prefork} && !$is_core->($loaded{$_}) } sort keys %loaded], [],
     'every other module is from perl\'s core';
 
 my ($object) = grep { -f } map { "$_/auto/Parallel/Prefork/Prefork.so" } @INC;

@@ -11,32 +11,13 @@ use v5.12;
 our $VERSION;
 BEGIN { $VERSION = '1.00' }
 
-# The shared object. XSLoader loads it in a program that has XSLoader anyway. To compile XSLoader and strict would be a quarter of
-# the time that we take to load, and 96 kB. So in other programs we do what XSLoader does, by the functions that perl has
-# built in and documents in DynaLoader. What is not where it should be, or does not load, is left to XSLoader, which knows
-# more places and says what is wrong.
+# The shared object. A program that has XSLoader anyway gets it by that, others without if they can.
 BEGIN {
-    my $file = substr(__FILE__, 0, -length 'Parallel/Prefork.pm') . 'auto/Parallel/Prefork/Prefork.so';
-    my $load;
-    if (!$INC{'XSLoader.pm'} && defined &DynaLoader::boot_DynaLoader && substr($file, 0, 1) eq '/' && -f $file) {
-        DynaLoader::boot_DynaLoader('DynaLoader') if !defined &DynaLoader::dl_load_file;
-        my $library = DynaLoader::dl_load_file($file, 0);
-        my $boot = $library && DynaLoader::dl_find_symbol($library, 'boot_Parallel__Prefork');
-        if ($boot) {
-            package DynaLoader {    # for programs that unload what was loaded
-                our (@dl_librefs, @dl_modules, @dl_shared_objects);
-                push @dl_librefs,        $library;
-                push @dl_modules,        'Parallel::Prefork';
-                push @dl_shared_objects, $file;
-            }
-            $load = DynaLoader::dl_install_xsub(__PACKAGE__ . '::bootstrap', $boot, $file);
-        }
-    }
-    if (!$load) {
+    my $alone = substr(__FILE__, 0, -length '.pm') . '/Alone.pm';
+    if ($INC{'XSLoader.pm'} || substr($alone, 0, 1) ne '/' || !-f $alone || !do $alone) {
         require XSLoader;
-        $load = \&XSLoader::load;
+        XSLoader::load(__PACKAGE__, $VERSION);
     }
-    $load->(__PACKAGE__, $VERSION);
 }
 
 # Programs ask whether we are one of these, and call mk_accessors and the like, on that class too; the module itself is not needed.
