@@ -20,17 +20,17 @@
 #define HvHasAUX(hv) SvOOK(hv)
 #endif
 
-static bool is_mere_memory(pTHX_ const SV *value, const SV *known, unsigned depth);
+static bool is_mere_memory(pTHX_ SV *value, const SV *known, unsigned depth);
 
 static bool
-is_mere_reference(pTHX_ const SV *reference, const SV *known, unsigned depth)
+is_mere_reference(pTHX_ SV *reference, const SV *known, unsigned depth)
 {
     return SvWEAKREF(reference) || is_mere_memory(aTHX_ SvRV(reference), known, depth + 1);
 }
 
 /* A tie is like an element. */
 static bool
-has_mere_magic(pTHX_ const SV *value, const SV *known, unsigned depth)
+has_mere_magic(pTHX_ SV *value, const SV *known, unsigned depth)
 {
     const MAGIC *mg = SvMAGIC(value);
     return !mg || (mg->mg_type == PERL_MAGIC_tied && !mg->mg_moremagic
@@ -38,10 +38,10 @@ has_mere_magic(pTHX_ const SV *value, const SV *known, unsigned depth)
 }
 
 static bool
-array_is_mere_memory(pTHX_ const AV *array, const SV *known, unsigned depth)
+array_is_mere_memory(pTHX_ AV *array, const SV *known, unsigned depth)
 {
     SSize_t i;
-    if (!AvREAL(array) || AvFILLp(array) >= MANY_ELEMENTS || !has_mere_magic(aTHX_ (const SV *)array, known, depth))
+    if (!AvREAL(array) || AvFILLp(array) >= MANY_ELEMENTS || !has_mere_magic(aTHX_ (SV *)array, known, depth))
         return FALSE;
     for (i = 0; i <= AvFILLp(array); i++)
         if (AvARRAY(array)[i] && !is_mere_memory(aTHX_ AvARRAY(array)[i], known, depth))
@@ -50,19 +50,19 @@ array_is_mere_memory(pTHX_ const AV *array, const SV *known, unsigned depth)
 }
 
 static bool
-is_watched(const HV *hash, const SV *known)
+is_watched(HV *hash, const SV *known)
 {
     const AV *watching = HvHasAUX(hash) ? HvAUX(hash)->xhv_backreferences : NULL;
     return watching && (const SV *)watching != known;
 }
 
 static bool
-hash_is_mere_memory(pTHX_ const HV *hash, const SV *known, unsigned depth)
+hash_is_mere_memory(pTHX_ HV *hash, const SV *known, unsigned depth)
 {
     STRLEN i;
     const HE *element;
     if (HvMAX(hash) > MANY_ELEMENTS || is_watched(hash, known)
-            || !has_mere_magic(aTHX_ (const SV *)hash, known, depth))
+            || !has_mere_magic(aTHX_ (SV *)hash, known, depth))
         return FALSE;
     for (i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++)
         for (element = HvARRAY(hash)[i]; element; element = HeNEXT(element))
@@ -73,15 +73,15 @@ hash_is_mere_memory(pTHX_ const HV *hash, const SV *known, unsigned depth)
 
 /* Whether nothing else holds the value, and nobody could tell whether it went. */
 static bool
-is_mere_memory(pTHX_ const SV *value, const SV *known, unsigned depth)
+is_mere_memory(pTHX_ SV *value, const SV *known, unsigned depth)
 {
     if (SvREFCNT(value) != 1 || depth > DEEP || (SvOBJECT(value) && has_destructor(aTHX_ SvSTASH(value))))
         return FALSE;
     switch (SvTYPE(value)) {
         case SVt_PVAV:
-            return array_is_mere_memory(aTHX_ (const AV *)value, known, depth);
+            return array_is_mere_memory(aTHX_ (AV *)value, known, depth);
         case SVt_PVHV:
-            return hash_is_mere_memory(aTHX_ (const HV *)value, known, depth);
+            return hash_is_mere_memory(aTHX_ (HV *)value, known, depth);
         default:
             if (SvTYPE(value) > SVt_PVMG || (SvTYPE(value) == SVt_PVMG && SvMAGIC(value)))
                 return FALSE;
@@ -92,7 +92,7 @@ is_mere_memory(pTHX_ const SV *value, const SV *known, unsigned depth)
 }
 
 static bool
-has_only_magic_of_ours(const HV *hash)
+has_only_magic_of_ours(HV *hash)
 {
     const MAGIC *mg;
     for (mg = SvMAGIC(hash); mg; mg = mg->mg_moremagic)
