@@ -25,12 +25,13 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
 {
     host_t *host = (host_t *)mg->mg_ptr;
     if (host && host->worker.is_one)
-        leave_contents(aTHX_ (HV *)sv, host->tie);
+        leave_contents(aTHX_ (HV *)sv, host->attic, host->tie);
     /* A worker frees nothing of the manager's, and a process that ends nothing at all: each
      * page that it wrote to would be copied first. */
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {
         SV *scoreboard = host->scoreboard;
         SV *tie = host->tie;
+        HV *attic = host->attic;
         if (host->defaults.free)
             host->defaults.free(aTHX_ &host->defaults);
         /* In a worker, which has become a manager, it is another handle that this lies in, and its exit looks at it. */
@@ -39,6 +40,7 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
         CALL(pf_free(host->pf));
         SvREFCNT_dec(scoreboard);
         SvREFCNT_dec(tie);
+        SvREFCNT_dec(attic);
         mg->mg_ptr = NULL;
     }
     return 0;

@@ -69,6 +69,7 @@ typedef struct {
     bool keeps_reaped;       /* as keep_reaped has told the core */
     const SV *table;         /* the hash that shows the workers: they are others if {worker_pids} is another one */
     SV *tie;                 /* a weak reference to what ties that hash; each worker frees what is in the object, but not this */
+    HV *attic;               /* for what a worker leaves of the object: see internals/contents.c */
     SV *scoreboard;          /* keeps alive what pf_set_scoreboard was given */
 } host_t;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # What every program loads does without warnings.pm, which would take longer to load than all of it.
-# Here it is held to it; and to loading nothing else.
+# Here it is held to it; and to loading nothing else, but for strict.
 
 use strict;
 use warnings;
@@ -42,11 +42,17 @@ my $is_light = qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MParallel::Prefork -e "$tr
 my ($arch) = grep { -f "$_/Parallel/Prefork.pm" } @inc;
 my $alone = "$arch/Parallel/Prefork/Alone.pm";
 
+# As with XSLoader, a second load, after the program has forgotten the first one, loads no second object.
+my $again = 'no warnings; require Parallel::Prefork for map { delete $INC{"Parallel/Prefork.pm"} } 1 .. 3; '
+    . 'print scalar @DynaLoader::dl_librefs';
+is qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -e '$again'}, qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MXSLoader -e '$again'},
+    'a second load loads no second object';
+
 SKIP: {
     skip 'a plain build', 2 if !$is_light;
-    is_deeply [loaded('Parallel::Prefork')], [$alone, 'Parallel/Prefork.pm'],
+    is_deeply [loaded('Parallel::Prefork')], [$alone, 'Parallel/Prefork.pm', 'strict.pm'],
         'Parallel::Prefork loads no other module but the one for its shared object';
-    is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [$alone, @MODULES],
+    is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [$alone, @MODULES, 'strict.pm'],
         'SpareWorkers loads no module but those of its own';
 }
 
@@ -109,7 +115,7 @@ my %said = map { /\A(\w+): (.*)/ } <$perl>;
 close $perl or die "$^X: status $?\n";
 SKIP: {
     skip 'a plain build', 3 if !$is_light;
-    my $light = "$alone Parallel/Prefork.pm";
+    my $light = "$alone Parallel/Prefork.pm strict.pm";
     is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
     is $said{manager}, $light, 'a manager of such a pool has nothing more in it, to its end';
     is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';

@@ -1,122 +1,175 @@
-/* How a worker lets go of its manager object.
+/* How a worker lets go of its manager object, which as a rule is at its exit.
  *
- * As a rule that is at the worker's exit. Perl then frees some thirty values one by one, and in a worker each page that this
- * writes to is copied first: more than a tenth of all that a worker costs. But for its memory nobody could tell whether a plain
- * value was freed. So those stay as they are, and perl frees the others, in its own time: objects with a destructor, code, what
- * somebody else holds, or watches by a weak reference or by magic, and what is so large that a worker could want the memory. */
+ * Perl frees some thirty values then, one by one. In a worker each page that this writes to is copied first, and that is more than
+ * a tenth of all that a worker costs. So the worker does not free what only takes memory. It moves it into another hash, the
+ * attic, which the manager has made, and which perl frees if it ever frees everything (PL_perl_destruct_level).
+ *
+ * Left to perl, which frees it with the object, is what somebody could see go:
+ *
+ * - an object, and code: there may be a destructor, and the package goes with the last of them;
+ * - what somebody else holds, too;
+ * - what somebody watches, by a weak reference or by magic;
+ * - what takes much memory: the worker could want that back. */
 
 #include "contents.h"
 
-#include "destruction.h"
 #include "switches.h"
 
 #if TRICK_CONTENTS
 
-#define MANY_ELEMENTS 63
-#define MANY_BYTES 1024
-#define DEEP 4
+/* Bytes that may be left in all; a manager object has 3,000. */
+#define LITTLE 16384
 
 #ifndef HvHasAUX    /* before perl 5.38 */
 #define HvHasAUX(hv) SvOOK(hv)
 #endif
 
-static bool is_mere_memory(pTHX_ SV *value, const SV *known, unsigned depth);
+typedef struct {
+    const SV *own_reference;
+    size_t left;    /* of LITTLE */
+} attic_t;
+
+static bool is_mere_memory(pTHX_ SV *value, attic_t *attic);
 
 static bool
-is_mere_reference(pTHX_ SV *reference, const SV *known, unsigned depth)
+has_room(attic_t *attic, size_t bytes)
 {
-    return SvWEAKREF(reference) || is_mere_memory(aTHX_ SvRV(reference), known, depth + 1);
+    if (bytes > attic->left)
+        return FALSE;
+    attic->left -= bytes;
+    return TRUE;
 }
 
-/* A tie is like an element. */
+/* Of a hash's or an array's: none, or a tie. What a variable is tied to is held by it like an element. */
 static bool
-has_mere_magic(pTHX_ SV *value, const SV *known, unsigned depth)
+has_mere_magic(pTHX_ SV *value, attic_t *attic)
 {
     const MAGIC *mg = SvMAGIC(value);
-    return !mg || (mg->mg_type == PERL_MAGIC_tied && !mg->mg_moremagic
-        && mg->mg_obj && is_mere_memory(aTHX_ mg->mg_obj, known, depth));
+    return !mg || (mg->mg_type == PERL_MAGIC_tied && !mg->mg_moremagic && mg->mg_obj
+        && is_mere_memory(aTHX_ mg->mg_obj, attic));
+}
+
+/* Perl notes one weak reference to a hash in this place, and several as an array. */
+static bool
+is_watched_by_others(HV *hash, const attic_t *attic)
+{
+    const AV *watching = HvHasAUX(hash) ? HvAUX(hash)->xhv_backreferences : NULL;
+    return watching && (const SV *)watching != attic->own_reference;
 }
 
 static bool
-array_is_mere_memory(pTHX_ AV *array, const SV *known, unsigned depth)
+array_is_mere_memory(pTHX_ AV *array, attic_t *attic)
 {
     SSize_t i;
-    if (!AvREAL(array) || AvFILLp(array) >= MANY_ELEMENTS || !has_mere_magic(aTHX_ (SV *)array, known, depth))
+    /* What was shifted off is still allocated. */
+    const size_t places = (size_t)(AvMAX(array) + 1 + (AvARRAY(array) - AvALLOC(array)));
+    if (!AvREAL(array) || !has_room(attic, places * sizeof(SV *)) || !has_mere_magic(aTHX_ (SV *)array, attic))
         return FALSE;
     for (i = 0; i <= AvFILLp(array); i++)
-        if (AvARRAY(array)[i] && !is_mere_memory(aTHX_ AvARRAY(array)[i], known, depth))
+        if (AvARRAY(array)[i] && !is_mere_memory(aTHX_ AvARRAY(array)[i], attic))
             return FALSE;
     return TRUE;
 }
 
 static bool
-is_watched(HV *hash, const SV *known)
+element_is_mere_memory(pTHX_ HE *element, attic_t *attic)
 {
-    const AV *watching = HvHasAUX(hash) ? HvAUX(hash)->xhv_backreferences : NULL;
-    return watching && (const SV *)watching != known;
+    return has_room(attic, sizeof(HE) + (size_t)HeKLEN(element)) && is_mere_memory(aTHX_ HeVAL(element), attic);
 }
 
 static bool
-hash_is_mere_memory(pTHX_ HV *hash, const SV *known, unsigned depth)
+hash_is_mere_memory(pTHX_ HV *hash, attic_t *attic)
 {
     STRLEN i;
-    const HE *element;
-    if (HvMAX(hash) > MANY_ELEMENTS || is_watched(hash, known)
-            || !has_mere_magic(aTHX_ (SV *)hash, known, depth))
+    HE *element;
+    if (!has_room(attic, (HvMAX(hash) + 1) * sizeof(HE *)) || is_watched_by_others(hash, attic)
+            || !has_mere_magic(aTHX_ (SV *)hash, attic))
         return FALSE;
     for (i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++)
         for (element = HvARRAY(hash)[i]; element; element = HeNEXT(element))
-            if (!is_mere_memory(aTHX_ HeVAL(element), known, depth))
+            if (!element_is_mere_memory(aTHX_ element, attic))
                 return FALSE;
     return TRUE;
 }
 
-/* Whether nothing else holds the value, and nobody could tell whether it went. */
+/* A string's memory may be longer than the string, or belong to a key. */
 static bool
-is_mere_memory(pTHX_ SV *value, const SV *known, unsigned depth)
+scalar_is_mere_memory(pTHX_ SV *value, attic_t *attic)
 {
-    if (SvREFCNT(value) != 1 || depth > DEEP || (SvOBJECT(value) && has_destructor(aTHX_ SvSTASH(value))))
+    if (SvTYPE(value) >= SVt_PVMG && SvMAGIC(value))
         return FALSE;
-    switch (SvTYPE(value)) {
-        case SVt_PVAV:
-            return array_is_mere_memory(aTHX_ (AV *)value, known, depth);
-        case SVt_PVHV:
-            return hash_is_mere_memory(aTHX_ (HV *)value, known, depth);
-        default:
-            if (SvTYPE(value) > SVt_PVMG || (SvTYPE(value) == SVt_PVMG && SvMAGIC(value)))
-                return FALSE;
-            if (SvROK(value))
-                return is_mere_reference(aTHX_ value, known, depth);
-            return SvTYPE(value) < SVt_PV || SvLEN(value) <= MANY_BYTES;
-    }
+    if (SvROK(value))
+        return SvWEAKREF(value) || is_mere_memory(aTHX_ SvRV(value), attic);
+    return SvTYPE(value) < SVt_PV || (!SvOOK(value) && has_room(attic, SvLEN(value) + SvCUR(value)));
+}
+
+/* The object that {worker_pids} is tied to is ours. */
+static bool
+is_object_of_others(SV *value, const attic_t *attic)
+{
+    return SvOBJECT(value) && (!attic->own_reference || !SvROK(attic->own_reference)
+        || SvRV(attic->own_reference) != value);
 }
 
 static bool
-has_only_magic_of_ours(HV *hash)
+is_mere_memory(pTHX_ SV *value, attic_t *attic)
+{
+    if (SvREFCNT(value) != 1 || is_object_of_others(value, attic) || !has_room(attic, sizeof(SV) + sizeof(XPVMG)))
+        return FALSE;
+    if (SvTYPE(value) == SVt_PVAV)
+        return array_is_mere_memory(aTHX_ (AV *)value, attic);
+    if (SvTYPE(value) == SVt_PVHV)
+        return hash_is_mere_memory(aTHX_ (HV *)value, attic);
+    /* Not so: code, globs, handles, patterns. */
+    return SvTYPE(value) <= SVt_PVMG && scalar_is_mere_memory(aTHX_ value, attic);
+}
+
+static bool
+has_only_magic_of_ours(HV *object)
 {
     const MAGIC *mg;
-    for (mg = SvMAGIC(hash); mg; mg = mg->mg_moremagic)
+    for (mg = SvMAGIC(object); mg; mg = mg->mg_moremagic)
         if (!is_magic_of_ours(mg))
             return FALSE;
     return TRUE;
 }
 
-void
-leave_contents(pTHX_ HV *object, const SV *known)
+HV *
+make_attic(pTHX_ HV *attic, HV *object)
 {
+    if (attic && HvMAX(attic) == HvMAX(object))
+        return attic;
+    SvREFCNT_dec(attic);
+    attic = newHV();
+    HvMAX(attic) = HvMAX(object);
+    Newxz(HvARRAY(attic), HvMAX(attic) + 1, HE *);
+    return attic;
+}
+
+void
+leave_contents(pTHX_ HV *object, HV *attic, const SV *own_reference)
+{
+    attic_t into;
     STRLEN i;
-    /* Somebody may take the magic off an object that stays. And perl may have to free everything. */
-    if (SvREFCNT(object) || SvTYPE(object) != SVt_PVHV || HvMAX(object) > MANY_ELEMENTS
-            || !has_only_magic_of_ours(object) || everything_goes(aTHX))
+    /* An object that stays may lose its magic too. Other magic may look at what is in the object, when it goes. And an element has
+     * the same place in two hashes of one size and kind. */
+    if (SvREFCNT(object) || SvTYPE(object) != SVt_PVHV || !has_only_magic_of_ours(object)
+            || !attic || HvMAX(attic) != HvMAX(object) || !HvARRAY(object) || !HvSHAREKEYS(object))
         return;
-    for (i = 0; HvARRAY(object) && i <= HvMAX(object); i++) {
+    into.own_reference = own_reference;
+    into.left = LITTLE;
+    for (i = 0; i <= HvMAX(object); i++) {
         HE **place = &HvARRAY(object)[i];
         while (*place) {
-            if (is_mere_memory(aTHX_ HeVAL(*place), known, 0)) {
-                *place = HeNEXT(*place);
+            HE *element = *place;
+            if (element_is_mere_memory(aTHX_ element, &into)) {
+                *place = HeNEXT(element);
+                HeNEXT(element) = HvARRAY(attic)[i];
+                HvARRAY(attic)[i] = element;
                 HvTOTALKEYS(object)--;
+                HvTOTALKEYS(attic)++;
             } else {
-                place = &HeNEXT(*place);
+                place = &HeNEXT(element);
             }
         }
     }
@@ -124,12 +177,21 @@ leave_contents(pTHX_ HV *object, const SV *known)
 
 #else
 
-void
-leave_contents(pTHX_ HV *object, const SV *known)
+HV *
+make_attic(pTHX_ HV *attic, HV *object)
 {
     PERL_UNUSED_CONTEXT;
     PERL_UNUSED_VAR(object);
-    PERL_UNUSED_VAR(known);
+    return attic;
+}
+
+void
+leave_contents(pTHX_ HV *object, HV *attic, const SV *own_reference)
+{
+    PERL_UNUSED_CONTEXT;
+    PERL_UNUSED_VAR(object);
+    PERL_UNUSED_VAR(attic);
+    PERL_UNUSED_VAR(own_reference);
 }
 
 #endif

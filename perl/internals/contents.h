@@ -1,13 +1,15 @@
-/* What is in a manager object, and how a worker lets go of it. */
+/* How a worker lets go of what is in its manager object. */
 
 #ifndef PREFORK_CONTENTS_H
 #define PREFORK_CONTENTS_H
 
 #include "../object.h"
 
-/* For the free hook of a manager object's magic, in a worker: takes those elements out of the object whose end nobody can see, and
- * leaves them in memory. Perl then frees the others. `known` is a weak reference of ours to something in there, which is left so
- * as well; it may be NULL. */
-void leave_contents(pTHX_ HV *object, const SV *known);
+/* In the manager: an empty hash that what is in the object may be put into later. `attic` is the one of before, or NULL. */
+HV *make_attic(pTHX_ HV *attic, HV *object);
+
+/* In a worker, for the free hook of the object's magic: moves those elements to the attic whose end nobody could see. Perl then
+ * frees the others. `own_reference` is a weak reference of ours to something in there, or NULL. */
+void leave_contents(pTHX_ HV *object, HV *attic, const SV *own_reference);
 
 #endif

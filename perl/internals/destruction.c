@@ -126,12 +126,6 @@ value_is_seen_to_go(pTHX_ harmless_t *known, SV *value, size_t *at_most)
     return !goes_unseen(aTHX_ known, value);
 }
 
-bool
-everything_goes(pTHX)
-{
-    return PL_exitlistlen > 0 || PL_perl_destruct_level > 0 || getenv("PERL_DESTRUCT_LEVEL");
-}
-
 /* Each worker does it, and a program has tens of thousands of values: all but a few are passed with one look at their flags. */
 bool
 is_seen_to_go(pTHX_ size_t at_most)
@@ -139,7 +133,7 @@ is_seen_to_go(pTHX_ size_t at_most)
     harmless_t known;
     bool is_seen = FALSE;
     SV *arena;
-    if (everything_goes(aTHX))
+    if (PL_exitlistlen > 0 || PL_perl_destruct_level > 0 || getenv("PERL_DESTRUCT_LEVEL"))
         return TRUE;
     known.last = NULL;
     known.firsts = 0;

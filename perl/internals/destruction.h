@@ -9,9 +9,6 @@
  * four times, and in a worker each page that it writes to is copied first. This walks as perl does, past `at_most` objects. */
 bool is_seen_to_go(pTHX_ size_t at_most);
 
-/* Whether perl was told to free all it has, or XS code wants to be called at the end. */
-bool everything_goes(pTHX);
-
 /* Whether code that does anything is called when an object of this class goes. */
 bool has_destructor(pTHX_ HV *class);
 

@@ -10,6 +10,7 @@
 
 #include "exit.h"
 
+#include "contents.h"
 #include "destruction.h"
 #include "handles.h"
 #include "switches.h"
@@ -44,7 +45,7 @@ warm_up(pTHX_ SV *object)
 }
 #else
 #define is_seen_to_go(at_most) TRUE
-#define warm_up(object) PERL_UNUSED_VAR(object)
+#define warm_up(unused_and_object) NOOP
 #endif
 
 static int
@@ -179,6 +180,7 @@ prepare_to_leave(pTHX_ host_t *host, SV *object)
     }
     host->worker.interpreter = THIS_INTERPRETER;
     set_handle_of_workers(host);
+    host->attic = make_attic(aTHX_ host->attic, (HV *)SvRV(object));
     warm_up(aTHX_ object);
 }
 
@@ -199,9 +201,8 @@ leave_worker(pTHX_ host_t *host, bool fast)
 void
 prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
-    PERL_UNUSED_CONTEXT;
-    PERL_UNUSED_VAR(object);
     set_handle_of_workers(host);
+    host->attic = make_attic(aTHX_ host->attic, (HV *)SvRV(object));
 }
 
 void

@@ -9,7 +9,7 @@
 #include "switches.h"
 
 /* Those that 0.18 loads in any case, and those that it loads when it makes a scoreboard. */
-static const char *const loaded_before[] = { "Time::HiRes", "List::Util", "Exporter", "Proc::Wait3" };
+static const char *const loaded_before[] = { "Time::HiRes", "List::Util", "Exporter", "Proc::Wait3", "XSLoader" };
 static const char *const loaded_with_scoreboard[] = { "POSIX", "Fcntl", "File::Temp", "File::Basename", "File::Path", "Cwd", "Carp",
     "Errno", "Scalar::Util", "List::MoreUtils", "Scope::Guard", "Signal::Mask", "IPC::Signal" };
 

@@ -4,6 +4,8 @@
 use strict;
 use warnings;
 
+use Config;
+
 use lib 't/lib';
 use ProcessTest;
 use Test::More;
@@ -106,28 +108,38 @@ my $signals = $pm->{trap_signals};
 undef $pm;
 print join(', ', sort keys %$signals), "\n";
 PERL
-    ['the memory of what is large', '', <<'PERL', 'less'],
-my $size = 64_000_000;    # not a constant, which the program would keep
-$pm->{mine} = 'x' x $size;
-my $before = kilobytes();
-undef $pm;
-print kilobytes() < $before - 30_000 ? 'less' : 'as much', "\n";
-PERL
     (map {
         my ($what, $fill) = @$_;
-        ["the memory of $what", '', <<"PERL", 'less'];
-my \$mine = \$pm;
-$fill;
+        ["the memory of $what", "our \$size = 48_000_000; our \$mine = \$pm;", <<"PERL", 'less'];
+sub fill { $fill }
+fill();
 my \$before = kilobytes();
 undef \$mine;
 undef \$pm;
 \$mine = {};
-$fill;
+fill();
 print kilobytes() < \$before + 20_000 ? 'less' : 'as much', "\\n";
 PERL
-    } ['an array of many', 'push @{ $mine->{list} }, "x" x 900 for 1 .. 50_000'],
+    } ['a large string', '$mine->{string} = "x" x $size'],
+        ['a string that was cut off in front',
+            '$mine->{string} = "x" x $size; substr $mine->{string}, 0, $size - 100, ""'],
+        ['a string that was long', '$mine->{string} = "x" x $size; substr($mine->{string}, 100) = ""'],
+        ['a long key', '$mine->{$size . "x" x $size++} = 1'],
+        ['a long key of a hash', '$mine->{hash}{$size . "x" x $size++} = 1'],
+        ['a long key as a value', 'my %long = ($size . "x" x $size++ => 1); ($mine->{key}) = keys %long'],
+        ['an array of many', 'push @{ $mine->{list} }, "x" x 900 for 1 .. 50_000'],
+        ['an array of which most was shifted off',
+            'my $list = $mine->{list} = [1 .. 3_000_000]; shift @$list for 1 .. 2_999_990'],
         ['a hash of many', '$mine->{hash}{$_} = "x" x 900 for 1 .. 50_000'],
-        ['many elements', '$mine->{$_} = "x" x 900 for 1 .. 50_000']),
+        ['many elements', '$mine->{$_} = "x" x 900 for 1 .. 50_000'],
+        ['arrays of arrays', '$mine->{lists} = [map { [map { [map { "x" x 900 } 1 .. 40] } 1 .. 40] } 1 .. 40]']),
+    ['an object with more elements than in the manager',
+        '$pm->{mine} = bless [], "Witness";', <<'PERL', "destroyed\n100"],
+$pm->{$_} = $_ for 1 .. 200;
+undef $pm;
+my @more = map { { $_ => 1, a => 2 } } 1 .. 100;
+print scalar(@more), "\n";
+PERL
     ['a structure that is very deep', '', <<'PERL', 'done'],
 my $deep = 1;
 $deep = [$deep] for 1 .. 300_000;
@@ -135,6 +147,16 @@ $pm->{mine} = $deep;
 undef $deep;
 undef $pm;
 print "done\n";
+PERL
+    ['an object in a package that is gone',
+        'eval q{$Package::inside = bless [], "Witness"; $pm->{mine} = bless [], "Package"};',
+        'delete $main::{"Package::"}; undef $pm; print "after\n";', "destroyed\nafter"],
+    ['all of it, where perl frees everything in the end', '',
+        'undef $pm; $ENV{PERL_DESTRUCT_LEVEL} = 2; print "done\n";', 'done'],
+    $Config{useithreads} ? ['all of it, where the worker begins to use threads', '', <<'PERL', 'in a thread'] : (),
+undef $pm;
+require threads;
+threads->create(sub { print "in a thread\n" })->join;
 PERL
     ['a handle', '', <<'PERL', 'end of file'],
 pipe my $reader, $pm->{mine} or die "pipe: $!";

@@ -75,4 +75,20 @@ for my $name (sort keys %program) {
     }
 }
 
+# A program that has not loaded strict either. Perl takes strict->import for nothing then.
+for my $switches ([], ['-T']) {
+    my $p = run(<<'PERL', deadline => 30, switches => $switches);
+use Parallel::Prefork;
+BEGIN { strict->import }
+print strict::bits('refs') ? "bits\n" : "no bits\n";
+XSLoader::load('POSIX');
+print POSIX::floor(1.5), "\n";
+eval '$undeclared = 1';
+print $@;
+PERL
+    is $p->err, '', "a program can call strict and XSLoader (perl @$switches): nothing is said of errors";
+    like $p->out, qr/\Abits\n1\nGlobal symbol "\$undeclared" requires/,
+        "a program can call strict and XSLoader (perl @$switches)";
+}
+
 done_testing;

@@ -1,7 +1,7 @@
 package Parallel::Prefork;
 
 # What is here every program loads, and carries along in each of its workers. So no other module is
-# loaded: t/04-light.t holds it to warnings, and use VERSION gives strictures without strict.pm.
+# loaded but strict: t/04-light.t holds it to warnings, and use VERSION gives strictures.
 # What is done once is done in BEGIN, whose memory the rest then takes.
 # What few programs need is compiled when they do: Options for what a check in C does not
 # simply pass, Loop for classes that override a part of the loop, WorkerPids for who looks into {worker_pids}.
@@ -11,12 +11,16 @@ use v5.12;
 our $VERSION;
 BEGIN { $VERSION = '1.00' }
 
-# The shared object. A program that has XSLoader anyway gets it by that, others without if they can.
+# The shared object: with XSLoader's help, or without if nobody needs XSLoader (see Alone.pm). `do` takes a full path only. Strict,
+# which XSLoader loads, is here in either case: strict->import, called by a program that has not loaded it, would do nothing.
 BEGIN {
+    require strict;
     my $alone = substr(__FILE__, 0, -length '.pm') . '/Alone.pm';
-    if ($INC{'XSLoader.pm'} || substr($alone, 0, 1) ne '/' || !-f $alone || !do $alone) {
+    my $is_wanted = !$INC{'XSLoader.pm'} && !defined &bootstrap;
+    if (!$is_wanted || substr($alone, 0, 1) ne '/' || !-f $alone || !do $alone) {
         require XSLoader;
-        XSLoader::load(__PACKAGE__, $VERSION);
+        # By its full name it would look as if the program called it: see perl/internals/modules.c.
+        XSLoader->can('load')->(__PACKAGE__, $VERSION);
     }
 }
 
