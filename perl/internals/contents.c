@@ -25,7 +25,7 @@
 #endif
 
 typedef struct {
-    const SV *own_reference;
+    SV *own_reference;
     size_t left;    /* of LITTLE */
 } attic_t;
 
@@ -53,8 +53,8 @@ has_mere_magic(pTHX_ SV *value, attic_t *attic)
 static bool
 is_watched_by_others(HV *hash, const attic_t *attic)
 {
-    const AV *watching = HvHasAUX(hash) ? HvAUX(hash)->xhv_backreferences : NULL;
-    return watching && (const SV *)watching != attic->own_reference;
+    AV *watching = HvHasAUX(hash) ? HvAUX(hash)->xhv_backreferences : NULL;
+    return watching && (SV *)watching != attic->own_reference;
 }
 
 static bool
@@ -147,7 +147,7 @@ make_attic(pTHX_ HV *attic, HV *object)
 }
 
 void
-leave_contents(pTHX_ HV *object, HV *attic, const SV *own_reference)
+leave_contents(pTHX_ HV *object, HV *attic, SV *own_reference)
 {
     attic_t into;
     STRLEN i;
@@ -186,7 +186,7 @@ make_attic(pTHX_ HV *attic, HV *object)
 }
 
 void
-leave_contents(pTHX_ HV *object, HV *attic, const SV *own_reference)
+leave_contents(pTHX_ HV *object, HV *attic, SV *own_reference)
 {
     PERL_UNUSED_CONTEXT;
     PERL_UNUSED_VAR(object);

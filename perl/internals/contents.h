@@ -10,6 +10,6 @@ HV *make_attic(pTHX_ HV *attic, HV *object);
 
 /* In a worker, for the free hook of the object's magic: moves those elements to the attic whose end nobody could see. Perl then
  * frees the others. `own_reference` is a weak reference of ours to something in there, or NULL. */
-void leave_contents(pTHX_ HV *object, HV *attic, const SV *own_reference);
+void leave_contents(pTHX_ HV *object, HV *attic, SV *own_reference);
 
 #endif
