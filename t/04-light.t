@@ -43,7 +43,7 @@ my ($arch) = grep { -f "$_/Parallel/Prefork.pm" } @inc;
 my $alone = "$arch/Parallel/Prefork/Alone.pm";
 
 # As with XSLoader, a second load, after the program has forgotten the first one, loads no second object.
-my $again = 'no warnings; require Parallel::Prefork for map { delete $INC{"Parallel/Prefork.pm"} } 1 .. 3; '
+my $again = 'for (1 .. 3) { delete $INC{"Parallel/Prefork.pm"}; require Parallel::Prefork } '
     . 'print scalar @DynaLoader::dl_librefs';
 is qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -e '$again'}, qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -MXSLoader -e '$again'},
     'a second load loads no second object';

@@ -13,6 +13,7 @@
 
 #include "contents.h"
 
+#include "../signals.h"
 #include "switches.h"
 
 #if TRICK_CONTENTS
@@ -134,16 +135,26 @@ has_only_magic_of_ours(HV *object)
     return TRUE;
 }
 
-HV *
-make_attic(pTHX_ HV *attic, HV *object)
+static bool
+fits(HV *attic, HV *object)
 {
-    if (attic && HvMAX(attic) == HvMAX(object))
-        return attic;
-    SvREFCNT_dec(attic);
-    attic = newHV();
-    HvMAX(attic) = HvMAX(object);
-    Newxz(HvARRAY(attic), HvMAX(attic) + 1, HE *);
-    return attic;
+    return attic && HvMAX(attic) == HvMAX(object);
+}
+
+void
+make_attic(pTHX_ HV **attic, HV *object)
+{
+    if (fits(*attic, object))
+        return;
+    /* In one step: an immediate handler may call start, too. */
+    CALL(
+        if (!fits(*attic, object)) {
+            SvREFCNT_dec(*attic);
+            *attic = newHV();
+            HvMAX(*attic) = HvMAX(object);
+            Newxz(HvARRAY(*attic), HvMAX(*attic) + 1, HE *);
+        }
+    );
 }
 
 void
@@ -154,7 +165,7 @@ leave_contents(pTHX_ HV *object, HV *attic, SV *own_reference)
     /* An object that stays may lose its magic too. Other magic may look at what is in the object, when it goes. And an element has
      * the same place in two hashes of one size and kind. */
     if (SvREFCNT(object) || SvTYPE(object) != SVt_PVHV || !has_only_magic_of_ours(object)
-            || !attic || HvMAX(attic) != HvMAX(object) || !HvARRAY(object) || !HvSHAREKEYS(object))
+            || !fits(attic, object) || !HvARRAY(object) || !HvSHAREKEYS(object))
         return;
     into.own_reference = own_reference;
     into.left = LITTLE;
@@ -177,12 +188,12 @@ leave_contents(pTHX_ HV *object, HV *attic, SV *own_reference)
 
 #else
 
-HV *
-make_attic(pTHX_ HV *attic, HV *object)
+void
+make_attic(pTHX_ HV **attic, HV *object)
 {
     PERL_UNUSED_CONTEXT;
+    PERL_UNUSED_VAR(attic);
     PERL_UNUSED_VAR(object);
-    return attic;
 }
 
 void

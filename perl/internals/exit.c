@@ -180,7 +180,7 @@ prepare_to_leave(pTHX_ host_t *host, SV *object)
     }
     host->worker.interpreter = THIS_INTERPRETER;
     set_handle_of_workers(host);
-    host->attic = make_attic(aTHX_ host->attic, (HV *)SvRV(object));
+    make_attic(aTHX_ &host->attic, (HV *)SvRV(object));
     warm_up(aTHX_ object);
 }
 
@@ -202,7 +202,7 @@ void
 prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
     set_handle_of_workers(host);
-    host->attic = make_attic(aTHX_ host->attic, (HV *)SvRV(object));
+    make_attic(aTHX_ &host->attic, (HV *)SvRV(object));
 }
 
 void
