@@ -60,7 +60,10 @@ static void
 push_told(pTHX_ run_t what, const pf_event *event)
 {
     dSP;
-    mXPUSHs(newSVpv(what == RUN_FORKED ? "forked" : what == RUN_REAPED ? "reaped" : what == RUN_LOOK ? "look" : "turn", 0));
+    static const char *const words[] = {
+        [RUN_TURN] = "turn", [RUN_LOOK] = "look", [RUN_WANTED] = "wanted", [RUN_FORKED] = "forked", [RUN_REAPED] = "reaped",
+    };
+    mXPUSHs(newSVpv(words[what], 0));
     if (what == RUN_FORKED || what == RUN_REAPED)
         mXPUSHi(event->pid);
     if (what == RUN_REAPED)

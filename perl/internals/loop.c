@@ -1,11 +1,10 @@
 /* The loop of start, and of wait_all_children, as long as no Perl code has a part in it. The plain path is Loop.pm alone.
  *
  * After a fork each page that the manager or the worker writes to is copied first (copy-on-write, see ARCHITECTURE.md),
- * and perl writes to many pages for each op that calls something. So this loop does the turns in which nothing is Perl:
- * no before_fork hook, and no method of %PLAIN (Prefork.pm) overridden. All other turns are done by Loop.pm, which calls
- * each method, as 0.18 did.
+ * and perl writes to many pages for each op that calls something. So this loop does the turns of classes that override
+ * no method of %PLAIN (Prefork.pm). All other turns are done by Loop.pm, which calls each method, as 0.18 did.
  *
- * - `run` returns to Perl for what is Perl's: a signal to look at, an after_fork or on_child_reap hook to call.
+ * - `run` returns to Perl for what is Perl's: a signal to look at, a hook to call.
  * - `class_is_plain` knows whether a method is overridden. Perl counts how often it has invalidated its caches of methods,
  *   and these counters say when to look again. A sub that has got another body is noticed by its body (`body_of`).
  * - While `run` fills a pool, it looks for children after a fork only if SIGCHLD was noted, or if something of the core's
@@ -105,7 +104,6 @@ is_plain(pTHX_ host_t *host, SV *object)
     return class_is_plain(aTHX_ host, object)
         && is_tied(aTHX_ host, object)
         && (!SvOK(actions) || plain_hash(aTHX_ actions))
-        && !is_set(aTHX_ member(aTHX_ object, "before_fork"))
         && !is_set(aTHX_ member(aTHX_ object, "__dbg_callback"))
         && !has_newborn(aTHX_ host);
 }
@@ -119,7 +117,8 @@ has_hook(pTHX_ SV *object, const char *name)
 bool
 runs_alone(pTHX_ host_t *host, SV *object)
 {
-    return is_plain(aTHX_ host, object) && !has_hook(aTHX_ object, "after_fork") && !has_hook(aTHX_ object, "on_child_reap");
+    return is_plain(aTHX_ host, object) && !has_hook(aTHX_ object, "before_fork") && !has_hook(aTHX_ object, "after_fork")
+        && !has_hook(aTHX_ object, "on_child_reap");
 }
 
 /* Whether a look for children may find one, or do something that has become due. */
@@ -160,6 +159,8 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
         set_goal(aTHX_ host, object);
         is_wanted = pf_wants_fork(host->pf);
     );
+    if (is_wanted && has_hook(aTHX_ object, "before_fork"))
+        return RUN_WANTED;
     if (is_wanted) {
         event->pid = fork_worker(aTHX_ host, object);
         if (event->pid == 0) {

@@ -10,6 +10,7 @@ typedef enum {
     RUN_NEXT,
     RUN_TURN,        /* only Perl code can do the next turn */
     RUN_LOOK,        /* signal_received has to be looked at */
+    RUN_WANTED,      /* a worker is wanted, and before_fork is due */
     RUN_IN_WORKER,
     RUN_FORKED,      /* after_fork is due for event.pid */
     RUN_REAPED       /* on_child_reap is due for event.pid and event.status */

@@ -83,6 +83,31 @@ is $thrown{'after_fork text'},    'thrown after 1 forks', 'a text that after_for
 is $thrown{'after_fork Problem'}, 'thrown after 1 forks', 'an object that after_fork throws leaves start';
 is $thrown{again}, 1, 'start can be called again after a hook has thrown';
 
+my %filling = facts('a pool that fills', <<'PERL');
+use Parallel::Prefork;
+my ($reaped, @before) = (0);
+my $pm = Parallel::Prefork->new(
+    max_workers          => 3,
+    err_respawn_interval => 0,
+    trap_signals         => {},
+    before_fork          => sub { push @before, $reaped },
+    after_fork           => sub {
+        my ($self, $pid) = @_;
+        kill KILL => $pid;
+        my $state = '';
+        while ($state ne 'Z') {
+            open my $stat, '<', "/proc/$pid/stat" or die "/proc/$pid/stat: $!";
+            ($state) = <$stat> =~ /.*\) (\w)/;
+        }
+    },
+    on_child_reap        => sub { $_[0]->signal_received('enough') if ++$reaped == 3 },
+);
+$pm->start(sub { sleep 30 });
+print "reaped before each fork = @before\n";
+PERL
+
+is $filling{'reaped before each fork'}, '0 1 2', 'a worker that ends while the pool fills is reaped before the next fork';
+
 my %sub = facts('the sub of a worker', <<'PERL');
 use Parallel::Prefork;
 {

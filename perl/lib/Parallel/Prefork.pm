@@ -120,8 +120,16 @@ sub _go_on {
     local $self->{_goal} = -1;
 
     while (1) {
-        if ($told eq 'forked') {
+        if ($told eq 'wanted') {
+            _load('Loop');
+            $pid = Parallel::Prefork::Loop::spawn($self, $code);
+            return _work($self, $code) if defined $pid && !$pid;
+        }
+        elsif ($told eq 'forked') {
             _after_fork($self, $pid);
+        }
+        if ($pid && $told ne 'reaped') {
+            # Workers that end while the pool fills are not to wait until it is full.
             ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and _reaped($self, $pid, $status);
         }
         elsif ($told eq 'reaped') {

@@ -1,7 +1,7 @@
 package Parallel::Prefork::Loop;
 
-# The loop of start in Perl, for what the loop in C leaves to it: classes that override a part of
-# the loop, hooks that run before the fork, and an override of fork itself.
+# What the loop in C leaves to Perl: the turns of classes that override a part of the loop, and of programs that override
+# fork itself; and the fork that a hook comes before.
 
 use v5.12;
 
@@ -15,19 +15,8 @@ sub turn {
     Parallel::Prefork::Core::take_lead($self);
     my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
     if ($action > 0) {
-        if (my $before_fork = $self->before_fork) {
-            $before_fork->($self);
-            Parallel::Prefork::_tie_worker_pids($self);
-        }
-        my $pid = _fork($self);
-        return _enter($self, $code) if defined $pid && !$pid;
-        if ($pid) {
-            Parallel::Prefork::_after_fork($self, $pid);
-        }
-        else {
-            $self->_update_spawn_delay($self->err_respawn_interval);
-            $action = 0;
-        }
+        my $pid = spawn($self, $code) or $action = 0;
+        return 1 if defined $pid && !$pid;
     }
     elsif ($action < 0) {
         my $stop = $self->_action_for('TERM');
@@ -42,6 +31,26 @@ sub turn {
         Parallel::Prefork::_reaped($self, $pid, $status);
     }
     return 0;
+}
+
+# Forks a worker that is wanted, and calls the hooks around that. Returns its pid, 0 in the worker, or undef if there is none.
+sub spawn {
+    my ($self, $code) = @_;
+    if (my $before_fork = $self->before_fork) {
+        $before_fork->($self);
+        Parallel::Prefork::_tie_worker_pids($self);
+    }
+    my $pid = _fork($self);
+    if (!defined $pid) {
+        $self->_update_spawn_delay($self->err_respawn_interval);
+    }
+    elsif ($pid) {
+        Parallel::Prefork::_after_fork($self, $pid);
+    }
+    else {
+        _enter($self, $code);
+    }
+    return $pid;
 }
 
 # Forks, with every signal blocked from before until the core knows the outcome: no handler sees
@@ -91,7 +100,7 @@ sub _enter {
     Parallel::Prefork::Core::enter_worker($self, @trapped);
     die $error if $error;
     exit 0 if $self->signal_received;
-    return 1;
+    return;
 }
 
 package    # not for the index of CPAN
