@@ -91,13 +91,18 @@ bool pf_wants_fork(pf_t *pf);
 // them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 // by which the library decides, for hosts that come by these numbers in their own way.
 //
+// `low` and `high` (null is allowed) are set to the numbers of busy workers at which that changes: fewer than `low`, or
+// more than `high`, for pf_scoreboard_watch. They do not depend on `idle`. Without spare workers nothing changes it.
+//
 // Called by: manager, worker, hook, signal handler, other thread.
 int64_t pf_decide(uint32_t workers,
                   uint32_t max_workers,
                   uint32_t idle,
                   uint32_t stopping,
                   uint32_t min_spare,
-                  uint32_t max_spare);
+                  uint32_t max_spare,
+                  int32_t *low,
+                  int32_t *high);
 
 // A positive number of `workers` asks the next pf_next for a FORK, one, which it gives unless a fork has just failed; 0 or
 // less asks for none. With PF_LEAD_LIBRARY it does what pf_set_lead does with PF_LEAD_HOST, first.

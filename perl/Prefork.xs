@@ -433,9 +433,23 @@ take_lead(host_t *host)
 
 IV
 decide(double workers, double max_workers, double idle = 0, double stopping = 0, double min_spare = 0, double max_spare = 0)
+    INIT:
+        const pool_t pool = { workers, max_workers, idle, stopping, min_spare, max_spare };
     CODE:
-        RETVAL = decide(aTHX_ workers, max_workers, idle, stopping, min_spare, max_spare);
+        RETVAL = decide(&pool, NULL, NULL);
     OUTPUT: RETVAL
+
+# With fewer busy workers than the first, or more than the second, `decide` says something else.
+void
+busy_bounds(double workers, double max_workers, double stopping, double min_spare, double max_spare)
+    INIT:
+        const pool_t pool = { workers, max_workers, 0, stopping, min_spare, max_spare };
+        int32_t low, high;
+    PPCODE:
+        decide(&pool, &low, &high);
+        EXTEND(SP, 2);
+        mPUSHi(low);
+        mPUSHi(high);
 
 double
 spawn_delay(host_t *host)

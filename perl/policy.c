@@ -40,11 +40,10 @@ pass_settings(pTHX_ host_t *host, SV *object)
 }
 
 IV
-decide(pTHX_ double workers, double max_workers, double idle, double stopping, double min_spare, double max_spare)
+decide(const pool_t *pool, int32_t *low, int32_t *high)
 {
-    const double most = Perl_floor(max_spare);
-    return (IV)pf_decide(to_count(workers), to_count(max_workers), to_count(idle), to_count(stopping),
-        to_count(min_spare), to_count(most));
+    return (IV)pf_decide(to_count(pool->workers), to_count(pool->max_workers), to_count(pool->idle), to_count(pool->stopping),
+        to_count(pool->min_spare), to_count(Perl_floor(pool->max_spare)), low, high);
 }
 
 void

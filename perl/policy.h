@@ -12,8 +12,14 @@ void take_lead(pTHX_ host_t *host, pf_lead lead);
  * Perl code can look at. */
 bool pass_settings(pTHX_ host_t *host, SV *object);
 
-/* What is wanted of a pool of so many workers: the core's rule, for methods that come by these numbers in their own way. */
-IV decide(pTHX_ double workers, double max_workers, double idle, double stopping, double min_spare, double max_spare);
+/* A pool whose numbers a method has come by in its own way. */
+typedef struct {
+    double workers, max_workers, idle, stopping, min_spare, max_spare;
+} pool_t;
+
+/* What is wanted of it, by the core's rule; and (NULL is allowed) with fewer busy workers than `low`, or more than `high`,
+ * something else would be. */
+IV decide(const pool_t *pool, int32_t *low, int32_t *high);
 
 /* No worker is forked for so many seconds. The end of that by the wall clock, 0 for none, is then in
  * {_no_adjust_until}: for subclasses that have a loop of their own; ours asks the core. */

@@ -8,7 +8,7 @@ use super::error::{Error, guard, pf_result};
 use super::handle::{fact, manager, pf_t, seconds};
 use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
 use crate::machine::page::HOST_ROOM;
-use crate::machine::{Action, Counts, Lead, Spare, wanted};
+use crate::machine::{Action, Counts, Lead, Spare, busy_bounds, wanted};
 use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
 
@@ -94,15 +94,20 @@ pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
 /// them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 /// by which the library decides, for hosts that come by these numbers in their own way.
 ///
+/// `low` and `high` (null is allowed) are set to the numbers of busy workers at which that changes: fewer than `low`, or
+/// more than `high`, for pf_scoreboard_watch. They do not depend on `idle`. Without spare workers nothing changes it.
+///
 /// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn pf_decide(
+pub unsafe extern "C" fn pf_decide(
     workers: u32,
     max_workers: u32,
     idle: u32,
     stopping: u32,
     min_spare: u32,
     max_spare: u32,
+    low: *mut i32,
+    high: *mut i32,
 ) -> i64 {
     let counts = Counts {
         workers: workers.into(),
@@ -113,6 +118,17 @@ pub extern "C" fn pf_decide(
         min: min_spare,
         max: max_spare,
     });
+    let bounds = spare.map_or((i32::MIN, i32::MAX), |spare| {
+        busy_bounds(counts, max_workers.into(), spare)
+    });
+    // SAFETY: promised by our caller.
+    if let Some(low) = unsafe { low.as_mut() } {
+        *low = bounds.0;
+    }
+    // SAFETY: promised by our caller.
+    if let Some(high) = unsafe { high.as_mut() } {
+        *high = bounds.1;
+    }
     wanted(counts, max_workers.into(), spare)
 }
 

@@ -16,7 +16,7 @@ mod workers;
 
 pub use compact::Few;
 pub use signals::{Action, Signal};
-pub use spare::{Counts, NoStatuses, Spare, Statuses, wanted};
+pub use spare::{Counts, NoStatuses, Spare, Statuses, busy_bounds, wanted};
 pub use state::{Exit, Goal, Lead, Machine, Misuse, Policy, Reason, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
 pub use workers::{Pid, SERIES, Serial, Worker, Workers};

@@ -57,7 +57,22 @@ pub fn wanted(counts: Counts, target: i64, spare: Option<Spare>) -> i64 {
     }
 }
 
-/// The same of a table of workers.
+/// The numbers of busy workers outside of which `wanted` says something else: fewer than the
+/// first, or more than the second. They hold until a worker that was told to stop changes its
+/// status: what such a one does changes the number, and nothing that `wanted` looks at. How many are idle does not matter.
+pub fn busy_bounds(counts: Counts, target: i64, spare: Spare) -> (i32, i32) {
+    let clamp = |n: i64| i32::try_from(n.clamp(-1, i64::from(i32::MAX))).unwrap_or(i32::MAX);
+    let staying = counts.workers - counts.stopping;
+    let low = clamp(staying - i64::from(spare.max));
+    let high = if counts.workers < target {
+        clamp(staying - i64::from(spare.min))
+    } else {
+        i32::MAX
+    };
+    (low, high)
+}
+
+/// What the pool with these workers wants: see `wanted`.
 pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn Statuses) -> i64 {
     let mut counts = Counts {
         workers: workers.len() as i64,
@@ -72,28 +87,18 @@ pub fn decide(workers: &Workers, target: u32, spare: Option<Spare>, pool: &dyn S
     wanted(counts, i64::from(target), spare)
 }
 
-/// The numbers of busy workers outside of which `decide` changes its mind: fewer than the
-/// first, or more than the second. They hold until a worker that was told to stop changes its
-/// status: what such a one does changes the number, and nothing that `decide` looks at.
-pub fn busy_bounds(
-    workers: &Workers,
-    target: u32,
-    spare: Spare,
-    pool: &dyn Statuses,
-) -> (i32, i32) {
-    let clamp = |n: i64| i32::try_from(n.clamp(-1, i64::from(i32::MAX))).unwrap_or(i32::MAX);
-    let len = workers.len() as i64;
+/// How many of them may be busy before that changes: see `busy_bounds`.
+pub fn bounds(workers: &Workers, target: u32, spare: Spare, pool: &dyn Statuses) -> (i32, i32) {
     let stopping = workers
         .iter()
         .filter(|worker| worker.stopping && !pool.is_busy(worker))
-        .count() as i64;
-    let low = clamp(len - stopping - i64::from(spare.max));
-    let high = if len < i64::from(target) {
-        clamp(len - stopping - i64::from(spare.min))
-    } else {
-        i32::MAX
+        .count();
+    let counts = Counts {
+        workers: workers.len() as i64,
+        stopping: stopping as i64,
+        ..Counts::default()
     };
-    (low, high)
+    busy_bounds(counts, i64::from(target), spare)
 }
 
 /// The workers to stop so that `surplus` idle ones are on their way out, each asked once, the
@@ -188,7 +193,7 @@ mod tests {
         }
         let indexes: Vec<u32> = (0..busy as u32).collect();
         let statuses = Busy(&indexes);
-        let (low, high) = busy_bounds(&workers, target, SPARE.unwrap(), &statuses);
+        let (low, high) = bounds(&workers, target, SPARE.unwrap(), &statuses);
         let wants = decide(&workers, target, SPARE, &statuses);
         let what = format!("{n} of {target} workers, {busy} busy, {stopping} stopping");
         assert_eq!(wants > 0, busy > high, "{what}");

@@ -714,7 +714,7 @@ impl Machine {
         let woken_at = std::mem::take(&mut self.woken).then_some(now);
         let busy = match (self.policy, self.goal, self.lead) {
             (Policy::Spare(bounds), Goal::Run, Lead::Machine | Lead::Shared) => {
-                Some(spare::busy_bounds(&self.workers, self.target, bounds, pool))
+                Some(spare::bounds(&self.workers, self.target, bounds, pool))
             }
             (Policy::Spare(_), _, _) | (Policy::Fixed, _, _) => None,
         };

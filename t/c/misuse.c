@@ -714,7 +714,7 @@ static void without_handle(void)
     for (i = 0; i < COUNT(codes); i++)
         is_str(pf_strerror(codes[i]), "unknown result code", "pf_strerror(%d)", (int)codes[i]);
     has(pf_version(), ".", "pf_version");
-    ok(pf_decide(UINT32_MAX, 0, UINT32_MAX, 0, 1, 0) == -(int64_t)UINT32_MAX,
+    ok(pf_decide(UINT32_MAX, 0, UINT32_MAX, 0, 1, 0, NULL, NULL) == -(int64_t)UINT32_MAX,
         "pf_decide: as many fewer as there can be");
     ok(pf_process_number() != 0, "pf_process_number");
     pf_free(NULL);

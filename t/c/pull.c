@@ -535,6 +535,7 @@ static void shares_the_lead(void)
     pf_t *pf = pf_new();
     pf_event event;
     int status = 3;
+    int32_t low, high;
     pf_set_max_workers(pf, 1);
     pf_set_err_respawn_interval(pf, 3600);
     pf_trap_signal(pf, SIGHUP, 0, 0);
@@ -561,9 +562,12 @@ static void shares_the_lead(void)
     ok(event.timeout > 0, "... before the end of a pause, for which the wait is");
     pf_set_spawn_delay(pf, 0);
     ok(pf_wants_fork(pf), "... and then one is");
-    is_int((int)pf_decide(3, 5, 0, 0, 0, 0), 1, "pf_decide: a worker more");
-    is_int((int)pf_decide(5, 5, 0, 0, 0, 0), 0, "... none");
-    is_int((int)pf_decide(5, 9, 4, 1, 1, 2), -2, "... two idle ones fewer");
+    is_int((int)pf_decide(3, 5, 0, 0, 0, 0, NULL, NULL), 1, "pf_decide: a worker more");
+    is_int((int)pf_decide(5, 5, 0, 0, 0, 0, NULL, NULL), 0, "... none");
+    is_int((int)pf_decide(5, 9, 4, 1, 1, 2, &low, &high), -2, "... two idle ones fewer");
+    ok(low == 2 && high == 3, "... unless 2 or 3 are busy");
+    is_int((int)pf_decide(5, 5, 0, 0, 0, 0, &low, &high), 0, "... none, without spare workers");
+    ok(low == INT32_MIN && high == INT32_MAX, "... however many are busy");
     finish(pf);
 }
 

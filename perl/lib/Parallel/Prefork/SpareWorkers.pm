@@ -97,8 +97,8 @@ sub _decide_action {
     if (defined(my $board = _own_scoreboard($self))) {
         $board->grow($target);
         # Before the statuses are looked at: a change is seen here, or it wakes us.
-        $self->{_is_exact} = $board->watch($workers - $leaving - $max,
-            $workers < $target ? $workers - $leaving - $min : undef);
+        $self->{_is_exact} = $board->watch(
+            Parallel::Prefork::Core::busy_bounds($workers, $target, $leaving, $min, $max));
     }
     my $spare = $workers - $self->num_active_workers;
     return Parallel::Prefork::Core::decide($workers, $target, $spare, $leaving, $min, $max);
