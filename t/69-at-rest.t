@@ -1,5 +1,6 @@
 # A manager of spare workers that has nothing to do sleeps, without a look every heartbeat, also where a subclass
-# overrides what has no part in its decisions; and a subclass says by a method how often it looks.
+# overrides what has no part in its decisions; a subclass says by a method how often it looks; and a change of a
+# worker's status wakes the manager if there are too few or too many idle ones by that, and otherwise does not.
 
 use strict;
 use warnings;
@@ -77,5 +78,54 @@ for my $name (sort keys %overrides) {
     $p->signal('TERM');
     is $p->line_like(qr/\Aleft/), 'left 0', "$title ends by TERM, with all workers" or diag $p->err;
 }
+
+my $bounded = start_program(<<'PERL', deadline => 60);
+use strict;
+use warnings;
+use Parallel::Prefork::SpareWorkers;
+my $pm = Parallel::Prefork::SpareWorkers->new({
+    max_workers       => 10,
+    min_spare_workers => 1,
+    max_spare_workers => 2,
+    heartbeat         => 1000,
+    trap_signals      => { TERM => 'TERM' },
+    on_child_reap     => sub { print "reaped $_[1]\n" },
+});
+$pm->start(sub {
+    my $is = sub {
+        $pm->set_status($_[0]);
+        print "$$ is $_[0]\n";
+    };
+    $SIG{USR1} = sub { $is->('B') };
+    $SIG{USR2} = sub { $is->('_') };
+    print "worker $$\n";
+    sleep 100 while 1;
+});
+$pm->wait_all_children;
+PERL
+
+my @workers;
+for my $busy (0 .. 2) {
+    kill USR1 => $workers[-1] if $busy;
+    my ($worker) = ($bounded->line_like(qr/\Aworker/) // '') =~ /(\d+)/;
+    ok $worker, "$busy busy workers and no idle one: the manager forks one" or last;
+    push @workers, $worker;
+}
+# A second after a fork the manager looks for children once more.
+ok eventually(sub { $bounded->sleeps_on(1.5) }), '2 busy workers and one idle: the manager sleeps' or diag $bounded->err;
+for my $change ([USR2 => '_', '1 busy worker and 2 idle'], [USR1 => 'B', '2 busy workers and one idle']) {
+    my ($signal, $status, $what) = @$change;
+    my $wakings = $bounded->wakings;
+    kill $signal => $workers[0];
+    is $bounded->line_like(qr/ is /), "$workers[0] is $status", "$what again";
+    ok eventually(sub { $bounded->sleeps_on(0.5) }), '... the manager sleeps' or diag $bounded->err;
+    is $bounded->wakings, $wakings, '... and was not woken';
+}
+kill USR2 => @workers[0, 1];
+like $bounded->line_like(qr/\Areaped/), qr/\Areaped (?:$workers[0]|$workers[1]|$workers[2])\z/,
+    '3 idle workers: the manager stops one'
+    or diag $bounded->err;
+$bounded->signal('TERM');
+is $bounded->wait, 0, 'the manager ends by TERM';
 
 done_testing;

@@ -273,11 +273,10 @@ sub line_within {
 # is not that a busy machine lets it wait.
 sub sleeps_on {
     my ($self, $seconds, $pid) = @_;
-    $pid ||= $self->{pid};
-    my $wakings = _wakings($pid);
+    my $wakings = $self->wakings($pid);
     return 0 if !defined $wakings;
     sleep $seconds;
-    my $after = _wakings($pid);
+    my $after = $self->wakings($pid);
     return defined $after && $after == $wakings;
 }
 
@@ -289,9 +288,10 @@ sub is_running {
     return defined $line && $line =~ /\A\d+ \(.*\) ([^Z]) (\d+) /s && $2 == $self->{keeper};
 }
 
-# How often a process that sleeps now has gone to sleep; undef if it does not sleep.
-sub _wakings {
-    my $pid = shift;
+# How often a process (the program's own) that sleeps now has gone to sleep; undef if it does not sleep.
+sub wakings {
+    my ($self, $pid) = @_;
+    $pid ||= $self->{pid};
     open my $fh, '<', "/proc/$pid/status" or return undef;
     my $status = do { local $/; <$fh> };
     return undef if !defined $status || $status !~ /^State:\s+S/m;
