@@ -21,7 +21,7 @@ typedef struct {
 
 /* What is known of children that may have ended. */
 typedef struct {
-    unsigned long exits;     /* how many notices of SIGCHLD have been passed on */
+    unsigned long passed_on; /* how many notices of SIGCHLD have been passed on */
     bool timed_out;          /* nothing but time ended the last wait */
     bool is_named;           /* a SIGCHLD that names its child did, and no code of the program has run since */
     double due_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */

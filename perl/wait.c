@@ -75,8 +75,8 @@ run_handlers(pTHX_ host_t *host)
 static void
 note_exits(pTHX_ host_t *host, bool has_other_handler, bool is_running)
 {
-    if (host->exits.exits != exit_notices || (!host->exits.timed_out && has_other_handler)) {
-        host->exits.exits = exit_notices;
+    if (host->exits.passed_on != exit_notices || (!host->exits.timed_out && has_other_handler)) {
+        host->exits.passed_on = exit_notices;
         /* While all are waited for, they are better looked for together. */
         host->exits.is_named = is_running && ended_child;
         pf_child_ended(host->pf, host->exits.is_named ? ended_child : 0);
@@ -319,7 +319,7 @@ sleep_once(pTHX_ wait_t *wait, const pf_event *event)
             lend_handler(&wait->sigchld, TRUE);
     }
     /* A SIGCHLD that was noted is passed on before the next look. */
-    if (!exits->timed_out && exits->exits == exit_notices)
+    if (!exits->timed_out && exits->passed_on == exit_notices)
         pf_look_for_children(wait->host->pf, FALSE);
     wait->slept = TRUE;
     take_sigchld(aTHX);

@@ -11,7 +11,7 @@
 
 #include "destruction.h"
 
-#include "handles.h"
+#include "filehandles.h"
 #include "switches.h"
 
 #if TRICK_EXIT

@@ -12,7 +12,7 @@
 
 #include "contents.h"
 #include "destruction.h"
-#include "handles.h"
+#include "filehandles.h"
 #include "switches.h"
 
 #include <pthread.h>

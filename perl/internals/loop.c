@@ -125,7 +125,7 @@ runs_alone(pTHX_ host_t *host, SV *object)
 static bool
 is_due(const host_t *host)
 {
-    return host->exits.exits != exit_notices || monotonic() >= host->exits.due_at;
+    return host->exits.passed_on != exit_notices || monotonic() >= host->exits.due_at;
 }
 
 static void

@@ -1,6 +1,6 @@
 /* Perl's handles at the end of a worker: what is left to do or to say when a handle is closed, beyond the flush. */
 
-#include "handles.h"
+#include "filehandles.h"
 
 #include "switches.h"
 

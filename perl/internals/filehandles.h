@@ -1,7 +1,7 @@
 /* Perl's handles at the end of a worker. */
 
-#ifndef PREFORK_HANDLES_H
-#define PREFORK_HANDLES_H
+#ifndef PREFORK_FILEHANDLES_H
+#define PREFORK_FILEHANDLES_H
 
 #include "../object.h"
 
