@@ -17,20 +17,22 @@
 //     pf_wait_all_children(pf, -1, NULL);
 //     pf_free(pf);
 //
-// A worker has the default actions of signals: TERM ends it at once, unless it handles that (examples/workers.c). The
-// manual is prefork(3); each function has a page under its own name. For all of them:
+// A worker has the default action of each trapped signal and of SIGCHLD; other signals are as in the manager. So TERM
+// ends it at once, unless it handles that (examples/workers.c). The manual is prefork(3); each function has a page
+// under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
 // - A handle or a scoreboard is null or what pf_new or pf_scoreboard_new gave, until it is freed. Null gives
-//   PF_ERR_NULL, or the neutral answer that the function names.
+//   PF_ERR_NULL, or else 0, false or null (pf_worker_index: -1).
 // - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
 //   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.
-// - The host is the program, or the front for another language, that calls these functions. A run is what pf_begin or
-//   pf_start begins, and a generation its number; a slot is a worker's place in a scoreboard.
-// - "Called by:" says from where a function may be called: from the manager (the process that called
-//   pf_new), a worker (a process that was forked for a FORK event), a hook (which runs
+// - The host is who calls these functions: the program, or the code that brings them to another language. A run is from
+//   pf_begin or pf_start to the signal that ends it, and a generation its number; a pool is the workers of one handle; a
+//   slot is a worker's place in a scoreboard.
+// - "Called by:" says from where a function may be called: from the manager of the handle (the process that called
+//   pf_new or pf_become_manager), a worker (a process that was forked for a FORK event), a hook (which runs
 //   in the manager), a signal handler, another thread than the one that uses the handle.
 // - A function that returns a pf_result may return PF_ERR_PANIC: the library has a defect. The workers can still be
 //   signalled and waited for.
@@ -141,7 +143,7 @@ typedef struct {
   // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only pf_next
   // reads from it. It may stay in a set that is watched, level-triggered or not.
   int32_t fd;
-  // DRAINED, TIMED_OUT: workers that are left.
+  // TIMED_OUT: workers that are left.
   uint32_t workers;
   // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
@@ -229,15 +231,15 @@ const char *pf_version(void);
 // Set them before pf_start, or in a hook while it runs: they count from the next event on. What a new handle has
 // stands in brackets. Workers have what was set when they were forked.
 
-// Sets the number of `workers` to keep (10); with spare workers, the most there may be. It
-// takes effect at once, in a running pf_start too. A lower number stops nobody: workers that
-// end are not replaced until there are fewer. With 0 none is forked.
+// Sets the number of `workers` to keep (10); with spare workers, the most there may be. A lower number stops nobody:
+// workers that end are not replaced until there are fewer. With 0 none is forked.
 //
 // Called by: manager, hook.
 //
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
-pf_result pf_set_max_workers(pf_t *pf, uint32_t workers);
+pf_result pf_set_max_workers(pf_t *pf,
+                             uint32_t workers);
 
 // The number of workers to keep, as pf_set_max_workers has set it; 0 for a null handle.
 //
@@ -281,12 +283,12 @@ pf_result pf_set_spare_workers(pf_t *pf,
                                int32_t stop_signal);
 
 // Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative: the process group that the
-// worker leads, nobody if it leads none), all at once or, with an `interval` above 0, one worker every so many
-// seconds during later calls. It works from the moment of the call, by sigaction(2) with SA_RESTART; workers, those
-// of other managers too, get the signal's default action. A handler that the program has is called after the
-// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the library. A second call
-// for the same signal changes what is sent. If the program has installed a handler since, the library's goes in
-// front of it and calls it.
+// worker leads, nobody if it leads none), all at once or, with an `interval` above 0, staggered: one worker every so
+// many seconds, during later calls of pf_next, pf_start and pf_wait_all_children. It works from the moment of the
+// call, by sigaction(2) with SA_RESTART; workers, those of other managers too, get the signal's default action. A
+// handler that the program has is called after the library's, as its flags say; it may leave by siglongjmp(3), but not
+// out of a call of the library. A second call for the same signal changes what is sent. If the program has installed a
+// handler since, the library's goes in front of it and calls it.
 //
 // A host that wants to keep a handler of its own in front does not trap the signal: its handler calls pf_signal.
 //
@@ -419,14 +421,14 @@ pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
 
 // ---- Signals -------------------------------------------------------------------------------------
 //
-// pf_trap_signal (above) says which signals end a run. Each ends one; equal signals that wait count as one. A signal that
-// the program reads between two runs (pf_signal_received) is the program's, and ends no run. The manager signals nobody but
-// children that were not reaped yet, and the process groups that these lead.
+// pf_trap_signal (above) says which signals end a run. Each ends one; equal signals that wait count as one. A signal
+// that the program reads between two runs (pf_signal_received) is the program's, and ends no run. The manager signals
+// nobody but children that were not reaped yet, and the process groups that these lead.
 
-// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a hook or a thread. It
-// ends the run, trapped or not; if pf_trap_signal has trapped it, the workers are sent what that said, otherwise
-// nothing. A wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that wait count as
-// one. It keeps errno(3).
+// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a hook or a thread. It ends
+// the run, trapped or not; if pf_trap_signal has trapped it, the workers are sent what that said, otherwise nothing. A
+// wait that is under way in another thread ends, if its event has a descriptor (pf_wake). Equal signals that wait
+// count as one. It keeps errno(3).
 //
 // Called by: manager, hook, signal handler, other thread.
 //
@@ -436,9 +438,9 @@ pf_result pf_wait_all_children(pf_t *pf, double timeout, size_t *left);
 pf_result pf_signal(pf_t *pf,
                     int32_t signal);
 
-// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
-// has changed that the host wants looked at. A wait that has no descriptor ends by a signal
-// only.
+// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something has changed that the host
+// wants looked at. WAIT has a descriptor after the first pf_trap_signal, pf_watch_children or pf_set_scoreboard;
+// before that it ends by a signal only.
 //
 // Called by: manager, hook, signal handler, other thread.
 //
@@ -446,9 +448,9 @@ pf_result pf_signal(pf_t *pf,
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a worker. No message is left.
 pf_result pf_wake(pf_t *pf);
 
-// The signal that the program is to know of, and 0 if there is none: the one that ended the run last, until the
-// program has read it and another one arrives, which it is then. By this call the program has read it, so the next
-// pf_begin or pf_start clears it; what arrives and is not read ends the next run at once.
+// The signal that ended the last run; 0 if there is none. It stays until the program has read it and another one
+// arrives; then it is that one. This call counts as reading: the next pf_begin or pf_start clears what was read. What
+// was not read ends the next run at once.
 //
 // Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
 int32_t pf_signal_received(pf_t *pf);
@@ -489,6 +491,9 @@ pf_result pf_signal_all_children(pf_t *pf, int32_t signal);
 // pf_next says what is to be done and returns at once; the host does it, answers a FORK, and asks again. It says WAIT
 // when there is nothing to do: then the host sleeps, with an event loop of its own, until the descriptor or the
 // time-out of that event. pf_wait is the same with a sleep of the library's.
+//
+// First call pf_watch_children, or handle SIGCHLD yourself and call pf_child_ended: without either nobody notices that
+// a worker ends. prefork-pull(3) has the steps, examples/pull.c a program.
 
 // Begins a run: the generation goes up by one, and from now on pf_next keeps the pool full.
 // A trapped signal that arrived before, and that the program has not read
@@ -563,13 +568,14 @@ pf_result pf_wait(pf_t *pf, double timeout, pf_event *event);
 // the signal mask that they had before the event. In the worker it is async-signal-safe.
 //
 // A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
-// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
-// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
-// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
-// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
-// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
-// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
-// taken for one that somebody else has reaped.
+// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the manager alone
+// answers. The host does there what pf_forked does in other workers. Before pf_next it keeps its signal mask
+// (sigprocmask(2)), and gives the child that one: by POSIX_SPAWN_SETSIGMASK, or after vfork(2) by sigprocmask(2).
+// After vfork(2) it gives the trapped signals their default actions first. Such a worker has no slot in the
+// scoreboard, and counts as idle. If the child was made by clone(2) with another exit signal than SIGCHLD, or with
+// none, the system does not tell the library of its end: the host calls pf_child_ended. A manager that uses
+// pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is taken for one that
+// somebody else has reaped.
 //
 // Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 //
@@ -592,11 +598,11 @@ pf_result pf_fork_failed(pf_t *pf,
                          uint32_t *report);
 
 // Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of children too. A handler that
-// the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves.
-// Another thread, or another handler, may take SIGCHLD before it comes to this thread, and the thread may block it:
-// where that is possible, WAIT has a time-out of 1 second at most, after which children are looked for. After a call
-// of the host's code there is one such look in any case. A host that makes a thread, or changes the handler or the
-// mask of SIGCHLD, during a WAIT calls pf_next again before it sleeps.
+// the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves. SIGCHLD
+// may miss this thread: another thread or handler takes it, or the thread blocks it. Where that can happen, WAIT lasts
+// 1 second at most, and pf_next then looks for children. It also looks once after code of the host has run, within
+// that second. A host that makes a thread, or changes the handler or the mask of SIGCHLD, during a WAIT calls pf_next
+// again before it sleeps.
 //
 // Called by: manager, hook.
 //
@@ -609,10 +615,10 @@ pf_result pf_watch_children(pf_t *pf);
 // siginfo_t), or 0 where the host does not know that. The next pf_next looks for children that have ended, and for
 // workers that somebody else has reaped.
 //
-// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at other
-// children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other children that
-// have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for several before
-// the next pf_next, and with any number that a siginfo_t had.
+// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at
+// other children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other
+// children that have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for
+// several before the next pf_next, and with any number that a siginfo_t had.
 //
 // Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call pf_wake so
 // that the host comes to this.
@@ -700,10 +706,11 @@ uint32_t pf_scoreboard_len(pf_scoreboard_t *scoreboard);
 // that is free, of the first free one otherwise. A worker of a manager passes its
 // pf_worker_index: the manager looks there first, and then at all slots.
 //
-// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given
-// at its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
-// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
-// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
+// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given at
+// its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
+// other process may have a slot too, and set a status, as a worker does: a child of a worker, a process that the host
+// has forked by itself, and all where the scoreboard is no manager's. It is known by the pid that it has for itself.
+// The text of a slot has that pid in any case.
 //
 // Called by: worker. Once, after pf_forked, before it sets a status.
 //
@@ -727,12 +734,12 @@ pf_result pf_scoreboard_set_status(pf_scoreboard_t *scoreboard, uint8_t status);
 // Called by: manager, worker, hook.
 size_t pf_scoreboard_statuses(pf_scoreboard_t *scoreboard, uint8_t *statuses, size_t len);
 
-// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two
-// that are given it, only the last one is woken by its changes. Workers of the one before keep their slots.
+// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes end a wait. Null takes it
+// out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two that are given
+// it, only the last one is woken by its changes. Workers of the one before keep their slots.
 //
-// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they have for
-// themselves (pf_scoreboard_claim).
+// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they
+// have for themselves (pf_scoreboard_claim).
 //
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is

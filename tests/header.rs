@@ -41,20 +41,22 @@ const TOP: &str = r#"// libprefork: a prefork manager. Generated from src/capi; 
 //     pf_wait_all_children(pf, -1, NULL);
 //     pf_free(pf);
 //
-// A worker has the default actions of signals: TERM ends it at once, unless it handles that (examples/workers.c). The
-// manual is prefork(3); each function has a page under its own name. For all of them:
+// A worker has the default action of each trapped signal and of SIGCHLD; other signals are as in the manager. So TERM
+// ends it at once, unless it handles that (examples/workers.c). The manual is prefork(3); each function has a page
+// under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
 // - A handle or a scoreboard is null or what pf_new or pf_scoreboard_new gave, until it is freed. Null gives
-//   PF_ERR_NULL, or the neutral answer that the function names.
+//   PF_ERR_NULL, or else 0, false or null (pf_worker_index: -1).
 // - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
 //   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.
-// - The host is the program, or the front for another language, that calls these functions. A run is what pf_begin or
-//   pf_start begins, and a generation its number; a slot is a worker's place in a scoreboard.
-// - "Called by:" says from where a function may be called: from the manager (the process that called
-//   pf_new), a worker (a process that was forked for a FORK event), a hook (which runs
+// - The host is who calls these functions: the program, or the code that brings them to another language. A run is from
+//   pf_begin or pf_start to the signal that ends it, and a generation its number; a pool is the workers of one handle; a
+//   slot is a worker's place in a scoreboard.
+// - "Called by:" says from where a function may be called: from the manager of the handle (the process that called
+//   pf_new or pf_become_manager), a worker (a process that was forked for a FORK event), a hook (which runs
 //   in the manager), a signal handler, another thread than the one that uses the handle.
 // - A function that returns a pf_result may return PF_ERR_PANIC: the library has a defect. The workers can still be
 //   signalled and waited for.

@@ -68,7 +68,7 @@ pub struct pf_event {
     /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only pf_next
     /// reads from it. It may stay in a set that is watched, level-triggered or not.
     pub fd: i32,
-    /// DRAINED, TIMED_OUT: workers that are left.
+    /// TIMED_OUT: workers that are left.
     pub workers: u32,
     /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,

@@ -52,12 +52,12 @@ pub extern "C" fn pf_process_number() -> u64 {
 pub enum pf_lead {
     /// The library: the next pf_next tells FORK when a worker is wanted.
     PF_LEAD_LIBRARY = 0,
-    /// The library decides by the settings, and the host says when it is ready: it asks pf_wants_fork, and calls pf_demand
-    /// then. WAIT ends when a worker is wanted. A trapped signal ends no run, slots of the scoreboard are freed by the host, and of
-    /// two pauses the one that began last counts, as in Parallel::Prefork 0.18.
+    /// The library decides by the settings, and the host says when it is ready: it asks pf_wants_fork, and calls
+    /// pf_demand then. WAIT ends when a worker is wanted. A trapped signal ends no run, slots of the scoreboard are
+    /// freed by the host, and of two pauses the one that began last counts, as in Parallel::Prefork 0.18.
     PF_LEAD_SHARED = 1,
-    /// The host: it demands each worker, and max_workers and spawn_interval mean nothing; err_respawn_interval counts after a
-    /// failed fork only. Signals and slots as with PF_LEAD_SHARED.
+    /// The host: it demands each worker, and max_workers and spawn_interval mean nothing; err_respawn_interval counts
+    /// after a failed fork only. Signals and slots as with PF_LEAD_SHARED.
     PF_LEAD_HOST = 2,
 }
 
@@ -81,7 +81,8 @@ pub unsafe extern "C" fn pf_set_lead(pf: *mut pf_t, lead: u32) -> pf_result {
     })
 }
 
-/// Returns whether a worker is wanted now, and may be forked: always false with PF_LEAD_HOST, and where no run is under way.
+/// Returns whether a worker is wanted now, and may be forked: always false with PF_LEAD_HOST, and where no run is under
+/// way.
 ///
 /// Called by: manager, hook.
 #[unsafe(no_mangle)]
@@ -94,8 +95,9 @@ pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
 /// them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 /// by which the library decides, for hosts that come by these numbers in their own way.
 ///
-/// `low` and `high` (null is allowed) are set to the numbers of busy workers at which that changes: fewer than `low`, or
-/// more than `high`, for pf_scoreboard_watch. They do not depend on `idle`. Without spare workers nothing changes it.
+/// `low` and `high` (null is allowed) are set to the numbers of busy workers at which that changes: fewer than `low`,
+/// or more than `high`, for pf_scoreboard_watch. They do not depend on `idle`. Without spare workers nothing changes
+/// it.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
@@ -132,8 +134,9 @@ pub unsafe extern "C" fn pf_decide(
     wanted(counts, max_workers.into(), spare)
 }
 
-/// A positive number of `workers` asks the next pf_next for a FORK, one, which it gives unless a fork has just failed; 0 or
-/// less asks for none. With PF_LEAD_LIBRARY it does what pf_set_lead does with PF_LEAD_HOST, first.
+/// A positive number of `workers` asks the next pf_next for one FORK; 0 or less asks for none. If a fork has just
+/// failed, pf_next gives a WAIT instead, and the demand is over: demand again after it. With PF_LEAD_LIBRARY this first
+/// sets the lead to PF_LEAD_HOST.
 ///
 /// Called by: manager.
 ///
@@ -144,9 +147,9 @@ pub unsafe extern "C" fn pf_demand(pf: *mut pf_t, workers: i32) -> pf_result {
     manager!(pf, Refuse, |manager| manager.demand(workers))
 }
 
-/// The library asks for no fork for `delay` seconds from now on; 0 ends such a pause. This replaces what was set before. A
-/// host with PF_LEAD_HOST reads the pause back by pf_spawn_delay: a fork that it demands does not wait for it. A fork that
-/// has just failed is not tried again for 0.05 seconds all the same.
+/// The library asks for no fork for `delay` seconds from now on; 0 ends such a pause. This replaces what was set
+/// before. A host with PF_LEAD_HOST reads the pause back by pf_spawn_delay: a fork that it demands does not wait for
+/// it. A fork that has just failed is not tried again for 0.05 seconds all the same.
 ///
 /// Called by: manager, hook.
 ///
@@ -175,8 +178,8 @@ pub unsafe extern "C" fn pf_peek_signal(pf: *mut pf_t) -> i32 {
     fact!(pf, |manager| manager.peek_signal())
 }
 
-/// Takes `signal` out of the queue: the host deals with it by itself, and it ends no run any more. If `show` is true, the
-/// host acts on it now, and pf_signal_received returns it next; another one that arrives is not shown before it was
+/// Takes `signal` out of the queue: the host deals with it by itself, and it ends no run any more. If `show` is true,
+/// the host acts on it now, and pf_signal_received returns it next; another one that arrives is not shown before it was
 /// read. If `show` is false, the program keeps it to itself, and pf_signal_received does not return it.
 ///
 /// Called by: manager, hook.
@@ -254,9 +257,13 @@ pub unsafe extern "C" fn pf_set_generation(pf: *mut pf_t, generation: u64) -> pf
     manager!(pf, Serve, |manager| manager.set_generation(generation))
 }
 
-/// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A
-/// worker that is there already only changes its generation. If another manager of this process has it, too, each of them is
-/// told of its end.
+/// Enters the process `pid`, which the host forked by itself, as a worker of `generation`. A worker that is there
+/// already only changes its generation. If another manager of this process has it, too, each of them is told of its
+/// end.
+///
+/// This and the four functions after it are for a host that decides by itself who is a worker. Adopt: the host has
+/// forked it. Reaped: the host has reaped it. Disown: it is taken out, alive or not. Remove: it is taken out after its
+/// REAPED event, for which a host keeps it (pf_set_keep_reaped).
 ///
 /// Called by: manager, hook.
 ///
@@ -267,11 +274,11 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
     manager!(pf, Refuse, |manager| manager.adopt_worker(pid, generation))
 }
 
-/// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of
-/// wait4(2); it is not signalled any more, and leaves the pool as after a REAPED event. Its slot in the
-/// scoreboard is free at once, also that of a worker that was disowned (pf_disown_worker). Otherwise
-/// nothing happens if there is no such worker. Nor does anything if the status is none of an end (WIFSTOPPED,
-/// WIFCONTINUED): such a worker is alive, and stays.
+/// Tells that the host has reaped the worker `pid` by itself, with the raw `status` of wait4(2); it is not signalled
+/// any more, and leaves the pool as after a REAPED event. With PF_LEAD_LIBRARY its slot in the scoreboard is free at
+/// once, also that of a worker that was disowned (pf_disown_worker). Otherwise nothing happens if there is no such
+/// worker. Nor does anything if the status is none of an end (WIFSTOPPED, WIFCONTINUED): such a worker is alive, and
+/// stays.
 ///
 /// Called by: manager, hook.
 ///
@@ -282,9 +289,9 @@ pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) 
     manager!(pf, Serve, |manager| manager.worker_reaped(pid, status))
 }
 
-/// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any
-/// more, and when it exits it is reported as a foreign child, which frees its slot in the scoreboard. A host that
-/// reaps foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
+/// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any more, and when it exits it
+/// is reported as a foreign child; with PF_LEAD_LIBRARY that frees its slot in the scoreboard. A host that reaps
+/// foreign children by itself (pf_set_reap_foreign) calls pf_worker_reaped for it. Returns whether there was one.
 ///
 /// Called by: manager, hook.
 #[unsafe(no_mangle)]
@@ -303,8 +310,9 @@ pub unsafe extern "C" fn pf_remove_reaped(pf: *mut pf_t, pid: i32) -> bool {
 }
 
 /// Sets whether a worker whose REAPED event was given stays in the pool: if `keep` is true, it is counted, and not
-/// signalled, until pf_remove_reaped or pf_disown_worker takes it out, for a host that first collects exits and looks each pid up
-/// later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all that are kept.
+/// signalled, until pf_remove_reaped or pf_disown_worker takes it out, for a host that first collects exits and looks
+/// each pid up later; pf_drain does not wait for it. If it is false, as in a new handle, the next pf_next takes out all
+/// that are kept.
 ///
 /// Called by: manager, hook.
 ///
@@ -364,7 +372,8 @@ pub unsafe extern "C" fn pf_scoreboard_clear(scoreboard: *mut pf_scoreboard_t, p
 /// From now on a worker whose change of status makes the number of busy workers less than `low` or more than `high`
 /// wakes the manager of pf_set_scoreboard, once; so does a worker that pf_stop_workers has told to stop, whenever it
 /// turns busy or idle. A busy process that is no worker and has a slot counts as well, as pf_scoreboard_statuses
-/// shows it. It is for hosts with PF_LEAD_HOST; pf_set_spare_workers needs it not. Call it, then read the statuses: a
+/// shows it. It is for hosts with PF_LEAD_HOST; pf_set_spare_workers does not need it. Call it, again after each time
+/// that it has woken the manager, then read the statuses: a
 /// change before the call shows in them, and a change after it wakes the manager. It returns false if a change may be
 /// missed (a worker was killed in the middle of one, has closed the descriptor to wake the manager by, or was told to
 /// stop before it has claimed a slot): then call it again within a second.
@@ -408,20 +417,21 @@ pub const PF_CHANGE_END: u32 = 63;
 const _: () = assert!(PF_CHANGE_END == CHANGE_END);
 
 /// Sets `slot` to the slot of this process, for a host that sets a status so often that a call of
-/// pf_scoreboard_set_status is too slow, because it has to block signals around it. A status that takes the place of another
-/// busy one, or of another one that is not busy, by compare-and-exchange, changes nothing else. One that turns
+/// pf_scoreboard_set_status is too slow, because it has to block signals around it. A status that takes the place of
+/// another busy one, or of another one that is not busy, by compare-and-exchange, changes nothing else. One that turns
 /// the process busy or idle takes these steps:
 ///
-/// 1. add 1 to `changes`;
+/// 1. keep `changes` as `before`, then add 1 to it;
 /// 2. for busy, add 1 to `busy`;
 /// 3. exchange the status;
 /// 4. if the old one was busy, take 1 from `busy`;
 /// 5. add PF_CHANGE_END to `changes`;
-/// 6. look at the bounds and the mark, and call pf_scoreboard_end_change if they say that the manager has to be woken.
+/// 6. if `busy` is less than `low` or more than `high`, or `mark` is not 0, call pf_scoreboard_end_change with `before` and
+///    true.
 ///
 /// The lowest six bits of `changes` are then how many changes are under way, one within the other if a signal handler
-/// makes one. So the manager knows which process has died, or has left, in the middle of one, and puts `busy` right. If a
-/// signal handler leaves one by longjmp(3), call pf_scoreboard_end_change. The pointers are good until
+/// makes one. So the manager knows which process has died, or has left, in the middle of one, and puts `busy` right. If
+/// a signal handler leaves one by longjmp(3), call pf_scoreboard_end_change. The pointers are good until
 /// pf_scoreboard_free.
 ///
 /// Called by: worker.
@@ -454,9 +464,9 @@ pub unsafe extern "C" fn pf_scoreboard_own_slot(
     })
 }
 
-/// Ends a change that began when `changes` of pf_own_slot was `before`, and wakes the manager if that is called for. With
-/// a false `is_whole` any of the first four steps may be missing, and the manager is woken in any case. What was added
-/// at its end is not added again.
+/// Ends a change that began when `changes` of pf_own_slot was `before`, and wakes the manager if that is called for.
+/// With a false `is_whole` any of the first four steps may be missing, and the manager is woken in any case. What was
+/// added at its end is not added again.
 ///
 /// Called by: worker.
 ///

@@ -6,9 +6,8 @@
 //!   `pf_wake` may be called from other threads and from signal handlers.
 //! - Time-outs and intervals are seconds, as a double. A negative time-out never ends.
 //! - Out-parameters are written only when the call succeeds.
-//! - A null pointer is an error code, or the neutral answer of a function that returns a
-//!   number. A panic is caught and poisons the handle: `PF_ERR_PANIC` from then on, but the
-//!   workers can still be signalled and waited for.
+//! - A null pointer is an error code, or 0, false or null (`pf_worker_index`: -1). A panic is caught and poisons the
+//!   handle: `PF_ERR_PANIC` from then on, but the workers can still be signalled and waited for.
 
 #![allow(non_camel_case_types, reason = "the names are C's")]
 #![allow(

@@ -3,6 +3,9 @@
 //! pf_next says what is to be done and returns at once; the host does it, answers a FORK, and asks again. It says WAIT
 //! when there is nothing to do: then the host sleeps, with an event loop of its own, until the descriptor or the
 //! time-out of that event. pf_wait is the same with a sleep of the library's.
+//!
+//! First call pf_watch_children, or handle SIGCHLD yourself and call pf_child_ended: without either nobody notices that
+//! a worker ends. prefork-pull(3) has the steps, examples/pull.c a program.
 
 use std::sync::atomic::Ordering;
 
@@ -117,13 +120,14 @@ pub unsafe extern "C" fn pf_wait(pf: *mut pf_t, timeout: f64, event: *mut pf_eve
 /// the signal mask that they had before the event. In the worker it is async-signal-safe.
 ///
 /// A worker may be made in other ways than by fork(2). A child that shares the memory of the manager, as those of
-/// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the
-/// manager alone answers. What pf_forked does in other workers the host does there: it gives the child a signal mask
-/// (POSIX_SPAWN_SETSIGMASK), as the trapped signals are blocked, and with vfork(2) their default actions before that.
-/// Such a worker has no slot in the scoreboard, and counts as idle. If the child was made by clone(2) with another exit
-/// signal than SIGCHLD, or with none, the system does not tell the library of its end: the host calls pf_child_ended. A
-/// manager that uses pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is
-/// taken for one that somebody else has reaped.
+/// vfork(2) and posix_spawn(3) do, must not call the library: it executes another program, and the manager alone
+/// answers. The host does there what pf_forked does in other workers. Before pf_next it keeps its signal mask
+/// (sigprocmask(2)), and gives the child that one: by POSIX_SPAWN_SETSIGMASK, or after vfork(2) by sigprocmask(2).
+/// After vfork(2) it gives the trapped signals their default actions first. Such a worker has no slot in the
+/// scoreboard, and counts as idle. If the child was made by clone(2) with another exit signal than SIGCHLD, or with
+/// none, the system does not tell the library of its end: the host calls pf_child_ended. A manager that uses
+/// pf_watch_children also finds it by itself, within two seconds. Before Linux 4.7 such a worker is taken for one that
+/// somebody else has reaped.
 ///
 /// Called by: manager, worker. In the worker as the first call on the handle; not from hooks.
 ///
@@ -164,11 +168,11 @@ pub unsafe extern "C" fn pf_fork_failed(pf: *mut pf_t, report: *mut u32) -> pf_r
 }
 
 /// Lets the library handle SIGCHLD (sigaction(2)): the descriptor of WAIT then tells of children too. A handler that
-/// the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves.
-/// Another thread, or another handler, may take SIGCHLD before it comes to this thread, and the thread may block it:
-/// where that is possible, WAIT has a time-out of 1 second at most, after which children are looked for. After a call
-/// of the host's code there is one such look in any case. A host that makes a thread, or changes the handler or the
-/// mask of SIGCHLD, during a WAIT calls pf_next again before it sleeps.
+/// the program had before is still called. pf_wait, pf_start and pf_wait_all_children call this by themselves. SIGCHLD
+/// may miss this thread: another thread or handler takes it, or the thread blocks it. Where that can happen, WAIT lasts
+/// 1 second at most, and pf_next then looks for children. It also looks once after code of the host has run, within
+/// that second. A host that makes a thread, or changes the handler or the mask of SIGCHLD, during a WAIT calls pf_next
+/// again before it sleeps.
 ///
 /// Called by: manager, hook.
 ///
@@ -184,10 +188,10 @@ pub unsafe extern "C" fn pf_watch_children(pf: *mut pf_t) -> pf_result {
 /// siginfo_t), or 0 where the host does not know that. The next pf_next looks for children that have ended, and for
 /// workers that somebody else has reaped.
 ///
-/// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at other
-/// children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other children that
-/// have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for several before
-/// the next pf_next, and with any number that a siginfo_t had.
+/// If `pid` is a worker's, the next pf_next works in this order: it reaps that worker by its pid, without a look at
+/// other children; it gives the FORK for its successor; in a large pool it gives a short WAIT; it looks for other
+/// children that have ended, as of several SIGCHLD that are pending only the first one is kept. It may be called for
+/// several before the next pf_next, and with any number that a siginfo_t had.
 ///
 /// Called by: manager, hook. Not by the handler of SIGCHLD itself, which may note the number and call pf_wake so
 /// that the host comes to this.

@@ -112,10 +112,11 @@ pub unsafe extern "C" fn pf_scoreboard_len(scoreboard: *mut pf_scoreboard_t) -> 
 /// that is free, of the first free one otherwise. A worker of a manager passes its
 /// pf_worker_index: the manager looks there first, and then at all slots.
 ///
-/// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given
-/// at its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
-/// other process is known by the pid that it has for itself: a child of a worker, a process that the host has forked by
-/// itself, and all where the scoreboard is no manager's. The text of a slot has that pid in any case.
+/// A worker of the manager that has the scoreboard (pf_set_scoreboard) is known to it by a number that it was given at
+/// its fork, so that it may be in a PID namespace of its own, where it has another pid (unshare(2), clone(2)). Any
+/// other process may have a slot too, and set a status, as a worker does: a child of a worker, a process that the host
+/// has forked by itself, and all where the scoreboard is no manager's. It is known by the pid that it has for itself.
+/// The text of a slot has that pid in any case.
 ///
 /// Called by: worker. Once, after pf_forked, before it sets a status.
 ///
@@ -182,12 +183,12 @@ pub unsafe extern "C" fn pf_scoreboard_statuses(
     })
 }
 
-/// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes
-/// end a wait. Null takes it out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two
-/// that are given it, only the last one is woken by its changes. Workers of the one before keep their slots.
+/// Gives the manager the `scoreboard` of its workers: it tells who is idle, and its changes end a wait. Null takes it
+/// out. The scoreboard must live until then, or until pf_free, and is one manager's at a time: of two that are given
+/// it, only the last one is woken by its changes. Workers of the one before keep their slots.
 ///
-/// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they have for
-/// themselves (pf_scoreboard_claim).
+/// Called by: manager, hook. Before the workers are forked that are to use it: others are known by the pid that they
+/// have for themselves (pf_scoreboard_claim).
 ///
 /// # Errors
 /// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS in a worker, PF_ERR_SYSTEM if there is

@@ -12,9 +12,8 @@ use super::handle::{
 };
 use crate::machine::Action;
 
-/// Sets the number of `workers` to keep (10); with spare workers, the most there may be. It
-/// takes effect at once, in a running pf_start too. A lower number stops nobody: workers that
-/// end are not replaced until there are fewer. With 0 none is forked.
+/// Sets the number of `workers` to keep (10); with spare workers, the most there may be. A lower number stops nobody:
+/// workers that end are not replaced until there are fewer. With 0 none is forked.
 ///
 /// Called by: manager, hook.
 ///
@@ -88,12 +87,12 @@ pub unsafe extern "C" fn pf_set_spare_workers(
 }
 
 /// Traps `signal`: it ends pf_start, and each worker is sent `send` (0: nothing; negative: the process group that the
-/// worker leads, nobody if it leads none), all at once or, with an `interval` above 0, one worker every so many
-/// seconds during later calls. It works from the moment of the call, by sigaction(2) with SA_RESTART; workers, those
-/// of other managers too, get the signal's default action. A handler that the program has is called after the
-/// library's, as its flags say; it may leave by siglongjmp(3), but not out of a call of the library. A second call
-/// for the same signal changes what is sent. If the program has installed a handler since, the library's goes in
-/// front of it and calls it.
+/// worker leads, nobody if it leads none), all at once or, with an `interval` above 0, staggered: one worker every so
+/// many seconds, during later calls of pf_next, pf_start and pf_wait_all_children. It works from the moment of the
+/// call, by sigaction(2) with SA_RESTART; workers, those of other managers too, get the signal's default action. A
+/// handler that the program has is called after the library's, as its flags say; it may leave by siglongjmp(3), but not
+/// out of a call of the library. A second call for the same signal changes what is sent. If the program has installed a
+/// handler since, the library's goes in front of it and calls it.
 ///
 /// A host that wants to keep a handler of its own in front does not trap the signal: its handler calls pf_signal.
 ///

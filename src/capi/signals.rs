@@ -1,16 +1,16 @@
 //! Signals
 //!
-//! pf_trap_signal (above) says which signals end a run. Each ends one; equal signals that wait count as one. A signal that
-//! the program reads between two runs (pf_signal_received) is the program's, and ends no run. The manager signals nobody but
-//! children that were not reaped yet, and the process groups that these lead.
+//! pf_trap_signal (above) says which signals end a run. Each ends one; equal signals that wait count as one. A signal
+//! that the program reads between two runs (pf_signal_received) is the program's, and ends no run. The manager signals
+//! nobody but children that were not reaped yet, and the process groups that these lead.
 
 use super::error::pf_result;
 use super::handle::{fact, manager, pf_t, remote};
 
-/// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a hook or a thread. It
-/// ends the run, trapped or not; if pf_trap_signal has trapped it, the workers are sent what that said, otherwise
-/// nothing. A wait that is under way elsewhere ends, if its event has a descriptor. Equal signals that wait count as
-/// one. It keeps errno(3).
+/// Tells that `signal` has arrived: where the host owns the handler, or to end the run from a hook or a thread. It ends
+/// the run, trapped or not; if pf_trap_signal has trapped it, the workers are sent what that said, otherwise nothing. A
+/// wait that is under way in another thread ends, if its event has a descriptor (pf_wake). Equal signals that wait
+/// count as one. It keeps errno(3).
 ///
 /// Called by: manager, hook, signal handler, other thread.
 ///
@@ -28,9 +28,9 @@ pub unsafe extern "C" fn pf_signal(pf: *mut pf_t, signal: i32) -> pf_result {
     })
 }
 
-/// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something
-/// has changed that the host wants looked at. A wait that has no descriptor ends by a signal
-/// only.
+/// Ends a wait that is under way, and gives the next WAIT a time-out of 0 seconds: something has changed that the host
+/// wants looked at. WAIT has a descriptor after the first pf_trap_signal, pf_watch_children or pf_set_scoreboard;
+/// before that it ends by a signal only.
 ///
 /// Called by: manager, hook, signal handler, other thread.
 ///
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn pf_wake(pf: *mut pf_t) -> pf_result {
     })
 }
 
-/// The signal that the program is to know of, and 0 if there is none: the one that ended the run last, until the
-/// program has read it and another one arrives, which it is then. By this call the program has read it, so the next
-/// pf_begin or pf_start clears it; what arrives and is not read ends the next run at once.
+/// The signal that ended the last run; 0 if there is none. It stays until the program has read it and another one
+/// arrives; then it is that one. This call counts as reading: the next pf_begin or pf_start clears what was read. What
+/// was not read ends the next run at once.
 ///
 /// Called by: manager, worker, hook. In a worker it is what the manager had at the fork.
 #[unsafe(no_mangle)]
