@@ -267,6 +267,19 @@ pf_result pf_set_spawn_interval(pf_t *pf, double interval);
 pf_result pf_set_err_respawn_interval(pf_t *pf,
                                       double interval);
 
+// Sets how many seconds a worker has to end (0, which is no limit) after it was told so: by SIGINT, SIGQUIT or SIGTERM
+// that the manager sends it, in whatever call, or by the `stop_signal` of pf_set_spare_workers. The first of these
+// counts. When `timeout` is over, it is sent SIGKILL, once, by the next pf_next; WAIT ends in time for that. If the
+// first signal was to the worker's process group, so is SIGKILL. A change counts for workers that are told from then
+// on.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is negative, infinite or not a number.
+pf_result pf_set_graceful_timeout(pf_t *pf,
+                                  double timeout);
+
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 // all; those that are one too many are sent `stop_signal`. Needs a scoreboard
 // (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is

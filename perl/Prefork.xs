@@ -520,6 +520,7 @@ signal_all_children(host_t *host, SV *signal)
     INIT:
         const int number = signal_to_send(aTHX_ signal);
     CODE:
+        pass_graceful_timeout(aTHX_ host, ST(0));
         CALL(pf_signal_all_children(host->pf, number));
 
 void
@@ -528,6 +529,7 @@ signal_staggered(host_t *host, SV *signal, double interval)
         const int number = signal_to_send(aTHX_ signal);
         pf_result result;
     CODE:
+        pass_graceful_timeout(aTHX_ host, ST(0));
         CALL(result = pf_signal_staggered(host->pf, number, interval));
         if (result != PF_ERR_WRONG_PROCESS)
             check_result(aTHX_ host, result);
@@ -539,6 +541,7 @@ stop_workers(host_t *host, UV surplus, SV *signal)
         size_t told = 0;
         pf_result result;
     CODE:
+        pass_graceful_timeout(aTHX_ host, ST(0));
         CALL(result = pf_stop_workers(host->pf, surplus, number, &told));
         check_result(aTHX_ host, result);
         RETVAL = told;

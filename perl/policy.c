@@ -39,6 +39,23 @@ pass_settings(pTHX_ host_t *host, SV *object)
     return TRUE;
 }
 
+void
+pass_graceful_timeout(pTHX_ host_t *host, SV *object)
+{
+    SV *option = member(aTHX_ object, "graceful_timeout");
+    double timeout = 0;
+    SvGETMAGIC(option);
+    /* Several values were stored as an array, whose address is no number of seconds. */
+    if (SvOK(option) && (!SvROK(option) || SvAMAGIC(option)))
+        timeout = SvNV_nomg(option);
+    if (!(timeout > 0) || Perl_isinf(timeout))
+        timeout = 0;
+    if (timeout != host->policy.graceful_timeout) {
+        CALL(pf_set_graceful_timeout(host->pf, timeout));
+        host->policy.graceful_timeout = timeout;
+    }
+}
+
 IV
 decide(const pool_t *pool, int32_t *low, int32_t *high)
 {

@@ -12,6 +12,9 @@ void take_lead(pTHX_ host_t *host, pf_lead lead);
  * Perl code can look at. */
 bool pass_settings(pTHX_ host_t *host, SV *object);
 
+/* How long a worker may take to end that is told so from now on: to be called before one is. */
+void pass_graceful_timeout(pTHX_ host_t *host, SV *object);
+
 /* A pool whose numbers a method has come by in its own way. */
 typedef struct {
     double workers, max_workers, idle, stopping, min_spare, max_spare;

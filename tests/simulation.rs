@@ -25,6 +25,8 @@ const TERM: Signal = 15;
 const TRAPPED: [Signal; 4] = [1, 10, 12, TERM];
 /// What a worker that is one too many is sent; no action sends it.
 const STOP: Signal = 3;
+/// What ends a worker whose time is over.
+const KILL: Signal = 9;
 /// The first of the numbers that actions send: each action has one of its own, so that it can be
 /// told who was sent what.
 const FIRST_SENT: Signal = 1000;
@@ -55,6 +57,19 @@ struct Owned {
     generation: u64,
     /// It was sent STOP.
     stopping: bool,
+    /// When its time is over, if that runs.
+    grace: Grace,
+}
+
+/// The time that a worker has to end once it was told so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Grace {
+    /// It was not told.
+    None,
+    /// It ends then.
+    Until(Time),
+    /// It was sent KILL.
+    Over,
 }
 
 /// A worker that somebody else has waited for.
@@ -131,6 +146,7 @@ struct World {
     surplus: BTreeSet<Pid>,
     /// The last generation that memory was moved to huge pages for.
     huge_pages_in: u64,
+    graceful_timeout: Option<Duration>,
     ending: bool,
     log: String,
 }
@@ -152,6 +168,12 @@ impl World {
         machine.stop_signal = STOP;
         machine.target = rng.u32(0..8);
         machine.huge_pages = rng.bool();
+        let grace = if rng.bool() {
+            Some(Duration::from_millis(rng.u64(1..5_000)))
+        } else {
+            None
+        };
+        machine.set_graceful_timeout(grace);
         if rng.bool() {
             let min = rng.u32(1..4);
             machine.policy = Policy::Spare(Spare {
@@ -188,6 +210,7 @@ impl World {
             deadline: None,
             surplus: BTreeSet::new(),
             huge_pages_in: 0,
+            graceful_timeout: grace,
             ending: false,
             log: String::new(),
         }
@@ -356,7 +379,7 @@ impl World {
     }
 
     fn setting(&mut self) {
-        match self.rng.u32(0..6) {
+        match self.rng.u32(0..8) {
             0 | 1 => {
                 self.machine.target = self.rng.u32(0..10);
                 self.wake();
@@ -375,6 +398,13 @@ impl World {
                 let interval = self.span();
                 self.set_action(signal, interval);
             }
+            5 => {
+                // Those whose time runs already keep it.
+                self.graceful_timeout = self.rng.bool().then(|| self.span());
+                self.machine.set_graceful_timeout(self.graceful_timeout);
+                note!(self, "graceful timeout {:?}", self.graceful_timeout);
+            }
+            6 => self.tell_all(),
             _ => self.wake(),
         }
     }
@@ -482,6 +512,7 @@ impl World {
         }
         match step {
             Step::Kill { pid, signal: STOP } => self.stop(pid),
+            Step::Kill { pid, signal: KILL } => self.end_grace(pid),
             Step::Kill { pid, signal } => self.kill(pid, signal),
             Step::ReapWorker(pid) => self.reap_worker(pid),
             Step::Reap => self.reap(),
@@ -607,6 +638,7 @@ impl World {
         } else {
             self.staggered(pid, signal);
         }
+        self.sent(pid, signal);
         if self.ending && self.is_alive(pid) {
             self.exit(pid, signal);
         }
@@ -649,6 +681,47 @@ impl World {
         }
         for stolen in &mut self.stolen {
             stolen.worker.stopping |= stolen.pid == pid;
+        }
+        self.sent(pid, STOP);
+    }
+
+    /// The program sends TERM to all, from a hook or a handler, once or again.
+    fn tell_all(&mut self) {
+        note!(self, "TERM to all");
+        let pids: Vec<Pid> = self.owned.keys().copied().collect();
+        for pid in pids {
+            self.sent(pid, TERM);
+        }
+        self.woken = true;
+    }
+
+    /// A signal was sent to this worker, if it is there; os::kill sends nothing to one that is not.
+    fn sent(&mut self, pid: Pid, signal: Signal) {
+        if !self.kernel.contains_key(&pid) {
+            return;
+        }
+        self.machine.sent(pid, signal, self.now);
+        let until = self.graceful_timeout.map(|span| self.now.after(span));
+        if let (Some(until), Some(worker)) = (until, self.owned.get_mut(&pid)) {
+            if matches!(signal, STOP | TERM) && worker.grace == Grace::None {
+                worker.grace = Grace::Until(until);
+            }
+        }
+    }
+
+    /// A worker that was told to end, and has not, is sent KILL, once and not before its time.
+    fn end_grace(&mut self, pid: Pid) {
+        self.check_target(pid);
+        let stolen = self.stolen.iter_mut().find(|stolen| stolen.pid == pid);
+        let owned = self.owned.get_mut(&pid);
+        let worker = owned.or(stolen.map(|stolen| &mut stolen.worker));
+        let worker = worker.expect("a worker of ours");
+        let Grace::Until(until) = std::mem::replace(&mut worker.grace, Grace::Over) else {
+            panic!("{pid} was not told to end, or was killed before");
+        };
+        assert!(until <= self.now, "{pid} had some time left");
+        if self.is_alive(pid) {
+            self.exit(pid, KILL);
         }
     }
 
@@ -832,13 +905,14 @@ impl World {
     fn own(&mut self, pid: Pid, index: u32, generation: u64) {
         self.forks += 1;
         self.serial.insert(pid, self.forks);
-        let stopping = false;
+        let (stopping, grace) = (false, Grace::None);
         self.owned.insert(
             pid,
             Owned {
                 index,
                 generation,
                 stopping,
+                grace,
             },
         );
     }
@@ -854,6 +928,11 @@ impl World {
             return;
         }
         let ends_by = |at: Time| until.is_some_and(|until| until <= at);
+        for worker in self.owned.values() {
+            if let Grace::Until(at) = worker.grace {
+                assert!(ends_by(at), "nobody will end a worker whose time is over");
+            }
+        }
         assert!(
             self.kernel.values().all(|child| child.zombie.is_none()),
             "a zombie, and the host sleeps"

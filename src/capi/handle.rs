@@ -113,6 +113,16 @@ pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Error> {
     Ok(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
 }
 
+/// The same where no end is no number of seconds.
+pub(super) fn finite_seconds(what: &str, value: f64) -> Result<Duration, Error> {
+    if value.is_infinite() {
+        return Err(Error::invalid(format!(
+            "{what} is a number of seconds, 0 or more, not {value}"
+        )));
+    }
+    seconds(what, value)
+}
+
 /// The same where a negative one is no limit.
 pub(super) fn limit(what: &str, value: f64) -> Result<Option<Duration>, Error> {
     if value < 0.0 {

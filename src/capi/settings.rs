@@ -7,8 +7,8 @@ use std::ffi::c_void;
 
 use super::error::pf_result;
 use super::handle::{
-    Hook, fact, inner, manager, pf_after_fork_fn, pf_before_fork_fn, pf_on_child_reap_fn,
-    pf_on_fork_failure_fn, pf_t, seconds,
+    Hook, fact, finite_seconds, inner, manager, pf_after_fork_fn, pf_before_fork_fn,
+    pf_on_child_reap_fn, pf_on_fork_failure_fn, pf_t, seconds,
 };
 use crate::machine::Action;
 
@@ -59,6 +59,24 @@ pub unsafe extern "C" fn pf_set_spawn_interval(pf: *mut pf_t, interval: f64) -> 
 pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f64) -> pf_result {
     manager!(pf, Refuse, |manager| {
         manager.set_err_respawn_interval(seconds("err_respawn_interval", interval)?)
+    })
+}
+
+/// Sets how many seconds a worker has to end (0, which is no limit) after it was told so: by SIGINT, SIGQUIT or SIGTERM
+/// that the manager sends it, in whatever call, or by the `stop_signal` of pf_set_spare_workers. The first of these
+/// counts. When `timeout` is over, it is sent SIGKILL, once, by the next pf_next; WAIT ends in time for that. If the
+/// first signal was to the worker's process group, so is SIGKILL. A change counts for workers that are told from then
+/// on.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is negative, infinite or not a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_graceful_timeout(pf: *mut pf_t, timeout: f64) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        let timeout = finite_seconds("graceful_timeout", timeout)?;
+        manager.set_graceful_timeout((!timeout.is_zero()).then_some(timeout))
     })
 }
 

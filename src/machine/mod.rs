@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod compact;
+mod deadlines;
 pub mod page;
 mod reaping;
 mod signals;

@@ -1,8 +1,10 @@
 //! The machine: one exhaustive decision, `next`, over all that is known.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compact::ShortQueue;
+use super::deadlines::{Deadlines, tells_to_end};
 use super::reaping::{Look, Looks};
 use super::signals::{Action, Signal, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
@@ -173,6 +175,8 @@ pub struct Machine {
     reused_pid: Option<Pid>,
     looks: Looks,
     woken: bool,
+    /// None until a time is set.
+    deadlines: Option<Box<Deadlines>>,
 }
 
 impl Default for Machine {
@@ -201,6 +205,7 @@ impl Default for Machine {
             reused_pid: None,
             looks: Looks::default(),
             woken: false,
+            deadlines: None,
         }
     }
 }
@@ -240,6 +245,29 @@ impl Machine {
     /// The next step is a fork, where the host has a part in the lead: it wants a worker, and is ready for it.
     pub fn demand(&mut self, workers: i64) {
         self.demand = workers;
+    }
+
+    /// Sets how long a worker may take to end that is told so from now on; none: as long as it likes.
+    pub fn set_graceful_timeout(&mut self, timeout: Option<Duration>) {
+        if timeout.is_some() || self.deadlines.is_some() {
+            self.deadlines.get_or_insert_default().graceful_timeout = timeout;
+        }
+    }
+
+    /// A worker has been sent this signal. Its time runs if that, or the pool, tells it to end.
+    pub fn sent(&mut self, pid: Pid, signal: Signal, now: Time) {
+        if let Some(deadlines) = &mut self.deadlines {
+            if tells_to_end(signal) || signal.saturating_abs() == self.stop_signal {
+                deadlines.told(pid, signal, now, &mut self.workers);
+            }
+        }
+    }
+
+    /// A worker has been sent this signal, as it is one too many.
+    pub fn sent_to_stop(&mut self, pid: Pid, signal: Signal, now: Time) {
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.told(pid, signal, now, &mut self.workers);
+        }
     }
 
     /// The next wait ends at once: something has changed that the host has not looked at.
@@ -307,6 +335,9 @@ impl Machine {
         self.reused_pid = None;
         self.looks.clear_named();
         self.stopped_by = None;
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.clear();
+        }
     }
 
     /// Enters a process that the host has forked by itself as a worker, or one that was a worker until the host disowned it,
@@ -555,7 +586,10 @@ impl Machine {
             return Ok(step);
         }
         self.take_signal(now);
-        let step = self.next_to_send(now).or_else(|| self.stopped());
+        let step = self
+            .next_to_send(now)
+            .or_else(|| self.end_a_grace(now))
+            .or_else(|| self.stopped());
         if let Some(step) = step {
             return Ok(step);
         }
@@ -609,6 +643,13 @@ impl Machine {
     fn next_to_send(&mut self, now: Time) -> Option<Step> {
         let next = self.outbox.pop_front();
         let (pid, signal) = next.or_else(|| self.staggered_due(now))?;
+        Some(Step::Kill { pid, signal })
+    }
+
+    /// The end of a worker that was told to end and has not.
+    fn end_a_grace(&mut self, now: Time) -> Option<Step> {
+        let deadlines = self.deadlines.as_mut()?;
+        let (pid, signal) = deadlines.next_over(now, &self.workers)?;
         Some(Step::Kill { pid, signal })
     }
 
@@ -712,6 +753,8 @@ impl Machine {
             Goal::Run | Goal::Suspended => None,
         };
         let woken_at = std::mem::take(&mut self.woken).then_some(now);
+        let deadlines = self.deadlines.as_mut();
+        let grace_at = deadlines.and_then(|deadlines| deadlines.next_at(&self.workers));
         let busy = match (self.policy, self.goal, self.lead) {
             (Policy::Spare(bounds), Goal::Run, Lead::Machine | Lead::Shared) => {
                 Some(spare::bounds(&self.workers, self.target, bounds, pool))
@@ -719,7 +762,7 @@ impl Machine {
             (Policy::Spare(_), _, _) | (Policy::Fixed, _, _) => None,
         };
         Step::Wait {
-            until: [staggered_at, look_at, goal_at, woken_at]
+            until: [staggered_at, grace_at, look_at, goal_at, woken_at]
                 .into_iter()
                 .flatten()
                 .min(),

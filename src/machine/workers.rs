@@ -78,6 +78,8 @@ pub struct Worker {
     pub spawned_at: Time,
     /// It was told to stop because the pool has too many.
     pub stopping: bool,
+    /// It was told to end, and the time that it has for that runs, or is over.
+    pub leaving: bool,
     /// A notice has named it as one that has ended, and nobody has looked yet.
     pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
@@ -88,7 +90,7 @@ pub struct Worker {
 const NOBODY: Pid = 0;
 
 /// One worker, and no other that gets its pid or its index later. It is found without a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     index: u32,
     serial: Serial,
@@ -211,6 +213,7 @@ impl Workers {
             serial,
             spawned_at: now,
             stopping: false,
+            leaving: false,
             named: false,
             reaped: false,
         });

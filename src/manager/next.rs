@@ -7,7 +7,7 @@ use super::{Event, Failure, Manager, Wait};
 use crate::machine::{Exit, Goal, Misuse, Pid, Reason, Signal, Step, Time};
 use crate::os::children::Which;
 use crate::os::wait::Reaped;
-use crate::os::{clock, huge_pages, kill, mask, signals, traps, wait};
+use crate::os::{clock, huge_pages, mask, signals, traps, wait};
 
 /// Statuses that nobody may tell of are looked at again after so long.
 const RECHECK_BUSY: Duration = Duration::from_millis(250);
@@ -204,7 +204,7 @@ impl Manager {
         let _blocked = mask::block_sigchld();
         loop {
             // A worker that may not be signalled cannot be helped, and the others can.
-            let _ = kill::signal_child(pid, signal);
+            let _ = self.signal_worker(pid, signal);
             let step = self.machine.next(clock::now(), &Board::of(&self.board))?;
             let Step::Kill {
                 pid: next,

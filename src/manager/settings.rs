@@ -39,6 +39,14 @@ impl Manager {
         Ok(())
     }
 
+    /// Sets how long a worker may take to end that is told so from now on, by INT, QUIT, TERM or as one too many. Then it is
+    /// sent KILL. None: as long as it likes.
+    pub fn set_graceful_timeout(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.machine.set_graceful_timeout(timeout);
+        Ok(())
+    }
+
     /// Keeps between `min` and `max` idle workers, and tells those that are one too many to stop by this signal. A
     /// `min` of 0 is a fixed number again.
     ///

@@ -1,5 +1,7 @@
 //! The table of workers, and what workers are sent.
 
+use nix::errno::Errno;
+
 use super::board::Board;
 use super::{Failure, Manager};
 use crate::machine::{Action, Pid, Signal, Statuses, Worker};
@@ -127,9 +129,11 @@ impl Manager {
         let mut failure = None;
         // Those that are signalled first end while the last ones wait for their turn.
         let _blocked = mask::block_sigchld();
-        for worker in self.machine.workers().signalled_in_order() {
-            if let Err(errno) = kill::signal_child(worker.pid, signal) {
-                let what = format!("kill {signal}, {}", worker.pid);
+        let workers = self.machine.workers().signalled_in_order();
+        let pids: Vec<Pid> = workers.iter().map(|worker| worker.pid).collect();
+        for pid in pids {
+            if let Err(errno) = self.signal_worker(pid, signal) {
+                let what = format!("kill {signal}, {pid}");
                 failure = Some(Failure::errno(&what, errno));
             }
         }
@@ -147,7 +151,7 @@ impl Manager {
         self.machine.stagger(action, now);
         while let Some((pid, signal)) = self.machine.staggered_due(now) {
             // As in next: one that may not be signalled does not keep the others.
-            let _ = kill::signal_child(pid, signal);
+            let _ = self.signal_worker(pid, signal);
         }
         Ok(())
     }
@@ -164,9 +168,19 @@ impl Manager {
         self.watch_scoreboard();
         for &pid in &pids {
             // One that may not be signalled does not keep the others.
-            let _ = kill::signal_child(pid, signal);
+            if kill::signal_child(pid, signal) == Ok(true) {
+                self.machine.sent_to_stop(pid, signal, clock::now());
+            }
         }
         Ok(pids.len())
+    }
+
+    /// Sends a signal to a worker, and lets the machine know if it was sent.
+    pub(super) fn signal_worker(&mut self, pid: Pid, signal: Signal) -> Result<(), Errno> {
+        if kill::signal_child(pid, signal)? {
+            self.machine.sent(pid, signal, clock::now());
+        }
+        Ok(())
     }
 }
 

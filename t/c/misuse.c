@@ -77,6 +77,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NOTHING(pf_max_workers(pf));
     NULL_IS(pf_set_spawn_interval(pf, 1));
     NULL_IS(pf_set_err_respawn_interval(pf, 1));
+    NULL_IS(pf_set_graceful_timeout(pf, 1));
     NULL_IS(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     NULL_IS(pf_trap_signal(pf, SIGUSR1, SIGTERM, 0));
     NULL_IS(pf_set_reap_foreign(pf, false));
@@ -178,6 +179,7 @@ static void seconds(void)
         refused(pf, pf_set_spawn_interval(pf, s), "pf_set_spawn_interval", shown, "spawn_interval");
         refused(pf, pf_set_err_respawn_interval(pf, s), "pf_set_err_respawn_interval", shown,
             "err_respawn_interval");
+        refused(pf, pf_set_graceful_timeout(pf, s), "pf_set_graceful_timeout", shown, "graceful_timeout");
         refused(pf, pf_set_spawn_delay(pf, s), "pf_set_spawn_delay", shown, NULL);
         refused(pf, pf_trap_signal(pf, SIGUSR1, 0, s), "pf_trap_signal", shown, "interval");
         refused(pf, pf_signal_staggered(pf, SIGUSR1, s), "pf_signal_staggered", shown, "interval");
@@ -194,6 +196,7 @@ static void seconds(void)
         sigaction(SIGUSR1, NULL, &action);
         ok(action.sa_handler == SIG_DFL, "a trap that is refused installs no handler");
     }
+    refused(pf, pf_set_graceful_timeout(pf, INFINITY), "pf_set_graceful_timeout", "inf", "graceful_timeout");
     pf_set_max_workers(pf, 1);
     pf_begin(pf);
     for (i = 0; i < COUNT(long_seconds); i++) {
@@ -574,6 +577,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_max_workers(pf, 3));
     REFUSED(pf_set_spawn_interval(pf, 0));
     REFUSED(pf_set_err_respawn_interval(pf, 0));
+    REFUSED(pf_set_graceful_timeout(pf, 0));
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));

@@ -52,7 +52,7 @@ our $newborn = 0;
 
 # By what a value has to be.
 my %OPTIONS = (
-    number  => [qw(max_workers spawn_interval err_respawn_interval)],
+    number  => [qw(max_workers spawn_interval err_respawn_interval graceful_timeout)],
     code    => [qw(on_child_reap before_fork after_fork)],
     signals => ['trap_signals'],
 );
@@ -582,6 +582,18 @@ without this pause.
 After a failed fork the pause is at least 0.05 seconds. The manager warns once a second at most: C<fork failed:> and
 the reason, and how many forks have failed since the last warning.
 
+=item graceful_timeout => SECONDS
+
+How long a worker may take to end once it was told so. Then the manager sends it KILL, once. Default: none; 0 is none
+too. C<start> and C<wait_all_children> send KILL, so it comes late if the manager does something else meanwhile.
+
+The time begins with the first TERM, INT or QUIT that the manager sends the worker, by C<trap_signals> or by
+L</signal_all_children(SIGNAL)>, or with the signal that tells it to stop because there are too many workers. Later
+signals prolong nothing. Other signals, such as HUP or USR1, begin nothing. If that first signal was for the worker's
+process group (C<'-TERM'>), KILL is too.
+
+A change counts for workers that are told from then on.
+
 =item trap_signals => \%action_of
 
 Which signals end C<start>, and what the manager then sends to the workers. Default: C<< { TERM => 'TERM' } >>. See
@@ -1043,7 +1055,7 @@ The manager calls these as methods, so a subclass can override each of them. C<S
 
 =item the accessors
 
-C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>, C<signal_received>, C<manager_pid>,
+C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<trap_signals>, C<signal_received>, C<manager_pid>,
 C<on_child_reap>, C<before_fork> and C<after_fork>. Without an argument they return the value that counts. In a worker
 C<signal_received> is called once before anything else, when C<{in_child}> is set and the signals are reset.
 
