@@ -96,6 +96,14 @@ has_newborn(pTHX_ const host_t *host)
     return SvTRUE_nomg(GvSV(host->class.newborn));
 }
 
+/* Whether there is a hook to call. What a tie gives only Perl code can ask for. */
+static bool
+has_hook(pTHX_ SV *object, const char *name)
+{
+    SV *hook = member(aTHX_ object, name);
+    return SvGMAGICAL(hook) || is_set(aTHX_ hook);
+}
+
 /* Whether the object has become, or was from the start, something that only Perl code can drive. */
 static bool
 is_plain(pTHX_ host_t *host, SV *object)
@@ -103,15 +111,9 @@ is_plain(pTHX_ host_t *host, SV *object)
     SV *actions = member(aTHX_ object, "trap_signals");
     return class_is_plain(aTHX_ host, object)
         && is_tied(aTHX_ host, object)
-        && (!SvOK(actions) || plain_hash(aTHX_ actions))
-        && !is_set(aTHX_ member(aTHX_ object, "__dbg_callback"))
+        && !SvGMAGICAL(actions) && (!SvOK(actions) || plain_hash(aTHX_ actions))
+        && !has_hook(aTHX_ object, "__dbg_callback")
         && !has_newborn(aTHX_ host);
-}
-
-static bool
-has_hook(pTHX_ SV *object, const char *name)
-{
-    return is_set(aTHX_ member(aTHX_ object, name));
 }
 
 bool
@@ -148,11 +150,13 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     how_t how = { FALSE, FALSE, -1, 0 };
     bool is_wanted;
     run_handlers(aTHX_ host);
-    if (!is_plain(aTHX_ host, object) || !pass_settings(aTHX_ host, object))
+    if (!is_plain(aTHX_ host, object))
         return RUN_TURN;
     /* What start has seen and found to be false is an object that only perl can ask. */
     if (signal_is_set(aTHX_ object))
         return host->signal_was_set ? RUN_TURN : RUN_LOOK;
+    if (!pass_settings(aTHX_ host, object))
+        return RUN_TURN;
 
     follow_pause(aTHX_ host, object);
     CALL(
@@ -175,7 +179,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
             return RUN_FORKED;
         /* The pause before is over, or there would have been no fork. */
         if (host->policy.spawn_interval > 0)
-            show_pause(aTHX_ host, object, host->policy.spawn_interval);
+            update_spawn_delay(aTHX_ host, object, host->policy.spawn_interval);
         if (!is_due(host))
             return RUN_NEXT;
     }
@@ -188,7 +192,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
         return RUN_REAPED;
     if (remove_reaped(aTHX_ host, object, event->pid) == (IV)SvUV(member(aTHX_ object, "generation"))
             && event->status != 0)
-        show_pause(aTHX_ host, object, host->policy.err_respawn_interval);
+        update_spawn_delay(aTHX_ host, object, host->policy.err_respawn_interval);
     return RUN_NEXT;
 }
 

@@ -53,11 +53,11 @@ pub enum pf_lead {
     /// The library: the next pf_next tells FORK when a worker is wanted.
     PF_LEAD_LIBRARY = 0,
     /// The library decides by the settings, and the host says when it is ready: it asks pf_wants_fork, and calls
-    /// pf_demand then. WAIT ends when a worker is wanted. A trapped signal ends no run, slots of the scoreboard are
-    /// freed by the host, and of two pauses the one that began last counts, as in Parallel::Prefork 0.18.
+    /// pf_demand then. WAIT ends when a worker is wanted. A trapped signal ends no run. The host frees the slots of the
+    /// scoreboard, and makes the pauses by pf_set_spawn_delay, but for the one after a fork that has failed.
     PF_LEAD_SHARED = 1,
-    /// The host: it demands each worker, and max_workers and spawn_interval mean nothing; err_respawn_interval counts
-    /// after a failed fork only. Signals and slots as with PF_LEAD_SHARED.
+    /// The host: it demands each worker, and max_workers means nothing. Signals, slots and pauses as with
+    /// PF_LEAD_SHARED.
     PF_LEAD_HOST = 2,
 }
 

@@ -37,7 +37,7 @@ pub enum Lead {
     /// The machine decides, and asks for forks.
     Machine,
     /// The machine decides, and the host, which asks what is wanted, demands each fork when it is ready for it. Trapped
-    /// signals and slots are the host's affair. The last pause counts, as in Parallel::Prefork 0.18.
+    /// signals, slots and pauses are the host's affair, but for the pause after a fork that has failed.
     Shared,
     /// The host decides and paces, and demands each fork.
     Host,
@@ -430,7 +430,7 @@ impl Machine {
         }
         self.workers
             .insert(pid, index, serial, self.generation, now);
-        if self.lead != Lead::Host {
+        if self.lead == Lead::Machine {
             self.pacing.defer(now, self.pacing.spawn_interval);
         }
         Ok(index)
@@ -473,11 +473,8 @@ impl Machine {
     /// A worker has failed.
     fn pause_after_failure(&mut self, now: Time) {
         let interval = self.pacing.err_respawn_interval;
-        match self.lead {
-            Lead::Machine => self.pacing.defer_at_least(now, interval),
-            // As in 0.18, those that are waited for hold up no later run.
-            Lead::Shared if matches!(self.goal, Goal::Run) => self.pacing.defer(now, interval),
-            Lead::Shared | Lead::Host => {}
+        if self.lead == Lead::Machine {
+            self.pacing.defer_at_least(now, interval);
         }
     }
 

@@ -13,8 +13,8 @@ impl Manager {
     /// Sets the number of workers to keep; with spare workers, the most there may be.
     pub fn set_max_workers(&mut self, workers: u32) -> Result<(), Failure> {
         self.check_is_manager()?;
-        self.machine.target = workers;
-        self.machine.wake();
+        let before = std::mem::replace(&mut self.machine.target, workers);
+        self.wake_if(before != workers);
         Ok(())
     }
 
@@ -26,17 +26,24 @@ impl Manager {
     /// Sets the time between two forks, and after a worker was told to stop as one too many.
     pub fn set_spawn_interval(&mut self, interval: Duration) -> Result<(), Failure> {
         self.check_is_manager()?;
-        self.machine.pacing.spawn_interval = interval;
-        self.machine.wake();
+        let before = std::mem::replace(&mut self.machine.pacing.spawn_interval, interval);
+        self.wake_if(before != interval);
         Ok(())
     }
 
     /// Sets the time without a fork after a worker has failed, or a fork has.
     pub fn set_err_respawn_interval(&mut self, interval: Duration) -> Result<(), Failure> {
         self.check_is_manager()?;
-        self.machine.pacing.err_respawn_interval = interval;
-        self.machine.wake();
+        let before = std::mem::replace(&mut self.machine.pacing.err_respawn_interval, interval);
+        self.wake_if(before != interval);
         Ok(())
+    }
+
+    /// What has not changed needs no look: a host that passes its settings at each turn is not to be woken by that.
+    fn wake_if(&mut self, has_changed: bool) {
+        if has_changed {
+            self.machine.wake();
+        }
     }
 
     /// Sets how long a worker may take to end that is told so from now on, by INT, QUIT, TERM or as one too many. Then it is

@@ -214,6 +214,22 @@ say(@SIG{qw(TERM HUP CHLD)}, ref $SIG{USR1});
 say(map { action($_) } POSIX::SIGTERM(), POSIX::SIGHUP(), POSIX::SIGUSR1());
 PERL
 
+worker_says("DEFAULT DEFAULT DEFAULT\n", 'so it is with a tied trap_signals', <<'WORKER', in_manager => <<'PERL');
+say(@SIG{qw(TERM HUP CHLD)});
+WORKER
+$SIG{HUP} = sub { };
+{
+    package Tied;
+
+    sub TIESCALAR {
+        my ($class, $value) = @_;
+        return bless \$value, $class;
+    }
+    sub FETCH { return ${ $_[0] } }
+}
+tie $pm->{trap_signals}, 'Tied', { TERM => 'TERM', HUP => 'TERM' };
+PERL
+
 # A worker of a worker is one too.
 worker_says(<<'TEXT', 'a worker that becomes a manager has handlers, and its workers have none', <<'PERL');
 CODE CODE CODE

@@ -83,6 +83,32 @@ is $thrown{'after_fork text'},    'thrown after 1 forks', 'a text that after_for
 is $thrown{'after_fork Problem'}, 'thrown after 1 forks', 'an object that after_fork throws leaves start';
 is $thrown{again}, 1, 'start can be called again after a hook has thrown';
 
+my %tied = facts('hooks that are tied', <<'PERL');
+use Parallel::Prefork;
+{
+    package Tied;
+
+    sub TIESCALAR {
+        my ($class, $value) = @_;
+        return bless \$value, $class;
+    }
+    sub FETCH { return ${ $_[0] } }
+}
+my %calls;
+my $pm = Parallel::Prefork->new(max_workers => 2, trap_signals => {});
+for my $hook (qw(before_fork after_fork on_child_reap)) {
+    tie $pm->{$hook}, 'Tied', sub {
+        $calls{$hook}++;
+        $_[0]->signal_received('enough') if $hook eq 'on_child_reap' && $calls{$hook} == 4;
+    };
+}
+$pm->start(sub { });
+print "$_ = ", ($calls{$_} >= 4 ? 'called' : "called $calls{$_} times"), "\n" for sort keys %calls;
+$pm->wait_all_children;
+PERL
+
+is $tied{$_}, 'called', "a member $_ that is tied gives a hook" for qw(before_fork after_fork on_child_reap);
+
 my %filling = facts('a pool that fills', <<'PERL');
 use Parallel::Prefork;
 my ($reaped, @before) = (0);
@@ -106,7 +132,8 @@ $pm->start(sub { sleep 30 });
 print "reaped before each fork = @before\n";
 PERL
 
-is $filling{'reaped before each fork'}, '0 1 2', 'a worker that ends while the pool fills is reaped before the next fork';
+is $filling{'reaped before each fork'}, '0 1 2',
+    'a worker that ends while the pool fills is reaped before the next fork';
 
 my %sub = facts('the sub of a worker', <<'PERL');
 use Parallel::Prefork;

@@ -222,4 +222,101 @@ PERL
 
 cmp_ok $own_pause{gap}, '>=', 0.55, 'a subclass that stores {_no_adjust_until} by itself decides how long the pause is';
 
+# A pause begins after the hook, with what {worker_pids} says then; a hook that does not come to its end makes none.
+my %undone = (
+    'on_child_reap deletes the worker' => <<'PERL',
+my $reaped = 0;
+$pm->max_workers(1);
+$pm->spawn_interval(0);
+$pm->on_child_reap(sub {
+    my ($self, $pid) = @_;
+    delete $self->{worker_pids}{$pid};
+    $self->signal_received('enough') if ++$reaped == 3;
+});
+$pm->start(sub { exit 1 });
+print "done = $reaped\n";
+PERL
+    'on_child_reap gives the worker another generation' => <<'PERL',
+my $reaped = 0;
+$pm->max_workers(1);
+$pm->spawn_interval(0);
+$pm->on_child_reap(sub {
+    my ($self, $pid) = @_;
+    $self->{worker_pids}{$pid} = 0;
+    $self->signal_received('enough') if ++$reaped == 3;
+});
+$pm->start(sub { exit 1 });
+print "done = $reaped\n";
+PERL
+    'on_child_reap replaces {worker_pids}' => <<'PERL',
+my $reaped = 0;
+$pm->max_workers(1);
+$pm->spawn_interval(0);
+$pm->on_child_reap(sub {
+    my ($self, $pid) = @_;
+    my %others = %{ $self->{worker_pids} };
+    delete $others{$pid};
+    $self->{worker_pids} = \%others;
+    $self->signal_received('enough') if ++$reaped == 3;
+});
+$pm->start(sub { exit 1 });
+print "done = $reaped\n";
+PERL
+    'on_child_reap calls start' => <<'PERL',
+my $reaped = 0;
+$pm->max_workers(1);
+$pm->spawn_interval(0);
+$pm->on_child_reap(sub {
+    my ($self, $pid) = @_;
+    delete $self->{worker_pids}{$pid};
+    $self->start(sub { exit 1 }) if ++$reaped < 3;
+    $self->signal_received('enough');
+});
+$pm->start(sub { exit 1 });
+print "done = $reaped\n";
+PERL
+    'after_fork dies' => <<'PERL',
+my $forked = 0;
+$pm->after_fork(sub {
+    die "on purpose\n" if ++$forked < 3;
+    $_[0]->signal_received('enough');
+});
+for (1 .. 3) {
+    last if eval { $pm->start(sub { sleep 60 }); 1 };
+}
+print "done = $forked\n";
+PERL
+    'after_fork calls start' => <<'PERL',
+my $forked = 0;
+$pm->after_fork(sub {
+    $_[0]->start(sub { sleep 60 }) if ++$forked < 3;
+    $_[0]->signal_received('enough');
+});
+$pm->start(sub { sleep 60 });
+print "done = $forked\n";
+PERL
+);
+my $before = <<'PERL';
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new(
+    max_workers          => 5,
+    trap_signals         => {},
+    spawn_interval       => $ARGV[0],
+    err_respawn_interval => $ARGV[0],
+    before_fork          => HOOK,
+);
+PERL
+my $after = <<'PERL';
+$pm->on_child_reap(undef);
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+PERL
+for my $hook ('undef', 'sub { }') {
+    for my $how (sort keys %undone) {
+        my $title = "$how, before_fork => $hook";
+        my %fact = facts($title, ($before . $undone{$how} . $after) =~ s/HOOK/$hook/r, args => [$NEVER]);
+        is $fact{done}, 3, "$title: there is no pause";
+    }
+}
+
 done_testing;

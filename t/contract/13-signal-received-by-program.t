@@ -147,4 +147,32 @@ leave($pm);
 PERL
     'false values do not end start';
 
+# An object that is false for now is there to be asked again, and the manager sleeps all the same.
+for my $hook (qw(before_fork after_fork)) {
+    my $p = start_program(<<'PERL' =~ s/HOOK/$hook/r, deadline => 30);
+use strict;
+use warnings;
+use Parallel::Prefork;
+{
+    package Stop;
+    use overload bool => sub { $_[0]{is_set} }, q{""} => sub { $_[0]{is_set} ? 'stop' : '' }, fallback => 1;
+}
+my $stop = bless { is_set => 0 }, 'Stop';
+$SIG{USR1} = sub { $stop->{is_set} = 1 };
+my $pm = Parallel::Prefork->new(max_workers => 1, HOOK => sub { $_[0]->signal_received($stop) });
+$pm->start(sub {
+    print "in the worker\n";
+    sleep 60;
+});
+print 'got ', $pm->signal_received, "\n";
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+PERL
+    is $p->line, 'in the worker', "an object that is false, stored in $hook: the pool is filled";
+    ok eventually(sub { $p->sleeps_on(0.5) }), '... and the manager sleeps' or diag $p->err;
+    $p->signal('USR1');
+    is $p->line, 'got stop', '... until the object is true';
+    is $p->wait, 0, '... and start returns';
+}
+
 done_testing;

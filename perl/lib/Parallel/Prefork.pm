@@ -120,25 +120,17 @@ sub _go_on {
     local $self->{_goal} = -1;
 
     while (1) {
-        if ($told eq 'wanted') {
-            _load('Loop');
-            $pid = Parallel::Prefork::Loop::spawn($self, $code);
-            return _work($self, $code) if defined $pid && !$pid;
-        }
-        elsif ($told eq 'forked') {
+        if ($told eq 'forked') {
             _after_fork($self, $pid);
-        }
-        if ($pid && $told ne 'reaped') {
-            # Workers that end while the pool fills are not to wait until it is full.
             ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and _reaped($self, $pid, $status);
         }
         elsif ($told eq 'reaped') {
             _reaped($self, $pid, $status);
         }
         last if _signal_to_act_on($self);
-        if ($told eq 'turn') {
+        if ($told eq 'turn' || $told eq 'wanted') {
             _load('Loop');
-            return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code);
+            return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code, $told eq 'wanted');
         }
         ($told, $pid, $status) = $fork_is_overridden ? 'turn' : Parallel::Prefork::Core::run($self, $code)
             or return _work($self, $code);

@@ -7,16 +7,26 @@ use v5.12;
 
 our $VERSION = '1.00';
 
-# Returns true in a worker.
+# One turn; true in a worker. The loop in C may have found already that a worker is wanted.
 sub turn {
-    my ($self, $code) = @_;
+    my ($self, $code, $is_wanted) = @_;
     Parallel::Prefork::_tie_worker_pids($self);
     $self->{_nobody_to_stop} = 0;
-    Parallel::Prefork::Core::take_lead($self);
-    my $action = Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
+    my $action = $is_wanted || _decide($self);
     if ($action > 0) {
-        my $pid = spawn($self, $code) or $action = 0;
-        return 1 if defined $pid && !$pid;
+        if (my $before_fork = $self->before_fork) {
+            $before_fork->($self);
+            Parallel::Prefork::_tie_worker_pids($self);
+        }
+        my $pid = _fork($self);
+        return _enter($self, $code) if defined $pid && !$pid;
+        if ($pid) {
+            Parallel::Prefork::_after_fork($self, $pid);
+        }
+        else {
+            $self->_update_spawn_delay($self->err_respawn_interval);
+            $action = 0;
+        }
     }
     elsif ($action < 0) {
         my $stop = $self->_action_for('TERM');
@@ -33,24 +43,10 @@ sub turn {
     return 0;
 }
 
-# Forks a worker that is wanted, and calls the hooks around that. Returns its pid, 0 in the worker, or undef if there is none.
-sub spawn {
-    my ($self, $code) = @_;
-    if (my $before_fork = $self->before_fork) {
-        $before_fork->($self);
-        Parallel::Prefork::_tie_worker_pids($self);
-    }
-    my $pid = _fork($self);
-    if (!defined $pid) {
-        $self->_update_spawn_delay($self->err_respawn_interval);
-    }
-    elsif ($pid) {
-        Parallel::Prefork::_after_fork($self, $pid);
-    }
-    else {
-        _enter($self, $code);
-    }
-    return $pid;
+sub _decide {
+    my $self = shift;
+    Parallel::Prefork::Core::take_lead($self);
+    return Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
 }
 
 # Forks, with every signal blocked from before until the core knows the outcome: no handler sees
@@ -100,7 +96,7 @@ sub _enter {
     Parallel::Prefork::Core::enter_worker($self, @trapped);
     die $error if $error;
     exit 0 if $self->signal_received;
-    return;
+    return 1;
 }
 
 package    # not for the index of CPAN
