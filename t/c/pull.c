@@ -557,9 +557,11 @@ static void shares_the_lead(void)
     } while (event.type == PF_EVENT_WAIT);
     is_int(event.type, PF_EVENT_REAPED, "a signal does not stop the run");
     next(pf);
-    ok(!pf_wants_fork(pf), "after a failure none is wanted");
+    ok(pf_wants_fork(pf), "after a failure one is wanted: the pauses are the host's");
+    pf_set_spawn_delay(pf, 3600);
+    ok(!pf_wants_fork(pf), "... and while it makes one none is");
     event = next(pf);
-    ok(event.timeout > 0, "... before the end of a pause, for which the wait is");
+    ok(event.timeout > 0, "... and the wait is until its end");
     pf_set_spawn_delay(pf, 0);
     ok(pf_wants_fork(pf), "... and then one is");
     is_int((int)pf_decide(3, 5, 0, 0, 0, 0, NULL, NULL), 1, "pf_decide: a worker more");
