@@ -207,7 +207,7 @@ is $group{statuses}, 9,      'a worker that leads a group, and was told so as a 
 is $group{group},    'gone', '... with its group';
 
 my %others = facts('those who are not killed', ($POOL . <<'PERL') =~ s/GRACE/$GRACE/gr);
-pool('Parallel::Prefork', \&obedient, 2);
+pool('Parallel::Prefork', \&obedient, 2, graceful_timeout => 3600);
 told();
 $pm->signal_all_children('TERM');
 $pm->wait_all_children;

@@ -4,6 +4,7 @@
 #include "tap.h"
 
 #define GRACE 0.2
+#define LONG 3600
 
 /* What the hook has seen. */
 static struct {
@@ -62,12 +63,12 @@ static int32_t leader(pf_t *pf, void *data)
     return stubborn(pf, data);
 }
 
-static pf_t *manager(uint32_t workers, pf_worker_fn work, int processes)
+static pf_t *manager(uint32_t workers, pf_worker_fn work, int processes, double grace)
 {
     pf_t *pf = pf_new();
     memset(&seen, 0, sizeof seen);
     SET(*there, 0);
-    is_int(pf_set_graceful_timeout(pf, GRACE), PF_OK, "pf_set_graceful_timeout");
+    is_int(pf_set_graceful_timeout(pf, grace), PF_OK, "pf_set_graceful_timeout");
     pf_set_err_respawn_interval(pf, 0);
     fork_workers(pf, workers, work, NULL);
     UNTIL(GET(*there) == processes);
@@ -90,7 +91,7 @@ static void told_by_a_call(void)
     static const int signals[] = { SIGTERM, SIGINT, SIGQUIT };
     size_t i;
     for (i = 0; i < sizeof signals / sizeof *signals; i++) {
-        pf_t *pf = manager(2, stubborn, 2);
+        pf_t *pf = manager(2, stubborn, 2, GRACE);
         const double told_at = now();
         is_int(pf_signal_all_children(pf, signals[i]), PF_OK, "pf_signal_all_children");
         all_are_killed(pf, 2, told_at, strsignal(signals[i]));
@@ -99,7 +100,7 @@ static void told_by_a_call(void)
 
 static void told_again_and_again(void)
 {
-    pf_t *pf = manager(2, stubborn, 2);
+    pf_t *pf = manager(2, stubborn, 2, GRACE);
     const double told_at = now();
     size_t left = 2;
     while (left) {
@@ -115,7 +116,7 @@ static void told_again_and_again(void)
 /* TERM arrives while the manager waits for workers; a later run goes on with those of before. */
 static void told_by_a_trap(void)
 {
-    pf_t *pf = manager(2, stubborn, 2);
+    pf_t *pf = manager(2, stubborn, 2, GRACE);
     double told_at;
     pf_trap_signal(pf, SIGHUP, SIGTERM, 0);
     pf_signal(pf, SIGHUP);
@@ -133,7 +134,7 @@ static void stop_when_reaped(pf_t *pf, const pf_event *exit, void *data)
 
 static void told_while_the_next_run_is_on(void)
 {
-    pf_t *pf = manager(2, stubborn, 2);
+    pf_t *pf = manager(2, stubborn, 2, GRACE);
     const double told_at = now();
     pf_set_on_child_reap(pf, stop_when_reaped, NULL);
     pf_set_max_workers(pf, 4);
@@ -146,7 +147,7 @@ static void told_while_the_next_run_is_on(void)
 
 static void told_one_by_one(void)
 {
-    pf_t *pf = manager(3, stubborn, 3);
+    pf_t *pf = manager(3, stubborn, 3, GRACE);
     const double told_at = now();
     size_t left = 99;
     is_int(pf_signal_staggered(pf, SIGTERM, GRACE), PF_OK, "pf_signal_staggered");
@@ -158,7 +159,7 @@ static void told_one_by_one(void)
 
 static void is_one_too_many(void)
 {
-    pf_t *pf = manager(3, stubborn, 3);
+    pf_t *pf = manager(3, stubborn, 3, GRACE);
     pf_scoreboard_t *board = pf_scoreboard_new(NULL, 3);
     const double told_at = now();
     pf_set_scoreboard(pf, board);
@@ -174,7 +175,7 @@ static void is_one_too_many(void)
 
 static void are_stopped(void)
 {
-    pf_t *pf = manager(2, stopped, 2);
+    pf_t *pf = manager(2, stopped, 2, GRACE);
     double told_at;
     siginfo_t info;
     pid_t pid = 0;
@@ -192,7 +193,7 @@ static void lead_a_group(void)
     double told_at;
     if (pipe(group_pipe) != 0)
         abort();
-    pf = manager(1, leader, 2);
+    pf = manager(1, leader, 2, GRACE);
     close(group_pipe[1]);
     told_at = now();
     pf_signal_all_children(pf, -SIGTERM);
@@ -203,7 +204,7 @@ static void lead_a_group(void)
 
 static void end_in_time(void)
 {
-    pf_t *pf = manager(2, obedient, 2);
+    pf_t *pf = manager(2, obedient, 2, LONG);
     pf_signal_all_children(pf, SIGTERM);
     pf_wait_all_children(pf, -1, NULL);
     is_int(seen.ended, 2, "workers that end in time are not killed");
@@ -214,7 +215,7 @@ static void were_not_told(void)
 {
     static const int others[] = { SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, 0 };
     size_t i, left = 99;
-    pf_t *pf = manager(2, stubborn, 2);
+    pf_t *pf = manager(2, stubborn, 2, GRACE);
     for (i = 0; i < sizeof others / sizeof *others; i++)
         pf_signal_all_children(pf, others[i]);
     pf_wait_all_children(pf, 3 * GRACE, &left);
@@ -229,14 +230,23 @@ static void were_not_told(void)
 /* The time of WAIT, for a host with a loop of its own. */
 static void pull(void)
 {
-    pf_t *pf = manager(1, stubborn, 1);
+    pf_t *pf = manager(2, stubborn, 2, LONG);
     pf_event event;
     pf_watch_children(pf);
-    pf_signal_all_children(pf, SIGTERM);
     do {
-        CHECK(pf_next(pf, &event) == PF_OK);
-    } while (event.type != PF_EVENT_WAIT || !(event.timeout < 0 || event.timeout > 0));
-    ok(event.timeout > 0 && event.timeout <= GRACE, "WAIT is until the time is over");
+        CHECK(pf_wait(pf, 2, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    } while (event.timeout >= 0);
+    pf_signal_all_children(pf, SIGTERM);
+    /* A look for children may come first. */
+    CHECK(pf_wait(pf, 2, &event) == PF_OK && pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_WAIT);
+    ok(event.timeout > LONG / 2 && event.timeout <= LONG, "WAIT is until the time is over");
+    pf_signal_all_children(pf, SIGKILL);
+    pf_wait_all_children(pf, -1, NULL);
+    pf_free(pf);
+
+    pf = manager(1, stubborn, 1, GRACE);
+    pf_watch_children(pf);
+    pf_signal_all_children(pf, SIGTERM);
     do {
         CHECK(pf_wait(pf, -1, &event) == PF_OK);
     } while (event.type != PF_EVENT_REAPED);
