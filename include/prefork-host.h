@@ -1,6 +1,6 @@
-// libprefork, for fronts. Generated from src/capi; do not edit.
+// libprefork, for hosts in other languages. Generated from src/capi; do not edit.
 //
-// What a front for another language needs: to decide by itself how many workers there are, to keep a table
+// What a host in another language needs: to decide by itself how many workers there are, to keep a table
 // of its own, to wait by itself. The Perl module uses it. These functions may change with any release; what prefork.h
 // has does not.
 
@@ -281,12 +281,12 @@ bool pf_scoreboard_clear(pf_scoreboard_t *scoreboard,
 
 // From now on a worker whose change of status makes the number of busy workers less than `low` or more than `high`
 // wakes the manager of pf_set_scoreboard, once; so does a worker that pf_stop_workers has told to stop, whenever it
-// turns busy or idle. A busy process that is no worker and has a slot counts as well, as pf_scoreboard_statuses
-// shows it. It is for hosts with PF_LEAD_HOST; pf_set_spare_workers does not need it. Call it, again after each time
-// that it has woken the manager, then read the statuses: a
-// change before the call shows in them, and a change after it wakes the manager. It returns false if a change may be
-// missed (a worker was killed in the middle of one, has closed the descriptor to wake the manager by, or was told to
-// stop before it has claimed a slot): then call it again within a second.
+// turns busy or idle. A busy process that is no worker and has a slot counts as well, as pf_scoreboard_statuses shows
+// it. It is for hosts with PF_LEAD_HOST; pf_set_spare_workers does not need it. Call it and then read the statuses,
+// and do both again after each wake-up: a change before the call shows in them, and a change after it wakes the
+// manager. It returns false if a change may be missed (a worker was killed in the middle of one, has closed the
+// descriptor to wake the manager by, or was told to stop before it has claimed a slot): then call it again within a
+// second.
 //
 // Called by: manager, hook.
 bool pf_scoreboard_watch(pf_scoreboard_t *scoreboard,

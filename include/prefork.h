@@ -269,9 +269,9 @@ pf_result pf_set_err_respawn_interval(pf_t *pf,
 
 // Sets how many seconds a worker has to end (0, which is no limit) after it was told so: by SIGINT, SIGQUIT or SIGTERM
 // that the manager sends it, in whatever call, or by the `stop_signal` of pf_set_spare_workers. The first of these
-// counts. When `timeout` is over, it is sent SIGKILL, once, by the next pf_next; WAIT ends in time for that. If the
-// first signal was to the worker's process group, so is SIGKILL. A change counts for workers that are told from then
-// on.
+// counts. When `timeout` is over, the worker is sent SIGKILL, once, by the next pf_next. WAIT ends in time for that,
+// but one that was given before the signal was sent does not: call pf_next after that. If the first signal was to the
+// worker's process group, so is SIGKILL. A change counts for workers that are told from then on.
 //
 // Called by: manager, hook.
 //

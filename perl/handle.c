@@ -110,6 +110,7 @@ become_manager(pTHX_ host_t *host)
                     pf_free(host->pf);
                 host->pf = pf;
                 host->policy.lead = PF_LEAD_HOST;
+                host->policy.graceful_timeout = 0;
                 host->keeps_reaped = FALSE;
             }
         );

@@ -1,4 +1,4 @@
-/* The handle behind a Perl object, and what the front keeps beside it. */
+/* The handle behind a Perl object, and what the Perl host keeps beside it. */
 
 #ifndef PREFORK_HANDLE_H
 #define PREFORK_HANDLE_H

@@ -1,4 +1,4 @@
-/* The ground that all files of the Perl front stand on: what values of perl's say, read in C. No Perl code runs in here, but
+/* The ground that all files of the Perl host stand on: what values of perl's say, read in C. No Perl code runs in here, but
  * where that is said. */
 
 #ifndef PREFORK_OBJECT_H

@@ -51,8 +51,10 @@ pass_graceful_timeout(pTHX_ host_t *host, SV *object)
     if (!(timeout > 0) || Perl_isinf(timeout))
         timeout = 0;
     if (timeout != host->policy.graceful_timeout) {
-        CALL(pf_set_graceful_timeout(host->pf, timeout));
-        host->policy.graceful_timeout = timeout;
+        CALL(
+            if (pf_set_graceful_timeout(host->pf, timeout) == PF_OK)
+                host->policy.graceful_timeout = timeout;
+        );
     }
 }
 
@@ -79,6 +81,9 @@ show_pause(pTHX_ host_t *host, SV *object, double pause)
 void
 update_spawn_delay(pTHX_ host_t *host, SV *object, double pause)
 {
+    /* Not a number is no pause. */
+    if (!(pause > 0))
+        pause = 0;
     CALL(pf_set_spawn_delay(host->pf, pause));
     show_pause(aTHX_ host, object, pause);
 }

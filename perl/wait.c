@@ -1,4 +1,4 @@
-/* The one wait of the Perl front, and what it needs to know of SIGCHLD.
+/* The one wait of the Perl host, and what it needs to know of SIGCHLD.
  *
  * `next_exit` blocks every signal and calls pf_next. At WAIT it returns, and lets Perl look, if perl has noted a signal or
  * if signal_received was set since start looked. Otherwise it sleeps by ppoll(2) with the program's own mask, which lets

@@ -1,4 +1,4 @@
-/* The one wait of the Perl front. */
+/* The one wait of the Perl host. */
 
 #ifndef PREFORK_WAIT_H
 #define PREFORK_WAIT_H

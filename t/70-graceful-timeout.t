@@ -206,6 +206,42 @@ PERL
 is $group{statuses}, 9,      'a worker that leads a group, and was told so as a group, is killed';
 is $group{group},    'gone', '... with its group';
 
+my %left_group = facts('a worker that leaves its group', ($POOL . <<'PERL') =~ s/GRACE/$GRACE/gr);
+my $group_of_manager = getpgrp;
+pool('Parallel::Prefork', sub {
+    setpgrp;
+    $SIG{TERM} = sub { setpgrp 0, $group_of_manager };
+    say_so();
+    sleep 30 while 1;
+}, 1);
+told();
+kill USR2 => $$;
+$pm->start(\&stubborn);
+all_have_ended();
+PERL
+is $left_group{statuses}, 9, 'a worker that leaves the group that was told is killed all the same';
+
+my %nested = facts('a worker that becomes a manager', ($POOL . <<'PERL') =~ s/GRACE/$GRACE/gr);
+pool('Parallel::Prefork', \&stubborn, 1);
+told();
+$pm->signal_all_children('TERM');
+$pm->wait_all_children;
+$pm->after_fork(sub { $_[0]->signal_received('enough') });
+if (!$pm->start) {
+    $pm->{in_child} = 0;
+    @ends = ();
+    $pm->max_workers(1);
+    $pm->start(\&stubborn);
+    readline $there;
+    told();
+    $pm->signal_all_children('TERM');
+    all_have_ended();
+    exit 0;
+}
+$pm->wait_all_children;
+PERL
+is $nested{statuses}, 9, 'a worker that starts workers by the same object kills them, too';
+
 my %others = facts('those who are not killed', ($POOL . <<'PERL') =~ s/GRACE/$GRACE/gr);
 pool('Parallel::Prefork', \&obedient, 2, graceful_timeout => 3600);
 told();

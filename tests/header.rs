@@ -157,7 +157,7 @@ fn prefork_h() -> String {
 
 fn prefork_host_h() -> String {
     let top = format!(
-        "// libprefork, for fronts. Generated from src/capi; do not edit.\n//\n{}",
+        "// libprefork, for hosts in other languages. Generated from src/capi; do not edit.\n//\n{}",
         heading("host")
     );
     let body = declarations("host");

@@ -24,7 +24,7 @@ const STEPS: usize = 200;
 const TERM: Signal = 15;
 const TRAPPED: [Signal; 4] = [1, 10, 12, TERM];
 /// What a worker that is one too many is sent; no action sends it.
-const STOP: Signal = 3;
+const STOP: Signal = 28;
 /// What ends a worker whose time is over.
 const KILL: Signal = 9;
 /// The first of the numbers that actions send: each action has one of its own, so that it can be

@@ -12,7 +12,8 @@ use super::workers::{Key, Pid, Workers};
 /// The numbers that POSIX gives them, in kill(1).
 const INT: Signal = 2;
 const QUIT: Signal = 3;
-const KILL: Signal = 9;
+/// What ends a worker whose time is over.
+pub const KILL: Signal = 9;
 const TERM: Signal = 15;
 
 /// A worker and the end of its time.
@@ -20,6 +21,8 @@ const TERM: Signal = 15;
 struct Deadline {
     at: Time,
     key: Key,
+    /// It was looked whether it has ended by itself, which nobody may have noticed yet.
+    looked_for: bool,
     /// The signal that has told it was for its process group, and KILL is for it then.
     with_group: bool,
 }
@@ -30,6 +33,17 @@ pub struct Deadlines {
     /// How long; none for as long as they like.
     pub graceful_timeout: Option<Duration>,
     running: BinaryHeap<Reverse<Deadline>>,
+}
+
+/// What is to be done about a worker whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Look whether it has ended.
+    Look(Pid),
+    /// It has not: kill it.
+    Kill(Pid),
+    /// Kill it, and the process group that it leads.
+    KillGroup(Pid),
 }
 
 /// Whether a worker that is sent this signal is to end. (Programs use the others to reload, and for what they like.)
@@ -51,20 +65,32 @@ impl Deadlines {
         self.running.push(Reverse(Deadline {
             at: now.after(span),
             key,
+            looked_for: false,
             with_group: signal < 0,
         }));
     }
 
-    /// The next worker whose time is over, and what ends it. It is named once.
-    pub fn next_over(&mut self, now: Time, workers: &Workers) -> Option<(Pid, Signal)> {
-        while self.next_at(workers)? <= now {
-            let Reverse(deadline) = self.running.pop()?;
-            if let Some(worker) = workers.with_key(deadline.key) {
-                let signal = if deadline.with_group { -KILL } else { KILL };
-                return Some((worker.pid, signal));
-            }
+    /// What is to be done about the next worker whose time is over. It is killed once.
+    pub fn next_over(&mut self, now: Time, workers: &Workers) -> Option<Over> {
+        if self.next_at(workers)? > now {
+            return None;
         }
-        None
+        let Reverse(mut deadline) = self.running.pop()?;
+        let pid = workers.with_key(deadline.key)?.pid;
+        if !std::mem::replace(&mut deadline.looked_for, true) {
+            self.running.push(Reverse(deadline));
+            return Some(Over::Look(pid));
+        }
+        Some(if deadline.with_group {
+            Over::KillGroup(pid)
+        } else {
+            Over::Kill(pid)
+        })
+    }
+
+    /// This worker is none any more.
+    pub fn forget(&mut self, key: Key) {
+        self.running.retain(|Reverse(deadline)| deadline.key != key);
     }
 
     /// When the time of a worker is over that is still there.
@@ -123,8 +149,16 @@ mod tests {
         deadlines.told(1, -TERM, Time(20), &mut workers);
         assert_eq!(deadlines.next_at(&workers), Some(Time(110)));
         assert_eq!(deadlines.next_over(Time(109), &workers), None);
-        assert_eq!(deadlines.next_over(Time(120), &workers), Some((2, KILL)));
-        assert_eq!(deadlines.next_over(Time(120), &workers), Some((1, -KILL)));
+        let next: Vec<_> = (0..5)
+            .map_while(|_| deadlines.next_over(Time(120), &workers))
+            .collect();
+        let expected = [
+            Over::Look(2),
+            Over::Kill(2),
+            Over::Look(1),
+            Over::KillGroup(1),
+        ];
+        assert_eq!(next, expected);
         assert_eq!(deadlines.next_over(Time(900), &workers), None);
         assert_eq!(deadlines.next_at(&workers), None);
     }
@@ -134,7 +168,14 @@ mod tests {
         let (mut workers, mut deadlines) = pool(1);
         deadlines.told(1, TERM, Time(0), &mut workers);
         deadlines.told(1, TERM, Time(50), &mut workers);
-        assert_eq!(deadlines.next_over(Time(100), &workers), Some((1, KILL)));
+        assert_eq!(
+            deadlines.next_over(Time(100), &workers),
+            Some(Over::Look(1))
+        );
+        assert_eq!(
+            deadlines.next_over(Time(100), &workers),
+            Some(Over::Kill(1))
+        );
         deadlines.told(1, TERM, Time(101), &mut workers);
         assert_eq!(deadlines.next_at(&workers), None);
     }
@@ -170,7 +211,14 @@ mod tests {
         deadlines.graceful_timeout = Some(GRACE);
         deadlines.told(2, TERM, Time(0), &mut workers);
         deadlines.graceful_timeout = None;
-        assert_eq!(deadlines.next_over(Time(100), &workers), Some((2, KILL)));
+        assert_eq!(
+            deadlines.next_over(Time(100), &workers),
+            Some(Over::Look(2))
+        );
+        assert_eq!(
+            deadlines.next_over(Time(100), &workers),
+            Some(Over::Kill(2))
+        );
         assert_eq!(deadlines.next_over(Time(100), &workers), None);
     }
 

@@ -19,7 +19,7 @@
 //! - While all workers are waited for, after a look that found nobody. While thousands end, a walk for each of them costs
 //!   more than their ends do, and holds a lock that exiting workers need. So the look is put off, and then finds
 //!   all that have ended meanwhile. A deadline does not wait for it. Until then SIGCHLD tells nothing new: the event WAIT
-//!   says so (`may_block_sigchld`), `pf_wait` blocks the signal, and the Perl front leaves it to its default.
+//!   says so (`may_block_sigchld`), `pf_wait` blocks the signal, and the Perl host leaves it to its default.
 
 use core::time::Duration;
 

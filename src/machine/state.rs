@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compact::ShortQueue;
-use super::deadlines::{Deadlines, tells_to_end};
+use super::deadlines::{Deadlines, KILL, Over, tells_to_end};
 use super::reaping::{Look, Looks};
 use super::signals::{Action, Signal, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
@@ -257,7 +257,10 @@ impl Machine {
     /// A worker has been sent this signal. Its time runs if that, or the pool, tells it to end.
     pub fn sent(&mut self, pid: Pid, signal: Signal, now: Time) {
         if let Some(deadlines) = &mut self.deadlines {
-            if tells_to_end(signal) || signal.saturating_abs() == self.stop_signal {
+            let worker = self.workers.get(pid);
+            let is_stop = worker.is_some_and(|worker| worker.stopping)
+                && signal.saturating_abs() == self.stop_signal;
+            if tells_to_end(signal) || is_stop {
                 deadlines.told(pid, signal, now, &mut self.workers);
             }
         }
@@ -378,6 +381,11 @@ impl Machine {
         let worker = self.workers.remove(pid)?;
         if worker.reaped {
             self.to_settle.retain(|key| *key != worker.key());
+        }
+        // One that is alive may come back with the same key.
+        let may_return = worker.leaving && !worker.reaped;
+        if let Some(deadlines) = self.deadlines.as_mut().filter(|_| may_return) {
+            deadlines.forget(worker.key());
         }
         Some(worker)
     }
@@ -646,8 +654,15 @@ impl Machine {
     /// The end of a worker that was told to end and has not.
     fn end_a_grace(&mut self, now: Time) -> Option<Step> {
         let deadlines = self.deadlines.as_mut()?;
-        let (pid, signal) = deadlines.next_over(now, &self.workers)?;
-        Some(Step::Kill { pid, signal })
+        Some(match deadlines.next_over(now, &self.workers)? {
+            Over::Look(pid) => Step::ReapWorker(pid),
+            Over::Kill(pid) => Step::Kill { pid, signal: KILL },
+            Over::KillGroup(pid) => {
+                // It may have left its group since.
+                self.outbox.push_back((pid, KILL));
+                Step::Kill { pid, signal: -KILL }
+            }
+        })
     }
 
     /// The end of the run.
@@ -686,7 +701,9 @@ impl Machine {
         let stop_signal = self.stop_signal;
         self.outbox
             .extend(told.iter().map(|&pid| (pid, stop_signal)));
-        self.pacing.defer(now, self.pacing.spawn_interval);
+        if self.lead == Lead::Machine {
+            self.pacing.defer(now, self.pacing.spawn_interval);
+        }
         self.next_to_send(now)
     }
 

@@ -51,7 +51,7 @@ static int32_t obedient(pf_t *pf, void *data)
     return until_killed(pf, data);
 }
 
-/* One that leads a group, in which another process is as stubborn. The pipe has no reader's end but theirs. */
+/* One that leads a group, in which another process is as stubborn. Nobody else has the writing end of the pipe. */
 static int group_pipe[2];
 
 static int32_t leader(pf_t *pf, void *data)
@@ -113,7 +113,6 @@ static void told_again_and_again(void)
     pf_free(pf);
 }
 
-/* TERM arrives while the manager waits for workers; a later run goes on with those of before. */
 static void told_by_a_trap(void)
 {
     pf_t *pf = manager(2, stubborn, 2, GRACE);

@@ -576,15 +576,16 @@ the reason, and how many forks have failed since the last warning.
 
 =item graceful_timeout => SECONDS
 
-How long a worker may take to end once it was told so. Then the manager sends it KILL, once. Default: none; 0 is none
-too. C<start> and C<wait_all_children> send KILL, so it comes late if the manager does something else meanwhile.
+How long a worker may take to end once it was told so. Then the manager sends it KILL, once. Default: no limit, which
+is also 0. C<start> and C<wait_all_children> send KILL, so it comes late if the manager does something else meanwhile.
 
 The time begins with the first TERM, INT or QUIT that the manager sends the worker, by C<trap_signals> or by
 L</signal_all_children(SIGNAL)>, or with the signal that tells it to stop because there are too many workers. Later
 signals prolong nothing. Other signals, such as HUP or USR1, begin nothing. If that first signal was for the worker's
 process group (C<'-TERM'>), KILL is too.
 
-A change counts for workers that are told from then on.
+A change counts for workers that are told from then on. A worker that the program takes out of C<{worker_pids}> and puts
+back has to be told again.
 
 =item trap_signals => \%action_of
 
@@ -1047,7 +1048,7 @@ The manager calls these as methods, so a subclass can override each of them. C<S
 
 =item the accessors
 
-C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<trap_signals>, C<signal_received>, C<manager_pid>,
+C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>, C<signal_received>, C<manager_pid>,
 C<on_child_reap>, C<before_fork> and C<after_fork>. Without an argument they return the value that counts. In a worker
 C<signal_received> is called once before anything else, when C<{in_child}> is set and the signals are reset.
 
@@ -1247,8 +1248,8 @@ loops in the workers>).
 =back
 
 This also serves for EV with C<EVFLAG_SIGNALFD>, which blocks SIGCHLD and reads it from a descriptor. SIGCHLD is then
-blocked in the workers too. In this way C<trap_signals> cannot have C<[SIGNAL, SECONDS]>: the C<_wait> that this
-subclass replaces sends the signals one by one.
+blocked in the workers too. In this way C<trap_signals> cannot have C<[SIGNAL, SECONDS]>, and C<graceful_timeout> kills
+nobody: the C<_wait> that this subclass replaces sends these signals.
 
 =head2 C, and every language that can call C
 
