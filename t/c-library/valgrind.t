@@ -92,7 +92,7 @@ while (my @some = splice @sources, 0, 3) {
         # processes has none under Valgrind.
         check_logs($source, $logs{$source}, $run{$source}->pid,
             only_main_leaks  => scalar($source =~ m{threads|thieves}),
-            most_is_left_out => scalar($source =~ m{steps}));
+            most_is_left_out => scalar($source =~ m{steps|traced}));
     }
 }
 
