@@ -26,10 +26,9 @@ pass_settings(pTHX_ host_t *host, SV *object)
     if (policy->lead != PF_LEAD_SHARED || policy->max_workers != max_workers || policy->spawn_interval != spawn_interval
             || policy->err_respawn_interval != err_respawn_interval) {
         take_lead(aTHX_ host, PF_LEAD_SHARED);
-        /* Not a number is no pause, and no worker. */
+        /* Not a number is no pause, and no worker. Of the pauses the core makes the one after a failed fork. */
         CALL(
             pf_set_max_workers(host->pf, to_count(max_workers));
-            pf_set_spawn_interval(host->pf, spawn_interval > 0 ? spawn_interval : 0);
             pf_set_err_respawn_interval(host->pf, err_respawn_interval > 0 ? err_respawn_interval : 0);
         );
         policy->max_workers = max_workers;

@@ -241,7 +241,11 @@ fn a_host_that_shares_the_lead_is_told_when_a_pause_is_over() {
 
 #[test]
 fn a_host_that_has_a_part_in_the_lead_makes_the_pauses() {
-    for lead in [Lead::Shared, Lead::Host] {
+    let goals = [Goal::Run, Goal::Drain(None)];
+    for (lead, goal) in [Lead::Shared, Lead::Host]
+        .into_iter()
+        .flat_map(|lead| goals.map(|goal| (lead, goal)))
+    {
         let mut driver = shared(1);
         driver.machine.lead = lead;
         driver.machine.pacing.spawn_interval = Duration::from_secs(9);
@@ -249,20 +253,13 @@ fn a_host_that_has_a_part_in_the_lead_makes_the_pauses() {
         driver.machine.demand(1);
         driver.wait();
         assert_eq!(driver.forked, [(100, 0)]);
+        driver.machine.set_goal(goal);
         driver.machine.child_reaped(100, 256, driver.now);
-        assert!(driver.machine.pacing.is_open(driver.now), "{lead:?}");
+        assert!(
+            driver.machine.pacing.is_open(driver.now),
+            "{lead:?}, {goal:?}"
+        );
     }
-}
-
-#[test]
-fn those_that_a_host_that_shares_the_lead_waits_for_hold_up_nobody() {
-    let mut driver = shared(1);
-    driver.machine.pacing.err_respawn_interval = Duration::from_secs(1);
-    driver.machine.demand(1);
-    driver.wait();
-    driver.machine.set_goal(Goal::Drain(None));
-    driver.machine.child_reaped(100, 15, driver.now);
-    assert!(driver.machine.pacing.is_open(driver.now));
 }
 
 #[test]

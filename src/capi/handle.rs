@@ -106,9 +106,7 @@ impl<F> Default for Hook<Option<F>> {
 /// A number of seconds, as time. `what` is the name to complain under.
 pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Error> {
     if value.is_nan() || value < 0.0 {
-        return Err(Error::invalid(format!(
-            "{what} is a number of seconds, 0 or more, not {value}"
-        )));
+        return Err(no_seconds(what, value));
     }
     Ok(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
 }
@@ -116,11 +114,15 @@ pub(super) fn seconds(what: &str, value: f64) -> Result<Duration, Error> {
 /// The same where no end is no number of seconds.
 pub(super) fn finite_seconds(what: &str, value: f64) -> Result<Duration, Error> {
     if value.is_infinite() {
-        return Err(Error::invalid(format!(
-            "{what} is a number of seconds, 0 or more, not {value}"
-        )));
+        return Err(no_seconds(what, value));
     }
     seconds(what, value)
+}
+
+fn no_seconds(what: &str, value: f64) -> Error {
+    Error::invalid(format!(
+        "{what} is a number of seconds, 0 or more, not {value}"
+    ))
 }
 
 /// The same where a negative one is no limit.

@@ -95,9 +95,9 @@ pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
 /// them are to be idle; `idle` says how many are, and `stopping` how many of these were told to stop. It is the rule
 /// by which the library decides, for hosts that come by these numbers in their own way.
 ///
-/// `low` and `high` (null is allowed) are set to the numbers of busy workers at which that changes: fewer than `low`,
-/// or more than `high`, for pf_scoreboard_watch. They do not depend on `idle`. Without spare workers nothing changes
-/// it.
+/// `low` and `high` (null is allowed) are set for pf_scoreboard_watch: with fewer busy workers than `low`, or more than
+/// `high`, the answer is another one. They do not depend on `idle`. Without spare workers there are no such numbers, and
+/// they are INT32_MIN and INT32_MAX.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]

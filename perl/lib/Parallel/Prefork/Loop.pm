@@ -1,7 +1,8 @@
 package Parallel::Prefork::Loop;
 
 # What the loop in C leaves to Perl: the turns of classes that override a part of the loop, and of programs that override
-# fork itself; and the fork that a hook comes before.
+# fork itself; the fork that a hook comes before; and what only perl can judge, as objects that are numbers, ties, and a
+# signal_received that is an object and false.
 
 use v5.12;
 
