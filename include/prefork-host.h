@@ -14,7 +14,7 @@ extern "C" {
 #endif // __cplusplus
 
 // How many bytes pf_host_room has.
-#define PF_HOST_ROOM 768
+#define PF_HOST_ROOM 704
 
 // What is added to `changes` of pf_own_slot at the end of a change.
 #define PF_CHANGE_END 63
@@ -225,6 +225,13 @@ pf_result pf_adopt_worker(pf_t *pf,
 pf_result pf_worker_reaped(pf_t *pf,
                            int32_t pid,
                            int32_t status);
+
+// Writes the REAPED event that was told last into `exit`, without rusage; or of an end that the host has told by
+// pf_worker_reaped after that. Returns whether there was one.
+//
+// Called by: manager, hook.
+bool pf_last_exit(const pf_t *pf,
+                  pf_event *exit);
 
 // Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any more, and when it exits it
 // is reported as a foreign child; with PF_LEAD_LIBRARY that frees its slot in the scoreboard. A host that reaps

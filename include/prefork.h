@@ -88,6 +88,14 @@ typedef enum {
 // A manager says what is to be done in events, one at a time. pf_start does what they say by itself; a host of
 // the pull API (below) does it in its own loop. The hook on_child_reap gets the event of each child's end.
 
+// For the member `flags`: the worker was killed by the manager, as it had not ended in time after
+// it was told to (pf_set_graceful_timeout).
+#define PF_EXIT_GRACE_OVER 1
+
+// For the member `flags`: the system has killed the worker because memory was short, if
+// pf_watch_oom was called before.
+#define PF_EXIT_OUT_OF_MEMORY 2
+
 // What a host is asked to do. New types may be added; treat one that you do not know as
 // nothing to do, and call pf_next again.
 typedef enum {
@@ -122,6 +130,20 @@ typedef enum {
   PF_REASON_FOREIGN = 4,
 } pf_reason;
 
+// What made a worker end, as far as the manager can know.
+typedef enum {
+  // Nothing that the manager knows of: it has ended by itself.
+  PF_CAUSE_NONE = 0,
+  // The program has told it to end, by a signal that the manager has sent (pf_trap_signal,
+  // pf_signal_all_children); or another signal that was sent so has ended it.
+  PF_CAUSE_ASKED = 1,
+  // The manager has told it to end, as one too many.
+  PF_CAUSE_SURPLUS = 2,
+  // A signal that the manager has not sent, whether it was told to end or not: another process
+  // has sent that, the system, or the worker has made a fault.
+  PF_CAUSE_EXTERNAL = 3,
+} pf_cause;
+
 // An event, and what it is about. Members that an event does not name are zero, and fd is -1.
 typedef struct {
   // A pf_event_type.
@@ -150,8 +172,17 @@ typedef struct {
   // WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
   // SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
   uint32_t may_block_sigchld;
+  // REAPED: a pf_cause.
+  uint32_t cause;
+  // REAPED: the signal that the manager has sent the worker: the first that told it to end, or
+  // else the last one; 0: none.
+  int32_t sent_signal;
+  // REAPED: PF_EXIT_GRACE_OVER, PF_EXIT_OUT_OF_MEMORY, or both.
+  uint32_t flags;
+  // REAPED: how many seconds after its fork its end was noticed.
+  double age;
   // Room for what later versions tell.
-  uint32_t reserved[15];
+  uint32_t reserved[10];
 } pf_event;
 
 // ---- The handle, and functions of the host's -----------------------------------------------------
@@ -279,6 +310,18 @@ pf_result pf_set_err_respawn_interval(pf_t *pf,
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is negative, infinite or not a number.
 pf_result pf_set_graceful_timeout(pf_t *pf,
                                   double timeout);
+
+// From now on the event of a worker's end says whether the system has killed it because memory was
+// short (PF_EXIT_OUT_OF_MEMORY): the system counts such kills for the control group that this process
+// is in (oom_kill in memory.events, cgroups(7)). The count is read now, and whenever a worker was
+// killed by a SIGKILL that the manager has not sent.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if the system tells no such count; everything else
+// works without it.
+pf_result pf_watch_oom(pf_t *pf);
 
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 // all; those that are one too many are sent `stop_signal`. Needs a scoreboard
@@ -675,6 +718,24 @@ uint64_t pf_generation(const pf_t *pf);
 //
 // Called by: manager, worker, hook.
 int32_t pf_worker_index(const pf_t *pf);
+
+// Writes a line for people into `text`, which has room for `size` bytes: about the child whose end
+// was told last, by a REAPED event or to on_child_reap, if there is something out of the ordinary
+// about it. There is nothing if it was no worker, if it has exited with 0, or if a signal that
+// the manager has sent it has ended it. In the manner of snprintf(3): the line has no newline, a NUL at its
+// end, and is cut where there is no room for it; null is allowed for a `size` of 0. Returns how
+// many bytes the whole line has, without the NUL; 0 if there is nothing to say. Some lines:
+//
+// - worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
+// - worker 0 (pid 4712, generation 2) was killed by SIGSEGV after 0.2 s (core dumped)
+// - worker 1 (pid 4713, generation 2) exited with status 2 after 1.0 s
+//
+// The words may change with any release; a program looks at the event.
+//
+// Called by: manager, hook.
+size_t pf_exit_line(const pf_t *pf,
+                    char *text,
+                    size_t size);
 
 // ---- Scoreboard ----------------------------------------------------------------------------------
 //

@@ -191,6 +191,7 @@ begin(host_t *host)
     INIT:
         SV *object = ST(0);
         const bool huge_pages = SvTRUE(member(aTHX_ object, "huge_pages"));
+        const bool logs_exits = SvTRUE(member(aTHX_ object, "log_exits"));
         names_t names;
         pf_result result;
     CODE:
@@ -201,6 +202,9 @@ begin(host_t *host)
                 result = pf_set_huge_pages(host->pf, huge_pages);
             if (result == PF_OK)
                 result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
+            /* Where the system does not tell, the line says nothing of it. */
+            if (result == PF_OK && logs_exits)
+                (void)pf_watch_oom(host->pf);
         );
         check_result(aTHX_ host, result);
         names = trapped_signals(aTHX_ object);
@@ -497,6 +501,50 @@ void
 worker_reaped(host_t *host, SV *pid, int status)
     CODE:
         CALL(pf_worker_reaped(host->pf, to_pid(aTHX_ pid), status));
+
+# What is known of the end that was told last; undef if none was.
+SV *
+last_exit(host_t *host)
+    INIT:
+        static const char *const reasons[] = { "ended", "failed", "stopped", "stolen", "foreign" };
+        static const char *const causes[] = { "", "asked", "surplus", "external" };
+        pf_event exit;
+        bool is_there;
+        HV *record;
+    CODE:
+        CALL(is_there = pf_last_exit(host->pf, &exit));
+        if (!is_there)
+            XSRETURN_UNDEF;
+        record = newHV();
+        (void)hv_stores(record, "pid", newSViv(exit.pid));
+        (void)hv_stores(record, "status", newSViv(exit.status));
+        (void)hv_stores(record, "generation", newSVuv(exit.generation));
+        (void)hv_stores(record, "index", newSVuv(exit.index));
+        (void)hv_stores(record, "reason", newSVpv(reasons[exit.reason], 0));
+        (void)hv_stores(record, "cause", newSVpv(causes[exit.cause], 0));
+        (void)hv_stores(record, "sent_signal",
+            newSVpv(exit.sent_signal > 0 && exit.sent_signal < SIG_SIZE ? PL_sig_name[exit.sent_signal] : "", 0));
+        (void)hv_stores(record, "grace_over", newSViv(!!(exit.flags & PF_EXIT_GRACE_OVER)));
+        (void)hv_stores(record, "out_of_memory", newSViv(!!(exit.flags & PF_EXIT_OUT_OF_MEMORY)));
+        (void)hv_stores(record, "age", newSVnv(exit.age));
+        RETVAL = newRV_noinc((SV *)record);
+    OUTPUT: RETVAL
+
+# What there is to say of this child's end, if it was told last; undef if that is nothing.
+SV *
+exit_line(host_t *host, SV *pid)
+    INIT:
+        char line[512];
+        size_t length = 0;
+        const pid_t number = to_pid(aTHX_ pid);
+        pf_event exit;
+    CODE:
+        CALL(
+            if (pf_last_exit(host->pf, &exit) && exit.pid == number)
+                length = pf_exit_line(host->pf, line, sizeof line);
+        );
+        RETVAL = length ? newSVpv(line, 0) : &PL_sv_undef;
+    OUTPUT: RETVAL
 
 bool
 disown_worker(host_t *host, SV *pid)

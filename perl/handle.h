@@ -34,7 +34,7 @@ typedef struct {
     U32 changes;             /* ... and which state of perl's caches of methods that was */
     bool is_plain;           /* no method that start calls was overridden there */
     unsigned methods;        /* these are they */
-    struct { const CV *code; UV body; } method[16];
+    struct { const CV *code; UV body; } method[14];
     GV *newborn;             /* $newborn of Prefork.pm, as of then */
     const SV *running;       /* the object's _goal when the loop began */
 } class_t;

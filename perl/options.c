@@ -60,6 +60,8 @@ kind_of(pTHX_ const char *name)
         return KIND_NUMBER;
     if (strEQ(name, "code"))
         return KIND_CODE;
+    if (strEQ(name, "log"))
+        return KIND_LOG;
     if (strEQ(name, "signals"))
         return KIND_SIGNALS;
     return KIND_OBJECT;
@@ -78,6 +80,8 @@ is_plain_value(pTHX_ kind_t kind, SV *value)
             return plain_number(aTHX_ value, &number) && number >= 0 && Perl_isfinite(number);
         case KIND_CODE:
             return SvROK(value) ? SvTYPE(SvRV(value)) == SVt_PVCV : !SvTRUE(value);
+        case KIND_LOG:
+            return !SvROK(value) || SvTYPE(SvRV(value)) == SVt_PVCV;
         case KIND_SIGNALS:
             return are_plain_signals(aTHX_ value);
         case KIND_OBJECT:

@@ -53,7 +53,7 @@ impl Driver {
                 Step::Kill { pid, signal } => self.killed.push((pid, signal)),
                 Step::ReapWorker(pid) => panic!("{pid} was not named"),
                 Step::Reap => self.machine.none_ended(self.now),
-                Step::Audit => self.machine.audited(&[], Some(self.now)),
+                Step::Audit => self.machine.audited(&[], self.now),
                 Step::UseHugePages => self.huge_pages_before.push(self.forked.len()),
                 Step::Fork { index, .. } => {
                     let pid = self.next_pid;
@@ -496,7 +496,7 @@ fn of_many_the_others_are_looked_for_some_time_after_one_that_was_named() {
     let next = |driver: &mut Driver| loop {
         let step = driver.machine.next(driver.now, &NoStatuses);
         match step.expect("a step") {
-            Step::Audit => driver.machine.audited(&[], Some(driver.now)),
+            Step::Audit => driver.machine.audited(&[], driver.now),
             step => return step,
         }
     };
@@ -566,7 +566,7 @@ fn a_name_that_is_no_workers_is_a_notice_and_no_more() {
     }
     // Reaped since it was named, and its number given to one that nobody has named.
     driver.machine.child_ended(Some(100), driver.now);
-    driver.machine.worker_reaped(100, 0);
+    driver.machine.worker_reaped(100, 0, driver.now);
     driver.next_pid = 100;
     driver.wait();
     assert_eq!(driver.forked.last(), Some(&(100, 0)));
@@ -661,7 +661,7 @@ fn one_of_many_that_was_stolen_is_looked_for_at_most_once_a_second() {
                 Step::Reap => driver.machine.none_ended(driver.now),
                 Step::Audit => {
                     audits += 1;
-                    driver.machine.audited(&[101], Some(driver.now));
+                    driver.machine.audited(&[101], driver.now);
                 }
                 Step::Reaped(exit) => assert_eq!((exit.pid, exit.status), (101, -1)),
                 Step::Fork { .. } => {
@@ -703,7 +703,7 @@ fn where_a_notice_may_get_lost_children_are_looked_for_once_a_second() {
                 }
                 Step::Audit => {
                     audits += 1;
-                    driver.machine.audited(&[], Some(driver.now));
+                    driver.machine.audited(&[], driver.now);
                 }
                 Step::Wait { until, .. } => {
                     let left = until.map(|until| until.since(driver.now));
@@ -813,7 +813,7 @@ fn what_the_host_says_of_a_stolen_worker_is_not_about_who_has_its_pid() {
         workers.len() == 3 && workers.get(101).is_some_and(|worker| !worker.reaped)
     };
     assert!(the_other_is_there(|machine| {
-        machine.worker_reaped(101, -1);
+        machine.worker_reaped(101, -1, Time(0));
         assert!(machine.remove_reaped(101).is_none());
     }));
     assert!(the_other_is_there(|machine| {
@@ -824,7 +824,9 @@ fn what_the_host_says_of_a_stolen_worker_is_not_about_who_has_its_pid() {
         machine.disown(101);
     }));
     // Another status is news of the one that is there.
-    assert!(!the_other_is_there(|machine| machine.worker_reaped(101, 0)));
+    assert!(!the_other_is_there(|machine| {
+        machine.worker_reaped(101, 0, Time(0));
+    }));
 }
 
 #[test]
@@ -835,7 +837,7 @@ fn a_number_that_the_host_has_seen_the_end_of_is_free() {
         driver.machine.next(driver.now, &NoStatuses),
         Ok(Step::Fork { .. })
     ));
-    driver.machine.worker_reaped(100, 0);
+    driver.machine.worker_reaped(100, 0, driver.now);
     assert_eq!(driver.machine.forked(100, driver.now), Ok(1));
     driver.wait();
     assert_eq!(driver.machine.workers().len(), 2);
@@ -910,7 +912,7 @@ fn adopting_a_worker_that_is_there_changes_its_generation_and_nothing_else() {
 #[test]
 fn a_worker_that_the_host_reaped_is_not_signalled() {
     let mut driver = started(2);
-    driver.machine.worker_reaped(100, 0);
+    driver.machine.worker_reaped(100, 0, driver.now);
     driver.machine.actions.insert(
         TERM,
         Action {
@@ -930,7 +932,9 @@ fn a_number_that_is_given_up_between_two_signals_gets_none() {
         |machine: &mut Machine| {
             machine.remove(102);
         },
-        |machine: &mut Machine| machine.worker_reaped(102, 0),
+        |machine: &mut Machine| {
+            machine.worker_reaped(102, 0, Time(0));
+        },
     ] {
         let mut driver = started(3);
         driver.machine.actions.insert(

@@ -330,7 +330,7 @@ impl World {
         if is_zombie {
             note!(self, "the host has reaped {pid}");
             self.kernel.remove(&pid);
-            self.machine.worker_reaped(pid, 256);
+            self.machine.worker_reaped(pid, 256, self.now);
             self.board.0.remove(&worker.index);
         } else {
             note!(self, "the host disowns {pid}");
@@ -524,7 +524,7 @@ impl World {
                     .filter(|worker| !worker.reaped && !self.kernel.contains_key(&worker.pid))
                     .map(|worker| worker.pid)
                     .collect();
-                self.machine.audited(&missing, Some(self.now));
+                self.machine.audited(&missing, self.now);
                 self.serial.retain(|pid, _| !missing.contains(pid));
             }
             Step::UseHugePages => {

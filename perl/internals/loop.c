@@ -104,6 +104,18 @@ has_hook(pTHX_ SV *object, const char *name)
     return SvGMAGICAL(hook) || is_set(aTHX_ hook);
 }
 
+/* Whether Perl code is to hear of the child that was reaped last. */
+static bool
+is_heard_of(pTHX_ host_t *host, SV *object)
+{
+    size_t line = 0;
+    if (has_hook(aTHX_ object, "on_child_reap"))
+        return TRUE;
+    if (has_hook(aTHX_ object, "log_exits"))
+        CALL(line = pf_exit_line(host->pf, NULL, 0));
+    return line > 0;
+}
+
 /* Whether the object has become, or was from the start, something that only Perl code can drive. */
 static bool
 is_plain(pTHX_ host_t *host, SV *object)
@@ -188,7 +200,7 @@ turn(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
     keep_reaped(aTHX_ host, FALSE);
     if (!next_exit(aTHX_ object, host, event, how))
         return RUN_NEXT;
-    if (has_hook(aTHX_ object, "on_child_reap"))
+    if (is_heard_of(aTHX_ host, object))
         return RUN_REAPED;
     if (remove_reaped(aTHX_ host, object, event->pid) == (IV)SvUV(member(aTHX_ object, "generation"))
             && event->status != 0)
@@ -226,7 +238,7 @@ drain(pTHX_ host_t *host, SV *object, double until)
         HV *stored;
         run_handlers(aTHX_ host);
         if (!class_is_plain(aTHX_ host, object) || has_hook(aTHX_ object, "on_child_reap")
-                || !is_tied(aTHX_ host, object) || has_newborn(aTHX_ host))
+                || has_hook(aTHX_ object, "log_exits") || !is_tied(aTHX_ host, object) || has_newborn(aTHX_ host))
             return FALSE;
         stored = stored_in(aTHX_ object);
         how.untold = stored && HvUSEDKEYS(stored) ? 0 : AT_ONCE;

@@ -3,7 +3,7 @@
 //! A manager says what is to be done in events, one at a time. pf_start does what they say by itself; a host of
 //! the pull API (below) does it in its own loop. The hook on_child_reap gets the event of each child's end.
 
-use crate::machine::Reason;
+use crate::machine::{Cause, Exit, Reason};
 use crate::manager::Event;
 use crate::os::wait;
 
@@ -45,6 +45,30 @@ pub enum pf_reason {
     PF_REASON_FOREIGN = 4,
 }
 
+/// What made a worker end, as far as the manager can know.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum pf_cause {
+    /// Nothing that the manager knows of: it has ended by itself.
+    PF_CAUSE_NONE = 0,
+    /// The program has told it to end, by a signal that the manager has sent (pf_trap_signal,
+    /// pf_signal_all_children); or another signal that was sent so has ended it.
+    PF_CAUSE_ASKED = 1,
+    /// The manager has told it to end, as one too many.
+    PF_CAUSE_SURPLUS = 2,
+    /// A signal that the manager has not sent, whether it was told to end or not: another process
+    /// has sent that, the system, or the worker has made a fault.
+    PF_CAUSE_EXTERNAL = 3,
+}
+
+/// For the member `flags`: the worker was killed by the manager, as it had not ended in time after
+/// it was told to (pf_set_graceful_timeout).
+pub const PF_EXIT_GRACE_OVER: u32 = 1;
+
+/// For the member `flags`: the system has killed the worker because memory was short, if
+/// pf_watch_oom was called before.
+pub const PF_EXIT_OUT_OF_MEMORY: u32 = 2;
+
 /// An event, and what it is about. Members that an event does not name are zero, and fd is -1.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -75,8 +99,17 @@ pub struct pf_event {
     /// WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
     /// SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
     pub may_block_sigchld: u32,
+    /// REAPED: a pf_cause.
+    pub cause: u32,
+    /// REAPED: the signal that the manager has sent the worker: the first that told it to end, or
+    /// else the last one; 0: none.
+    pub sent_signal: i32,
+    /// REAPED: PF_EXIT_GRACE_OVER, PF_EXIT_OUT_OF_MEMORY, or both.
+    pub flags: u32,
+    /// REAPED: how many seconds after its fork its end was noticed.
+    pub age: f64,
     /// Room for what later versions tell.
-    pub reserved: [u32; 15],
+    pub reserved: [u32; 10],
 }
 
 impl pf_event {
@@ -94,7 +127,11 @@ impl pf_event {
             workers: 0,
             rusage: wait::no_rusage(),
             may_block_sigchld: 0,
-            reserved: [0; 15],
+            cause: 0,
+            sent_signal: 0,
+            flags: 0,
+            age: 0.0,
+            reserved: [0; 10],
         }
     }
 
@@ -108,19 +145,7 @@ impl pf_event {
                 self.generation = *generation;
             }
             Event::Reaped { exit, rusage } => {
-                let reason = match exit.reason {
-                    Reason::Ended => pf_reason::PF_REASON_ENDED,
-                    Reason::Failed => pf_reason::PF_REASON_FAILED,
-                    Reason::Stopped => pf_reason::PF_REASON_STOPPED,
-                    Reason::Stolen => pf_reason::PF_REASON_STOLEN,
-                    Reason::Foreign => pf_reason::PF_REASON_FOREIGN,
-                };
-                self.r#type = pf_event_type::PF_EVENT_REAPED as u32;
-                self.reason = reason as u32;
-                self.pid = exit.pid;
-                self.status = exit.status;
-                self.generation = exit.generation;
-                self.index = exit.index;
+                self.tell_exit(exit);
                 self.rusage = *rusage;
             }
             Event::Wait(wait) => {
@@ -138,5 +163,39 @@ impl pf_event {
                 self.workers = *workers;
             }
         }
+    }
+    /// Becomes the end of a child, without what it has used.
+    pub(super) fn tell_exit(&mut self, exit: &Exit) {
+        let reason = match exit.reason {
+            Reason::Ended => pf_reason::PF_REASON_ENDED,
+            Reason::Failed => pf_reason::PF_REASON_FAILED,
+            Reason::Stopped => pf_reason::PF_REASON_STOPPED,
+            Reason::Stolen => pf_reason::PF_REASON_STOLEN,
+            Reason::Foreign => pf_reason::PF_REASON_FOREIGN,
+        };
+        let cause = match exit.cause {
+            Cause::None => pf_cause::PF_CAUSE_NONE,
+            Cause::Asked => pf_cause::PF_CAUSE_ASKED,
+            Cause::Surplus => pf_cause::PF_CAUSE_SURPLUS,
+            Cause::External => pf_cause::PF_CAUSE_EXTERNAL,
+        };
+        let flags = [
+            (exit.grace_is_over, PF_EXIT_GRACE_OVER),
+            (exit.out_of_memory, PF_EXIT_OUT_OF_MEMORY),
+        ];
+        self.r#type = pf_event_type::PF_EVENT_REAPED as u32;
+        self.reason = reason as u32;
+        self.pid = exit.pid;
+        self.status = exit.status;
+        self.generation = exit.generation;
+        self.index = exit.index;
+        self.cause = cause as u32;
+        self.sent_signal = exit.sent;
+        self.flags = flags
+            .iter()
+            .filter(|(is_so, _)| *is_so)
+            .map(|(_, flag)| flag)
+            .sum();
+        self.age = exit.age.as_secs_f64();
     }
 }

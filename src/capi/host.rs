@@ -5,6 +5,7 @@
 use std::ffi::c_void;
 
 use super::error::{Error, guard, pf_result};
+use super::event::pf_event;
 use super::handle::{fact, manager, pf_t, seconds};
 use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
 use crate::machine::page::HOST_ROOM;
@@ -13,7 +14,7 @@ use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
 
 /// How many bytes pf_host_room has.
-pub const PF_HOST_ROOM: usize = 768;
+pub const PF_HOST_ROOM: usize = 704;
 
 const _: () = assert!(PF_HOST_ROOM == HOST_ROOM);
 
@@ -287,6 +288,25 @@ pub unsafe extern "C" fn pf_adopt_worker(pf: *mut pf_t, pid: i32, generation: u6
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_worker_reaped(pf: *mut pf_t, pid: i32, status: i32) -> pf_result {
     manager!(pf, Serve, |manager| manager.worker_reaped(pid, status))
+}
+
+/// Writes the REAPED event that was told last into `exit`, without rusage; or of an end that the host has told by
+/// pf_worker_reaped after that. Returns whether there was one.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_last_exit(pf: *const pf_t, exit: *mut pf_event) -> bool {
+    fact!(pf, |manager| {
+        // SAFETY: promised by our caller.
+        match (manager.last_exit(), unsafe { exit.as_mut() }) {
+            (Some(last), Some(exit)) => {
+                *exit = pf_event::new();
+                exit.tell_exit(last);
+                true
+            }
+            (None, _) | (_, None) => false,
+        }
+    })
 }
 
 /// Takes the worker `pid` out of the pool, alive or not; it is not counted or signalled any more, and when it exits it

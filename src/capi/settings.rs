@@ -80,6 +80,21 @@ pub unsafe extern "C" fn pf_set_graceful_timeout(pf: *mut pf_t, timeout: f64) ->
     })
 }
 
+/// From now on the event of a worker's end says whether the system has killed it because memory was
+/// short (PF_EXIT_OUT_OF_MEMORY): the system counts such kills for the control group that this process
+/// is in (oom_kill in memory.events, cgroups(7)). The count is read now, and whenever a worker was
+/// killed by a SIGKILL that the manager has not sent.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if the system tells no such count; everything else
+/// works without it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_watch_oom(pf: *mut pf_t) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.watch_oom())
+}
+
 /// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 /// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
 /// (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is

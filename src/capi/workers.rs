@@ -3,6 +3,8 @@
 //! These look into the table of workers and change nothing. A worker is in it from its fork until its end was told.
 //! In a worker they tell what was so when it was forked.
 
+use std::ffi::c_char;
+
 use super::handle::{fact, pf_t};
 
 /// The number of workers: those alive, and the one whose end is being reported. In a worker,
@@ -66,5 +68,35 @@ pub unsafe extern "C" fn pf_worker_index(pf: *const pf_t) -> i32 {
         index
             .and_then(|index| i32::try_from(index).ok())
             .unwrap_or(-1)
+    })
+}
+
+/// Writes a line for people into `text`, which has room for `size` bytes: about the child whose end
+/// was told last, by a REAPED event or to on_child_reap, if there is something out of the ordinary
+/// about it. There is nothing if it was no worker, if it has exited with 0, or if a signal that
+/// the manager has sent it has ended it. In the manner of snprintf(3): the line has no newline, a NUL at its
+/// end, and is cut where there is no room for it; null is allowed for a `size` of 0. Returns how
+/// many bytes the whole line has, without the NUL; 0 if there is nothing to say. Some lines:
+///
+/// - worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
+/// - worker 0 (pid 4712, generation 2) was killed by SIGSEGV after 0.2 s (core dumped)
+/// - worker 1 (pid 4713, generation 2) exited with status 2 after 1.0 s
+///
+/// The words may change with any release; a program looks at the event.
+///
+/// Called by: manager, hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_exit_line(pf: *const pf_t, text: *mut c_char, size: usize) -> usize {
+    fact!(pf, |manager| {
+        let line = manager.exit_line().unwrap_or_default();
+        if !text.is_null() && size > 0 {
+            let fitting = line.len().min(size - 1);
+            // SAFETY: promised by our caller: there is room for `size` bytes, and none of ours is among them.
+            unsafe {
+                std::ptr::copy_nonoverlapping(line.as_ptr().cast(), text, fitting);
+                *text.add(fitting) = 0;
+            }
+        }
+        line.len()
     })
 }

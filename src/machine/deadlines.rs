@@ -5,16 +5,9 @@ use core::time::Duration;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::signals::Signal;
+use super::sent::Signal;
 use super::timers::Time;
 use super::workers::{Key, Pid, Workers};
-
-/// The numbers that POSIX gives them, in kill(1).
-const INT: Signal = 2;
-const QUIT: Signal = 3;
-/// What ends a worker whose time is over.
-pub const KILL: Signal = 9;
-const TERM: Signal = 15;
 
 /// A worker and the end of its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,11 +37,6 @@ pub enum Over {
     Kill(Pid),
     /// Kill it, and the process group that it leads.
     KillGroup(Pid),
-}
-
-/// Whether a worker that is sent this signal is to end. (Programs use the others to reload, and for what they like.)
-pub fn tells_to_end(signal: Signal) -> bool {
-    matches!(signal.saturating_abs(), INT | QUIT | TERM)
 }
 
 impl Deadlines {
@@ -126,6 +114,7 @@ fn is_there(workers: &Workers, deadline: Deadline) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sent::TERM;
     use super::*;
 
     const GRACE: Duration = Duration::from_nanos(100);
@@ -220,11 +209,5 @@ mod tests {
             Some(Over::Kill(2))
         );
         assert_eq!(deadlines.next_over(Time(100), &workers), None);
-    }
-
-    #[test]
-    fn some_signals_tell_to_end() {
-        assert!([INT, QUIT, TERM, -TERM].into_iter().all(tells_to_end));
-        assert!(![1, KILL, 10, 12, 28, 0].into_iter().any(tells_to_end));
     }
 }

@@ -7,8 +7,10 @@
 
 mod compact;
 mod deadlines;
+mod exits;
 pub mod page;
 mod reaping;
+mod sent;
 mod signals;
 mod spare;
 mod state;
@@ -16,8 +18,10 @@ mod timers;
 mod workers;
 
 pub use compact::Few;
-pub use signals::{Action, Signal};
+pub use exits::{Cause, Exit, Reason};
+pub use sent::Signal;
+pub use signals::Action;
 pub use spare::{Counts, NoStatuses, Spare, Statuses, busy_bounds, wanted};
-pub use state::{Exit, Goal, Lead, Machine, Misuse, Policy, Reason, Step};
+pub use state::{Goal, Lead, Machine, Misuse, Policy, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
 pub use workers::{Pid, SERIES, Serial, Worker, Workers};

@@ -22,7 +22,7 @@ pub const PAGE: usize = 4096;
 pub const ROOM: usize = 3328;
 
 /// How much of the handle is the host's (`PF_HOST_ROOM`).
-pub const HOST_ROOM: usize = 768;
+pub const HOST_ROOM: usize = 704;
 
 /// So many workers have their order in the handle, and so many children their parents in the page. It is more than most pools
 /// have, and as many as fit; beyond that there are trees, with pages of their own.

@@ -9,11 +9,9 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use super::sent::Signal;
 use super::timers::Time;
 use super::workers::{Key, Pid, Worker, Workers};
-
-/// A signal number. Negative in an action: the worker's whole process group is meant.
-pub type Signal = i32;
 
 /// The queue and the value that the program sees.
 #[derive(Debug, Default)]

@@ -4,9 +4,11 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compact::ShortQueue;
-use super::deadlines::{Deadlines, KILL, Over, tells_to_end};
+use super::deadlines::{Deadlines, Over};
+use super::exits::{Exit, Reason};
 use super::reaping::{Look, Looks};
-use super::signals::{Action, Signal, Signals, Staggered};
+use super::sent::{KILL, Signal, tells_to_end};
+use super::signals::{Action, Signals, Staggered};
 use super::spare::{self, Spare, Statuses};
 use super::timers::{Pacing, Time};
 use super::workers::{Key, Pid, Serial, Worker, Workers};
@@ -41,38 +43,6 @@ pub enum Lead {
     Shared,
     /// The host decides and paces, and demands each fork.
     Host,
-}
-
-/// Why a child is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// A worker has ended; its status is zero, or it is of an earlier generation.
-    Ended,
-    /// A worker of the current generation has ended with a status that is not zero.
-    Failed,
-    /// A worker that was told to stop as one too many has ended.
-    Stopped,
-    /// A worker's status went to somebody else, or to nobody; it is reported as -1.
-    Stolen,
-    /// A child that is not a worker has ended.
-    Foreign,
-}
-
-/// The end of a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    /// Its process id.
-    pub pid: Pid,
-    /// Its raw wait status; -1 if that is lost.
-    pub status: i32,
-    /// The generation it was forked in; 0 for a child that is not a worker.
-    pub generation: u64,
-    /// Its index; 0 for a child that is not a worker.
-    pub index: u32,
-    /// Its number; that of a worker that never was for a child that is not a worker.
-    pub serial: Serial,
-    /// Why it is reported.
-    pub reason: Reason,
 }
 
 /// What is to be done next. The first five are for the system below, the rest for the host.
@@ -254,20 +224,29 @@ impl Machine {
         }
     }
 
+    /// How long a worker may take to end that is told so; none: as long as it likes.
+    pub fn graceful_timeout(&self) -> Option<Duration> {
+        self.deadlines.as_ref()?.graceful_timeout
+    }
+
     /// A worker has been sent this signal. Its time runs if that, or the pool, tells it to end.
     pub fn sent(&mut self, pid: Pid, signal: Signal, now: Time) {
-        if let Some(deadlines) = &mut self.deadlines {
-            let worker = self.workers.get(pid);
-            let is_stop = worker.is_some_and(|worker| worker.stopping)
-                && signal.saturating_abs() == self.stop_signal;
-            if tells_to_end(signal) || is_stop {
-                deadlines.told(pid, signal, now, &mut self.workers);
-            }
+        let Some(worker) = self.workers.get_mut(pid) else {
+            return;
+        };
+        let is_stop = worker.stopping && signal.saturating_abs() == self.stop_signal;
+        let tells = tells_to_end(signal) || is_stop;
+        worker.sent.note(signal, tells);
+        if let (Some(deadlines), true) = (&mut self.deadlines, tells) {
+            deadlines.told(pid, signal, now, &mut self.workers);
         }
     }
 
     /// A worker has been sent this signal, as it is one too many.
     pub fn sent_to_stop(&mut self, pid: Pid, signal: Signal, now: Time) {
+        if let Some(worker) = self.workers.get_mut(pid) {
+            worker.sent.note(signal, true);
+        }
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.told(pid, signal, now, &mut self.workers);
         }
@@ -358,15 +337,16 @@ impl Machine {
         self.woken = true;
     }
 
-    /// The host has reaped a worker by itself.
-    pub fn worker_reaped(&mut self, pid: Pid, status: i32) {
-        if self.reused_pid == Some(pid) && status == -1 {
-            return;
+    /// The host has reaped a worker by itself. Returns its end, unless that is known already.
+    pub fn worker_reaped(&mut self, pid: Pid, status: i32, now: Time) -> Option<Exit> {
+        let is_of_former = self.reused_pid == Some(pid) && status == -1;
+        let worker = self.workers.get(pid).filter(|worker| !worker.reaped);
+        if is_of_former || worker.is_none() {
+            return None;
         }
-        if self.workers.get(pid).is_some_and(|worker| !worker.reaped) {
-            self.mark_reaped(pid, status, false);
-            self.send_nothing_to(pid);
-        }
+        let exit = self.mark_reaped(pid, status, false, now);
+        self.send_nothing_to(pid);
+        Some(exit)
     }
 
     /// Takes a worker out of the table, whatever it does.
@@ -433,7 +413,7 @@ impl Machine {
         let (index, serial) = self.take_asked().ok_or(Misuse::NotAsked)?;
         if self.workers.get(pid).is_some_and(|worker| !worker.reaped) {
             // The system has given the number out again, so somebody has reaped that one.
-            let exit = self.mark_reaped(pid, -1, true);
+            let exit = self.mark_reaped(pid, -1, true, now);
             self.stolen.push_back(exit);
         }
         self.workers
@@ -471,7 +451,7 @@ impl Machine {
 
     /// The system has reaped a child.
     pub fn child_reaped(&mut self, pid: Pid, status: i32, now: Time) -> Exit {
-        let exit = self.mark_reaped(pid, status, false);
+        let exit = self.mark_reaped(pid, status, false, now);
         if matches!(exit.reason, Reason::Failed) {
             self.pause_after_failure(now);
         }
@@ -495,33 +475,29 @@ impl Machine {
     pub fn no_children(&mut self, now: Time) {
         self.looks.found_none(now);
         let pids: Vec<Pid> = self.workers.iter().map(|worker| worker.pid).collect();
-        self.audited(&pids, None);
+        self.are_gone(&pids, now);
     }
 
-    /// These workers are no children any more. `now` is given if all of them were looked at.
-    pub fn audited(&mut self, missing: &[Pid], now: Option<Time>) {
-        if let Some(now) = now {
-            self.looks.looked_at_each(now);
-        }
+    /// All workers were looked at, and these are no children any more.
+    pub fn audited(&mut self, missing: &[Pid], now: Time) {
+        self.looks.looked_at_each(now);
+        self.are_gone(missing, now);
+    }
+
+    /// Other code has reaped these workers.
+    fn are_gone(&mut self, missing: &[Pid], now: Time) {
         for &pid in missing {
             if self.workers.get(pid).is_some_and(|worker| !worker.reaped) {
-                let exit = self.mark_reaped(pid, -1, true);
+                let exit = self.mark_reaped(pid, -1, true, now);
                 self.stolen.push_back(exit);
             }
         }
     }
 
-    fn mark_reaped(&mut self, pid: Pid, status: i32, stolen: bool) -> Exit {
+    fn mark_reaped(&mut self, pid: Pid, status: i32, stolen: bool, now: Time) -> Exit {
         let generation = self.generation;
         let Some(worker) = self.workers.get_mut(pid) else {
-            return Exit {
-                pid,
-                status,
-                generation: 0,
-                index: 0,
-                serial: Serial::default(),
-                reason: Reason::Foreign,
-            };
+            return Exit::of_stranger(pid, status);
         };
         worker.reaped = true;
         let reason = if stolen {
@@ -533,14 +509,8 @@ impl Machine {
         } else {
             Reason::Ended
         };
-        let exit = Exit {
-            pid,
-            status,
-            generation: worker.generation,
-            index: worker.index,
-            serial: worker.serial,
-            reason,
-        };
+        let age = now.since(worker.spawned_at);
+        let exit = Exit::of_worker(worker, status, reason, age);
         if !stolen {
             self.to_settle.push_back(worker.key());
         }
@@ -654,15 +624,19 @@ impl Machine {
     /// The end of a worker that was told to end and has not.
     fn end_a_grace(&mut self, now: Time) -> Option<Step> {
         let deadlines = self.deadlines.as_mut()?;
-        Some(match deadlines.next_over(now, &self.workers)? {
-            Over::Look(pid) => Step::ReapWorker(pid),
-            Over::Kill(pid) => Step::Kill { pid, signal: KILL },
+        let (pid, signal) = match deadlines.next_over(now, &self.workers)? {
+            Over::Look(pid) => return Some(Step::ReapWorker(pid)),
+            Over::Kill(pid) => (pid, KILL),
             Over::KillGroup(pid) => {
                 // It may have left its group since.
                 self.outbox.push_back((pid, KILL));
-                Step::Kill { pid, signal: -KILL }
+                (pid, -KILL)
             }
-        })
+        };
+        if let Some(worker) = self.workers.get_mut(pid) {
+            worker.sent.note_end_of_grace();
+        }
+        Some(Step::Kill { pid, signal })
     }
 
     /// The end of the run.

@@ -27,6 +27,7 @@ use std::ops::Bound;
 
 use super::compact::{Few, FreeNumbers};
 use super::page::{FEW, FIRST};
+use super::sent::Sent;
 use super::timers::Time;
 
 /// A process id, as the kernel numbers them.
@@ -80,6 +81,8 @@ pub struct Worker {
     pub stopping: bool,
     /// It was told to end, and the time that it has for that runs, or is over.
     pub leaving: bool,
+    /// What the manager has sent it.
+    pub sent: Sent,
     /// A notice has named it as one that has ended, and nobody has looked yet.
     pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
@@ -214,6 +217,7 @@ impl Workers {
             spawned_at: now,
             stopping: false,
             leaving: false,
+            sent: Sent::default(),
             named: false,
             reaped: false,
         });

@@ -37,6 +37,7 @@
 
 mod board;
 mod event;
+mod exits;
 mod failure;
 mod next;
 mod pipe;
@@ -50,7 +51,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::machine::{Goal, Machine, Signal};
+use crate::machine::{Exit, Goal, Machine, Signal};
 use crate::os::children::Parent;
 use crate::os::clock;
 use crate::os::mask::{SavedMask, restore};
@@ -63,6 +64,7 @@ pub use failure::{Failure, FailureKind};
 pub use remote::Remote;
 
 use board::Gone;
+use exits::OomWatch;
 use pipe::Pipe;
 use sigchld::Sigchld;
 
@@ -82,6 +84,9 @@ pub struct Manager {
     reaps_foreign: bool,
     /// The worker whose end the host is dealing with.
     reported: Option<Gone>,
+    last_exit: Option<Exit>,
+    /// Not in the page that each fork writes to: it is used when something is wrong.
+    oom_watch: Option<Box<OomWatch>>,
     board: Option<Rc<RefCell<Scoreboard>>>,
     /// The last event was a wait.
     told_wait: bool,
@@ -113,6 +118,8 @@ impl Manager {
             parent: Parent::new(),
             reaps_foreign: true,
             reported: None,
+            last_exit: None,
+            oom_watch: None,
             board: None,
             told_wait: false,
             is_in_loop: false,

@@ -165,17 +165,12 @@ impl Manager {
         }
         Ok(match (reaped, self.machine.goal()) {
             (Reaped::Child(child), _) => {
-                let worker = self.machine.remove(child.pid).unwrap_or_default();
-                let exit = Exit {
-                    pid: child.pid,
-                    status: child.status,
-                    generation: worker.generation,
-                    index: worker.index,
-                    serial: worker.serial,
-                    reason: match worker.pid {
-                        0 => Reason::Foreign,
-                        _ => Reason::Ended,
-                    },
+                let exit = match self.machine.remove(child.pid) {
+                    Some(worker) => {
+                        let age = now.since(worker.spawned_at);
+                        Exit::of_worker(&worker, child.status, Reason::Ended, age)
+                    }
+                    None => Exit::of_stranger(child.pid, child.status),
                 };
                 self.reaped(exit, child.rusage)
             }
@@ -251,8 +246,9 @@ impl Manager {
     }
 
     /// The next call frees the slots of the child: its host may want to see what it was doing.
-    fn reaped(&mut self, exit: Exit, rusage: libc::rusage) -> Event {
+    fn reaped(&mut self, mut exit: Exit, rusage: libc::rusage) -> Event {
         self.reported = Some(Gone::new(exit.pid, exit.serial));
+        self.note_exit(&mut exit);
         Event::Reaped { exit, rusage }
     }
 
@@ -285,7 +281,7 @@ impl Manager {
     #[cold]
     fn audit(&mut self, now: Time) {
         let audited = self.parent.audit(self.workers_not_reaped());
-        self.machine.audited(&audited.missing, Some(now));
+        self.machine.audited(&audited.missing, now);
         for pid in audited.ended {
             self.machine.child_ended(Some(pid), now);
         }

@@ -77,7 +77,9 @@ impl Manager {
     pub fn worker_reaped(&mut self, pid: Pid, status: i32) -> Result<(), Failure> {
         self.check_is_manager()?;
         if !wait::is_of_living(status) {
-            self.machine.worker_reaped(pid, status);
+            if let Some(mut exit) = self.machine.worker_reaped(pid, status, clock::now()) {
+                self.note_exit(&mut exit);
+            }
             self.let_go_of(pid);
             // One whose end the host is dealing with keeps it until that is over, and one that is alive as long as
             // it is.

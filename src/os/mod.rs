@@ -11,6 +11,7 @@ pub mod held;
 pub mod huge_pages;
 pub mod kill;
 pub mod mask;
+pub mod oom;
 pub mod process;
 mod recorders;
 pub mod room;

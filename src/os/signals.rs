@@ -21,6 +21,14 @@ pub fn is_signal(signal: Signal) -> bool {
     signal > 0 && unsafe { libc::sigaddset(&raw mut set, signal) } == 0
 }
 
+/// The name of a signal, for people.
+pub fn name(signal: Signal) -> String {
+    match nix::sys::signal::Signal::try_from(signal) {
+        Ok(known) => known.as_str().to_owned(),
+        Err(_) => format!("signal {signal}"),
+    }
+}
+
 /// Whether a handler may be installed that notes the signal and returns. For two the system refuses it; after the other
 /// three the process would run into the same fault again, for ever.
 pub fn can_be_trapped(signal: Signal) -> bool {

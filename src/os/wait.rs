@@ -124,6 +124,16 @@ pub fn is_of_living(status: i32) -> bool {
     libc::WIFSTOPPED(status) || libc::WIFCONTINUED(status)
 }
 
+/// The exit status in the raw status of a child that has exited.
+pub fn exit_code(status: i32) -> i32 {
+    libc::WEXITSTATUS(status)
+}
+
+/// Whether a child was killed, and its memory is in a file now.
+pub fn has_dumped_core(status: i32) -> bool {
+    libc::WIFSIGNALED(status) && libc::WCOREDUMP(status)
+}
+
 /// What a process is to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

@@ -55,7 +55,7 @@ my @breaking = (
     ['what is returned'        => qr/^()size_t(?= pf_num_workers)/m,           'uint32_t'],
     ['a callback'              => qr/(\*pf_after_fork_fn\)\(pf_t \*pf, )int32_t/, 'uint64_t'],
     ['a member'                => qr/()int32_t(?= fd;)/,                       'int64_t'],
-    ['one more member'         => qr/(uint32_t reserved\[15\];)/,               ' int more;'],
+    ['one more member'         => qr/(uint32_t reserved\[\d+\];)/,               ' int more;'],
     ['members change places'   => qr/()uint32_t type;(.*?)uint32_t reason;/s,  'uint32_t reason; uint32_t type;'],
     ['the number of a result'  => qr/(PF_ERR_NO_SLOT = )8/,                    '18'],
     ['the number of an event'  => qr/(PF_EVENT_TIMED_OUT = )6/,                '16'],

@@ -78,6 +78,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_spawn_interval(pf, 1));
     NULL_IS(pf_set_err_respawn_interval(pf, 1));
     NULL_IS(pf_set_graceful_timeout(pf, 1));
+    NULL_IS(pf_watch_oom(pf));
     NULL_IS(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     NULL_IS(pf_trap_signal(pf, SIGUSR1, SIGTERM, 0));
     NULL_IS(pf_set_reap_foreign(pf, false));
@@ -115,6 +116,10 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_keep_reaped(pf, true));
     NOTHING(pf_disown_worker(pf, 1));
     NOTHING(pf_remove_reaped(pf, 1));
+    NOTHING(pf_last_exit(pf, &out.event));
+    NOTHING(pf_last_exit(pf, NULL));
+    NOTHING(pf_exit_line(pf, (char *)statuses, sizeof statuses));
+    NOTHING(pf_exit_line(pf, NULL, 1));
 
     pf_scoreboard_free(board);
     NULL_IS(pf_scoreboard_grow(board, 1));
@@ -578,6 +583,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_spawn_interval(pf, 0));
     REFUSED(pf_set_err_respawn_interval(pf, 0));
     REFUSED(pf_set_graceful_timeout(pf, 0));
+    REFUSED(pf_watch_oom(pf));
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));

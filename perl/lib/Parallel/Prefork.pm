@@ -55,6 +55,7 @@ my %OPTIONS = (
     number  => [qw(max_workers spawn_interval err_respawn_interval graceful_timeout)],
     code    => [qw(on_child_reap before_fork after_fork)],
     signals => ['trap_signals'],
+    log     => ['log_exits'],
 );
 
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
@@ -186,6 +187,7 @@ sub _after_fork {
 
 sub _reaped {
     my ($self, $pid, $status) = @_;
+    _log_exit($self, $pid) if $self->{log_exits};
     $self->_on_child_reap($pid, $status);
     if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
         # While there was another hash the core knew nothing of this worker.
@@ -250,6 +252,7 @@ sub wait_all_children {
     while ($self->num_workers) {
         my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : _next_exit($self, 1);
         if ($pid && Parallel::Prefork::Core::disown_worker($self, $pid)) {
+            _log_exit($self, $pid) if $self->{log_exits};
             $self->_on_child_reap($pid, $status);
         }
         last if Parallel::Prefork::Core::now() >= $until;
@@ -318,6 +321,18 @@ sub _on_child_reap {
         1;
     } or return;
     return;
+}
+
+sub _log_exit {
+    my ($self, $pid) = @_;
+    _load('Loop');
+    Parallel::Prefork::Loop::log_exit($self, $pid);
+    return;
+}
+
+sub last_exit {
+    my $self = shift;
+    return Parallel::Prefork::Core::last_exit($self);
 }
 
 # [signal to send, seconds between workers], or undef, for a signal that was received.
@@ -587,6 +602,20 @@ process group (C<'-TERM'>), KILL is too.
 A change counts for workers that are told from then on. A worker that the program takes out of C<{worker_pids}> and puts
 back has to be told again.
 
+=item log_exits => BOOLEAN or CODE
+
+Says something about each worker that has ended in a way that is out of the ordinary: with a status other than 0, by a
+signal that the manager has not sent, or because its C<graceful_timeout> was over. Default: false. With a true
+value the manager warns; CODE is called with the manager and the line, which has no newline. If it dies, perl warns.
+
+    worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
+    worker 0 (pid 4712, generation 2) was killed by SIGSEGV after 0.2 s (core dumped)
+    worker 1 (pid 4713, generation 2) exited with status 2 after 1.0 s
+
+With this option the manager also finds out if the system has killed a worker because memory was short, where the system
+counts that for the control group of the manager (C<oom_kill> in F<memory.events>, see cgroups(7)). The words of the
+lines may change; a program looks at L</last_exit>. Set it before C<start>.
+
 =item trap_signals => \%action_of
 
 Which signals end C<start>, and what the manager then sends to the workers. Default: C<< { TERM => 'TERM' } >>. See
@@ -796,6 +825,50 @@ C<max_workers> then, and it never changes in the life of a worker. Use it to giv
 file. In the manager it returns C<undef>.
 
 I<Where:> anywhere.
+
+=head2 last_exit
+
+Returns what is known of the child that was reaped last, as a reference to a new hash; C<undef> if there was none. Call
+it in C<on_child_reap>, for the child that the hook is about.
+
+=over 4
+
+=item pid, status
+
+As the hook gets them.
+
+=item generation, index
+
+Those of the worker; 0 for a child that is no worker.
+
+=item reason
+
+What the pool makes of it: C<ended>, C<failed> (it makes a pause), C<stopped> (it was one too many), C<stolen> (other
+code has reaped it), C<foreign> (it was no worker).
+
+=item cause
+
+What made it end: C<asked> (a signal that the program has sent by the manager), C<surplus> (it was one too many),
+C<external> (a signal that the manager has not sent: from another process, from the system, or for a fault of its own).
+C<''> if it has ended by itself.
+
+=item sent_signal
+
+The name of the signal that the manager has sent it: the first one that told it to end, or else the last one; C<''> if
+there was none.
+
+=item grace_over, out_of_memory
+
+1 if the manager has killed it as its C<graceful_timeout> was over; 1 if the system has killed it because memory was
+short, which is known with C<log_exits> only. Otherwise 0.
+
+=item age
+
+How many seconds after its fork it has ended.
+
+=back
+
+Later versions may add members. I<Where:> the manager, its hooks and its handlers.
 
 =head2 signal_received([VALUE])
 

@@ -100,6 +100,26 @@ sub _enter {
     return 1;
 }
 
+# The line about an exit that is out of the ordinary.
+sub log_exit {
+    my ($self, $pid) = @_;
+    my $line = Parallel::Prefork::Core::exit_line($self, $pid);
+    return if !defined $line;
+    my $log = $self->log_exits;
+    local $@;
+    # The program's handler of warnings may die, too.
+    eval {
+        if (!ref $log) {
+            warn "$line\n";
+        }
+        else {
+            eval { $log->($self, $line); 1 } or warn "log_exits died: $@";
+        }
+        1;
+    } or return;
+    return;
+}
+
 package    # not for the index of CPAN
     Parallel::Prefork::Loop::ForkGuard;
 

@@ -11,6 +11,7 @@ my %CHECK = (
     number  => \&_check_number,
     code    => \&_check_code,
     signals => \&_check_signals,
+    log     => \&_check_log,
     object  => \&_check_scoreboard,
 );
 
@@ -58,6 +59,13 @@ sub _check_signals {
         __PACKAGE__->refuse(qq{Unrecognized signal name "$send" as the value of $signal in $name:}
             . ' give the name or the number of a signal, or [signal, seconds]');
     }
+    return;
+}
+
+sub _check_log {
+    my ($name, $value) = @_;
+    return if !ref($value) || eval { \&{$value} };
+    __PACKAGE__->refuse("$name must be true, false or a code reference, not '$value'");
     return;
 }
 
