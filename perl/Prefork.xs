@@ -196,6 +196,7 @@ begin(host_t *host)
         pf_result result;
     CODE:
         become_manager(aTHX_ host);
+        check_result(aTHX_ host, pass_death_signal(aTHX_ host, object));
         CALL(
             result = pf_begin(host->pf);
             if (result == PF_OK)
@@ -501,34 +502,6 @@ void
 worker_reaped(host_t *host, SV *pid, int status)
     CODE:
         CALL(pf_worker_reaped(host->pf, to_pid(aTHX_ pid), status));
-
-# What is known of the end that was told last; undef if none was.
-SV *
-last_exit(host_t *host)
-    INIT:
-        static const char *const reasons[] = { "ended", "failed", "stopped", "stolen", "foreign" };
-        static const char *const causes[] = { "", "asked", "surplus", "external" };
-        pf_event exit;
-        bool is_there;
-        HV *record;
-    CODE:
-        CALL(is_there = pf_last_exit(host->pf, &exit));
-        if (!is_there)
-            XSRETURN_UNDEF;
-        record = newHV();
-        (void)hv_stores(record, "pid", newSViv(exit.pid));
-        (void)hv_stores(record, "status", newSViv(exit.status));
-        (void)hv_stores(record, "generation", newSVuv(exit.generation));
-        (void)hv_stores(record, "index", newSVuv(exit.index));
-        (void)hv_stores(record, "reason", newSVpv(reasons[exit.reason], 0));
-        (void)hv_stores(record, "cause", newSVpv(causes[exit.cause], 0));
-        (void)hv_stores(record, "sent_signal",
-            newSVpv(exit.sent_signal > 0 && exit.sent_signal < SIG_SIZE ? PL_sig_name[exit.sent_signal] : "", 0));
-        (void)hv_stores(record, "grace_over", newSViv(!!(exit.flags & PF_EXIT_GRACE_OVER)));
-        (void)hv_stores(record, "out_of_memory", newSViv(!!(exit.flags & PF_EXIT_OUT_OF_MEMORY)));
-        (void)hv_stores(record, "age", newSVnv(exit.age));
-        RETVAL = newRV_noinc((SV *)record);
-    OUTPUT: RETVAL
 
 # What there is to say of this child's end, if it was told last; undef if that is nothing.
 SV *
@@ -861,3 +834,33 @@ set_status(SV *self, SV *status)
         PUTBACK;
         call_pv("Parallel::Prefork::SpareWorkers::_set_status", GIMME_V);
         SPAGAIN;
+
+MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork
+
+# What is known of the end that was told last; undef if none was.
+SV *
+last_exit(host_t *host)
+    INIT:
+        static const char *const reasons[] = { "ended", "failed", "stopped", "stolen", "foreign" };
+        static const char *const causes[] = { "", "asked", "surplus", "external" };
+        pf_event exit;
+        bool is_there;
+        HV *record;
+    CODE:
+        CALL(is_there = pf_last_exit(host->pf, &exit));
+        if (!is_there)
+            XSRETURN_UNDEF;
+        record = newHV();
+        (void)hv_stores(record, "pid", newSViv(exit.pid));
+        (void)hv_stores(record, "status", newSViv(exit.status));
+        (void)hv_stores(record, "generation", newSVuv(exit.generation));
+        (void)hv_stores(record, "index", newSVuv(exit.index));
+        (void)hv_stores(record, "reason", newSVpv(reasons[exit.reason], 0));
+        (void)hv_stores(record, "cause", newSVpv(causes[exit.cause], 0));
+        (void)hv_stores(record, "sent_signal",
+            newSVpv(exit.sent_signal > 0 && exit.sent_signal < SIG_SIZE ? PL_sig_name[exit.sent_signal] : "", 0));
+        (void)hv_stores(record, "grace_over", newSViv(!!(exit.flags & PF_EXIT_GRACE_OVER)));
+        (void)hv_stores(record, "out_of_memory", newSViv(!!(exit.flags & PF_EXIT_OUT_OF_MEMORY)));
+        (void)hv_stores(record, "age", newSVnv(exit.age));
+        RETVAL = newRV_noinc((SV *)record);
+    OUTPUT: RETVAL

@@ -62,6 +62,8 @@ kind_of(pTHX_ const char *name)
         return KIND_CODE;
     if (strEQ(name, "log"))
         return KIND_LOG;
+    if (strEQ(name, "signal"))
+        return KIND_SIGNAL;
     if (strEQ(name, "signals"))
         return KIND_SIGNALS;
     return KIND_OBJECT;
@@ -71,6 +73,7 @@ bool
 is_plain_value(pTHX_ kind_t kind, SV *value)
 {
     double number;
+    int signal;
     switch (kind) {
         case KIND_ANY:
         case KIND_READ_ONLY:
@@ -82,6 +85,8 @@ is_plain_value(pTHX_ kind_t kind, SV *value)
             return SvROK(value) ? SvTYPE(SvRV(value)) == SVt_PVCV : !SvTRUE(value);
         case KIND_LOG:
             return !SvROK(value) || SvTYPE(SvRV(value)) == SVt_PVCV;
+        case KIND_SIGNAL:
+            return is_plain_signal(aTHX_ value) && (!SvTRUE_nomg(value) || (signal_number(aTHX_ value, &signal) && signal > 0));
         case KIND_SIGNALS:
             return are_plain_signals(aTHX_ value);
         case KIND_OBJECT:

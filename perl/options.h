@@ -6,7 +6,7 @@
 #include "object.h"
 
 /* What an option is to be, and what an accessor is for that has no option behind it. */
-typedef enum { KIND_ANY, KIND_READ_ONLY, KIND_WRITE_ONLY, KIND_NUMBER, KIND_CODE, KIND_LOG, KIND_SIGNALS, KIND_OBJECT } kind_t;
+typedef enum { KIND_ANY, KIND_READ_ONLY, KIND_WRITE_ONLY, KIND_NUMBER, KIND_CODE, KIND_LOG, KIND_SIGNAL, KIND_SIGNALS, KIND_OBJECT } kind_t;
 kind_t kind_of(pTHX_ const char *name);
 
 /* Whether a value is so obviously one of its kind that nobody else needs to look. */

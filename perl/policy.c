@@ -57,6 +57,22 @@ pass_graceful_timeout(pTHX_ host_t *host, SV *object)
     }
 }
 
+pf_result
+pass_death_signal(pTHX_ host_t *host, SV *object)
+{
+    SV *option = member(aTHX_ object, "pdeathsig");
+    int signal = 0;
+    pf_result result;
+    SvGETMAGIC(option);
+    if (SvROK(option))
+        option = sv_2mortal(newSVpvf("%" SVf, SVfARG(option)));
+    /* Anything that is false is none, and so is what is no signal, which only another way than the accessor can put there. */
+    if (SvTRUE_nomg(option) && (!signal_number(aTHX_ option, &signal) || signal < 0))
+        signal = 0;
+    CALL(result = pf_set_parent_death_signal(host->pf, signal));
+    return result;
+}
+
 IV
 decide(const pool_t *pool, int32_t *low, int32_t *high)
 {

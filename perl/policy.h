@@ -15,6 +15,9 @@ bool pass_settings(pTHX_ host_t *host, SV *object);
 /* How long a worker may take to end that is told so from now on: to be called before one is. */
 void pass_graceful_timeout(pTHX_ host_t *host, SV *object);
 
+/* What a worker is sent when its manager ends: it counts for the next run. */
+pf_result pass_death_signal(pTHX_ host_t *host, SV *object);
+
 /* A pool whose numbers a method has come by in its own way. */
 typedef struct {
     double workers, max_workers, idle, stopping, min_spare, max_spare;

@@ -95,6 +95,25 @@ pub unsafe extern "C" fn pf_watch_oom(pf: *mut pf_t) -> pf_result {
     manager!(pf, Refuse, |manager| manager.watch_oom())
 }
 
+/// Sets the `signal` that a worker is sent when its manager ends, in whatever way, SIGKILL included; 0, as in a new
+/// handle, for none. It counts for workers that are forked from then on, by fork(2): before any code of the host runs in
+/// one, pf_forked asks the system for it (PR_SET_PDEATHSIG in prctl(2)), and sends the signal if the manager is
+/// gone already. That one is not seen from a PID namespace of the worker's own.
+///
+/// The system forgets it when the worker changes its user or its group. It belongs to the thread that forks: so this and
+/// pf_begin are refused in another thread than the first one.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist, PF_ERR_WRONG_STATE in another
+/// thread than the first one of the process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_parent_death_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    manager!(pf, Refuse, |manager| manager
+        .set_parent_death_signal(signal))
+}
+
 /// Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 /// all; those that are one too many are sent `stop_signal`. Needs a scoreboard
 /// (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is

@@ -88,6 +88,8 @@ pub struct Manager {
     /// Not in the page that each fork writes to: it is used when something is wrong.
     oom_watch: Option<Box<OomWatch>>,
     board: Option<Rc<RefCell<Scoreboard>>>,
+    /// What a worker is sent when its manager ends; 0: nothing.
+    death_signal: Signal,
     /// The last event was a wait.
     told_wait: bool,
     /// A loop of the library's own runs, which decides when a run begins.
@@ -121,6 +123,7 @@ impl Manager {
             last_exit: None,
             oom_watch: None,
             board: None,
+            death_signal: 0,
             told_wait: false,
             is_in_loop: false,
         }
@@ -156,6 +159,9 @@ impl Manager {
             return Err(Failure::wrong_state(
                 "pf_start is running, and this is one of its hooks",
             ));
+        }
+        if self.death_signal != 0 {
+            settings::check_is_first_thread()?;
         }
         self.take_arrivals();
         self.machine.begin();

@@ -115,6 +115,9 @@ impl Manager {
         }
         if pid == 0 {
             let serial = self.machine.forked_here()?;
+            if self.death_signal != 0 {
+                self.tie_to_manager();
+            }
             self.tell_ticket(serial);
             self.pipe.leave_to_worker();
             for signal in traps::trapped_here() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::board::Board;
 use super::{Failure, Manager};
 use crate::machine::{Action, Lead, Policy, Signal, Spare};
-use crate::os::clock;
 use crate::os::signals::{can_be_trapped, is_signal};
+use crate::os::{clock, process};
 
 /// How many workers, and when.
 impl Manager {
@@ -52,6 +52,39 @@ impl Manager {
         self.check_is_manager()?;
         self.machine.set_graceful_timeout(timeout);
         Ok(())
+    }
+
+    /// Sets what a worker is sent when its manager ends, in whatever way; 0: nothing. It counts for workers that are forked from
+    /// then on.
+    ///
+    /// # Errors
+    /// There is no such signal; the system cannot do it; this thread may end before the process does, and the system would
+    /// take that for the end of the manager.
+    pub fn set_parent_death_signal(&mut self, signal: Signal) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        if signal != 0 && !is_signal(signal) {
+            return Err(Failure::invalid(format!("{signal} is no signal")));
+        }
+        if signal != 0 && !process::HAS_PARENT_DEATH_SIGNAL {
+            let what = "a signal at the end of the parent";
+            return Err(Failure::system(what, "this system has none"));
+        }
+        if signal != 0 {
+            check_is_first_thread()?;
+        }
+        self.death_signal = signal;
+        Ok(())
+    }
+
+    /// In a new worker: it ends with its manager, which may have ended already.
+    #[cold]
+    pub(super) fn tie_to_manager(&self) {
+        // The signal exists. Where the system refuses, a worker without it is better than none.
+        let _ = process::set_parent_death_signal(self.death_signal);
+        let parent = process::parent();
+        if parent != 0 && parent != self.owner.pid() {
+            process::signal_this(self.death_signal);
+        }
     }
 
     /// Keeps between `min` and `max` idle workers, and tells those that are one too many to stop by this signal. A
@@ -254,4 +287,14 @@ impl Manager {
         self.machine.signals.show_next();
         self.machine.signals.shown()
     }
+}
+
+/// Fails in a thread that may end before the process does.
+pub(super) fn check_is_first_thread() -> Result<(), Failure> {
+    if process::is_first_thread() {
+        return Ok(());
+    }
+    Err(Failure::wrong_state(
+        "the parent death signal is sent when the thread ends that forks: use it in the first thread of the process",
+    ))
 }

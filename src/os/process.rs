@@ -13,7 +13,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use crate::machine::Pid;
+use crate::machine::{Pid, Signal};
 
 pub use nix::errno::Errno;
 
@@ -221,6 +221,54 @@ fn unmap(_page: NonNull<AtomicU64>) {}
 /// The number of this process.
 pub fn pid() -> Pid {
     nix::unistd::getpid().as_raw()
+}
+
+/// The number of the process that this one is a child of; 0 if that is in another PID namespace, where nobody here can see it.
+/// Async-signal-safe.
+pub fn parent() -> Pid {
+    nix::unistd::getppid().as_raw()
+}
+
+/// Whether this is the thread that the process began with. Async-signal-safe.
+pub fn is_first_thread() -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // SAFETY: gettid(2) cannot fail and touches nothing.
+        unsafe { libc::gettid() == libc::getpid() }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        true
+    }
+}
+
+/// Whether the system can do what comes next.
+pub const HAS_PARENT_DEATH_SIGNAL: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// From now on the system sends this process the signal (0: none) when the thread that has forked it ends. It forgets that
+/// when the process changes its user, or executes a program that is set-user-ID (PR_SET_PDEATHSIG in prctl(2)).
+/// Async-signal-safe.
+///
+/// # Errors
+/// EINVAL if there is no such signal; ENOSYS where the system knows nothing like this.
+pub fn set_parent_death_signal(signal: Signal) -> Result<(), Errno> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let number = libc::c_ulong::from(signal.unsigned_abs());
+        // SAFETY: this option takes a number.
+        Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, number) }).map(drop)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = signal;
+        Err(Errno::ENOSYS)
+    }
+}
+
+/// Sends this process a signal.
+pub fn signal_this(signal: Signal) {
+    // SAFETY: kill(2) takes two integers and touches no memory of ours.
+    unsafe { libc::kill(libc::getpid(), signal) };
 }
 
 /// Makes a process (fork(3)): its number, and 0 in the new one.

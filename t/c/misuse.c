@@ -79,6 +79,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_err_respawn_interval(pf, 1));
     NULL_IS(pf_set_graceful_timeout(pf, 1));
     NULL_IS(pf_watch_oom(pf));
+    NULL_IS(pf_set_parent_death_signal(pf, SIGTERM));
     NULL_IS(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     NULL_IS(pf_trap_signal(pf, SIGUSR1, SIGTERM, 0));
     NULL_IS(pf_set_reap_foreign(pf, false));
@@ -584,6 +585,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_err_respawn_interval(pf, 0));
     REFUSED(pf_set_graceful_timeout(pf, 0));
     REFUSED(pf_watch_oom(pf));
+    REFUSED(pf_set_parent_death_signal(pf, 0));
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));

@@ -56,6 +56,7 @@ my %OPTIONS = (
     code    => [qw(on_child_reap before_fork after_fork)],
     signals => ['trap_signals'],
     log     => ['log_exits'],
+    signal  => ['pdeathsig'],
 );
 
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
@@ -84,6 +85,7 @@ sub new {
         in_child             => 0,
         trap_signals         => { TERM => 'TERM' },
         worker_pids          => {},
+        defined $ENV{PREFORK_OPTIONS} ? _options()->from_environment($class, $options) : (),
         %$options,
         _no_adjust_until     => 0,
         _goal                => undef,
@@ -328,11 +330,6 @@ sub _log_exit {
     _load('Loop');
     Parallel::Prefork::Loop::log_exit($self, $pid);
     return;
-}
-
-sub last_exit {
-    my $self = shift;
-    return Parallel::Prefork::Core::last_exit($self);
 }
 
 # [signal to send, seconds between workers], or undef, for a signal that was received.
@@ -616,6 +613,16 @@ With this option the manager also finds out if the system has killed a worker be
 counts that for the control group of the manager (C<oom_kill> in F<memory.events>, see cgroups(7)). The words of the
 lines may change; a program looks at L</last_exit>. Set it before C<start>.
 
+=item pdeathsig => SIGNAL
+
+What the system sends a worker when its manager ends, in whatever way, KILL included: the name or the number of a signal.
+Default: none; without it, workers go on when their manager is killed. It counts for workers that are forked from the next
+C<start> on, and also for one whose manager ends before that worker has asked for it. (This is C<PR_SET_PDEATHSIG> of
+prctl(2), on Linux. Elsewhere C<start> dies.)
+
+The system forgets it when the worker changes its user or its group. In a thread other than the first one C<start>
+dies, because the system would send the signal at the end of the thread.
+
 =item trap_signals => \%action_of
 
 Which signals end C<start>, and what the manager then sends to the workers. Default: C<< { TERM => 'TERM' } >>. See
@@ -721,6 +728,19 @@ Hooks that the manager calls. Default: none. See L</HOOKS>. The value is code, o
 C<undef> removes the hook.
 
 =back
+
+=head2 PREFORK_OPTIONS
+
+Servers such as Starlet and Gazelle call C<new> with options of their own, and have no way to give others. For them this
+variable of the environment has options, with blanks between them:
+
+    PREFORK_OPTIONS='graceful_timeout=30 log_exits=1' start_server --port 80 -- plackup -s Starlet app.psgi
+
+It may have C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<pdeathsig>; C<fast_exit>,
+C<huge_pages> and C<log_exits>, as 0 or 1; for L<Parallel::Prefork::SpareWorkers> also C<min_spare_workers>,
+C<max_spare_workers> and C<heartbeat>. They count for every manager of the process, and of programs that it starts, as far as the
+program does not give that option to C<new>. The manager warns of what is wrong, and leaves it out. Under taint checks
+(L<perlsec>) the variable is not looked at.
 
 =head1 METHODS
 

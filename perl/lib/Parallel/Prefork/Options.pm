@@ -10,6 +10,7 @@ our $VERSION = '1.00';
 my %CHECK = (
     number  => \&_check_number,
     code    => \&_check_code,
+    signal  => \&_check_signal,
     signals => \&_check_signals,
     log     => \&_check_log,
     object  => \&_check_scoreboard,
@@ -46,6 +47,14 @@ sub _check_code {
     return;
 }
 
+sub _check_signal {
+    my ($name, $value) = @_;
+    my $number = $value ? Parallel::Prefork::Core::signal_number(ref($value) ? "$value" : $value) : 0;
+    return if defined $number && $number >= 0;
+    __PACKAGE__->refuse("$name must be the name or the number of a signal, not '$value'");
+    return;
+}
+
 sub _check_signals {
     my ($name, $value) = @_;
     return if !defined $value;
@@ -75,6 +84,49 @@ sub _check_scoreboard {
     __PACKAGE__->refuse("$name must be an object with the methods child_start, clear_child,"
         . " get_statuses and set_status, not '$board'");
     return;
+}
+
+# What may come from the environment: options with one plain value.
+my %KIND_IN_ENVIRONMENT = (
+    (map { $_ => 'number' } qw(max_workers spawn_interval err_respawn_interval graceful_timeout
+        min_spare_workers max_spare_workers heartbeat)),
+    (map { $_ => 'boolean' } qw(fast_exit huge_pages log_exits)),
+    pdeathsig => 'signal',
+);
+
+# Options for servers that call new with a fixed list of them. What the program gives wins. What is wrong ends nobody's server: it
+# is said, and left out.
+sub from_environment {
+    my ($class, $of, $given) = @_;
+    # The environment is what taint checks are there for.
+    return if ${^TAINT};
+    my %option;
+    for my $setting (split ' ', $ENV{PREFORK_OPTIONS}) {
+        my ($name, $value) = split /=/, $setting, 2;
+        if (my $wrong = _is_wrong_in_environment($of, $name, $value)) {
+            warn "PREFORK_OPTIONS: '$setting' is left out: $wrong\n";
+        }
+        elsif (!exists $given->{$name}) {
+            $option{$name} = $value;
+        }
+    }
+    my ($min, $max) = map { $given->{$_} // $option{$_} } qw(min_spare_workers max_spare_workers);
+    if ($min && $max && $max < $min && grep { /_spare_/ } keys %option) {
+        warn "PREFORK_OPTIONS: max_spare_workers ($max) must not be less than min_spare_workers ($min): left out\n";
+        delete @option{qw(min_spare_workers max_spare_workers)};
+    }
+    return %option;
+}
+
+sub _is_wrong_in_environment {
+    my ($of, $name, $value) = @_;
+    my $kind = $KIND_IN_ENVIRONMENT{$name};
+    return 'it is not of the form NAME=VALUE' if !defined $value;
+    return "there is no option '$name' that can be set here" if !$kind || !$of->can($name);
+    return $value =~ /\A[01]\z/ ? '' : "$name must be 0 or 1" if $kind eq 'boolean';
+    local $@;
+    return '' if eval { $CHECK{$kind}->($name, $value); 1 };
+    return $@ =~ s/, not '.*//sr;
 }
 
 # Dies with the line of the program that called us, as Carp's croak does; that may be out of reach by
