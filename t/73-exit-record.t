@@ -137,6 +137,14 @@ PERL
 is $in_start{warnings}, 3, 'log_exits => 1 warns in start, without any hook, and a handler that dies ends nothing';
 is $in_start{kind},     3, '... with the lines';
 
+my %in_wait = facts('in wait_all_children', $POOL . <<'PERL');
+one_worker(\&wait_for_ever, on_child_reap => undef);
+kill KILL => keys %{ $pm->{worker_pids} };
+$pm->wait_all_children;
+print 'lines = ', scalar(grep { /was killed by SIGKILL/ } @lines), "\n";
+PERL
+is $in_wait{lines}, 1, 'in wait_all_children there is a line without any hook, too';
+
 my %others = facts('no workers', $POOL . <<'PERL');
 one_worker(\&wait_for_ever);
 print 'before = ', defined $pm->last_exit ? 'some' : 'none', "\n";
