@@ -357,6 +357,18 @@ pub unsafe extern "C" fn pf_stop_workers(
     })
 }
 
+/// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of the
+/// `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
+///
+/// Called by: worker. Before its first pf_wait_readable, pf_stopping or pf_stop_fd.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_stop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager.set_stop_signal(signal))
+}
+
 /// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this
 /// scoreboard, that is what fork(2) returned, and of any other process the pid that it had for itself
 /// (pf_scoreboard_claim). Returns whether it had one. With PF_LEAD_LIBRARY a manager does it by itself: for each

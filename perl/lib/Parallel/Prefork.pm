@@ -797,6 +797,90 @@ file. In the manager it returns C<undef>.
 
 I<Where:> anywhere.
 
+=head2 wait_readable(HANDLES), wait_readable(\@HANDLES, [SECONDS])
+
+The wait of a worker that finishes what it has begun. It returns the handle that is readable, or the empty list when
+it is time to leave:
+
+    while (my ($ready) = $pm->wait_readable($listener)) {
+        my $client = $ready->accept or next;
+        serve($client);
+    }
+
+It is time to leave when the worker has got TERM, INT, QUIT or the signal by which the manager stops workers that are
+too many, or when the manager is gone, even by C<kill -9>. A worker that waits leaves at once. One that serves leaves
+at the next call, and no request is dropped.
+
+With an array, SECONDS (a fraction is allowed) limit the wait. The empty list then also says that the time is over,
+and L</stopping> tells the two apart. So a worker polls a queue:
+
+    until ($pm->stopping) {
+        look_into_the_queue();
+        $pm->wait_readable([], 1);
+    }
+
+In scalar context it returns C<undef> instead of the empty list.
+
+=over 4
+
+=item Handles
+
+A handle is a file handle, a glob, an object of IO::Handle's kind or the number of an open file. It is returned as it
+was given. It counts as readable also at its end and after an error, as for C<select>, and if perl has read data from
+it that the program has not. Of several that are readable each has its turn.
+
+An IO::Socket::SSL may have data that it has read and not given out: read on while C<< $client->pending >> is true,
+before you wait.
+
+=item Listeners
+
+One connection wakes all workers, and one of them gets it. So make the listener non-blocking (C<< Blocking => 0 >>).
+C<accept> then fails in the others, with C<EAGAIN>; after C<EAGAIN>, C<EINTR> and C<ECONNABORTED> wait again. After
+C<EMFILE> (too many open files) the connection stays there, and the next wait returns at once: close something first,
+or sleep.
+
+=item Signals
+
+The first call of C<wait_readable>, C<stopping> or C<stop_fd> in a worker takes the signals above. Before that they
+have their default action, or the worker's handler. No signal is blocked.
+
+A handler in C<%SIG> of the worker runs as usual, and the wait ends. So does one that is set later: each call looks for
+that. When C<local $SIG{TERM}> ends, TERM has its default action until the next call. What is set to C<'IGNORE'> stays
+ignored. Other signals do not end the wait, and their handlers run meanwhile; C<die> in a handler leaves it. A child
+that the worker forks has the handlers, or the default actions, that the worker had before.
+
+=item The end of the manager
+
+Before Linux 5.3 the worker looks for it once a second, and so it does where pidfd_open(2) is forbidden. If the manager
+is outside of the worker's PID namespace, the worker cannot tell.
+
+=back
+
+I<Where:> a worker, of subclasses too. I<Errors:> dies in any other process, with a value that is no open handle (it
+names the value), and with a wrong time-out.
+
+=head2 stopping
+
+Returns why the worker is to leave: C<'signal'> or C<'manager gone'>; C<''> if it is not to. Later versions may have
+other reasons. Ask it in the middle of long work.
+
+I<Where:> a worker. I<Errors:> dies in any other process.
+
+=head2 stop_fd
+
+Returns the number of a file that becomes readable when the worker is to leave, and stays so. It is for event loops (see
+L</Event loops in the workers>). Do not read from it, and do not close it.
+
+I<Where:> a worker. I<Errors:> dies in any other process.
+
+=head2 current
+
+A class method: C<< Parallel::Prefork->current >> returns the object of which this process is a worker. So code deep in
+a server finds it. In a process that is no worker it returns C<undef>. In a process that a worker has forked it returns
+that worker's object, whose methods for workers die there.
+
+I<Where:> anywhere.
+
 =head2 signal_received([VALUE])
 
 Returns the name of the signal that has ended C<start>. Once the program has read that, it returns the latest signal
@@ -1122,6 +1206,20 @@ C<< $loop->post_fork >>
 C<< Mojo::IOLoop->reset >>, which drops its watchers too.
 
 =back
+
+To leave when it is told to, or when the manager is gone, the worker watches L</stop_fd> in its loop:
+
+    my $done  = AnyEvent->condvar;
+    my $watch = AnyEvent->io(fh => $pm->stop_fd, poll => 'r', cb => sub { $done->send if $pm->stopping });
+    $done->recv;
+
+Always ask C<stopping>: where L</wait_readable(HANDLES), wait_readable(\@HANDLES, [SECONDS])> has to look for the manager
+once a second, the file is readable once a second, too. A loop that wants a handle, such as IO::Async and Mojo::IOLoop,
+is given a copy:
+
+    open my $stop, '<&', $pm->stop_fd or die "cannot copy: $!";
+
+A watcher of TERM in that loop takes the signal away from C<stop_fd>.
 
 Watchers of children need SIGCHLD. In the worker SIGCHLD has its default action, but a loop that existed before the
 fork believes that its own handler is still there. So EV never calls a watcher of children (C<EV::child>, and C<<
