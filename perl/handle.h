@@ -46,8 +46,6 @@ typedef struct {
     pid_t pid;               /* ... in the process with this pid, and not in what it forks */
     const void *interpreter; /* the one that start was called in */
     SV *object;              /* what `current` gives: not counted, and NULL when it has gone */
-    int last;                /* the descriptor that its wait gave last, and 1 more, so that 0 is none */
-    bool knows_signal;       /* the core was told by which signal it is stopped */
 } worker_t;
 
 /* Elements of %SIG that the manager has made for its workers: see internals/defaults.c. */

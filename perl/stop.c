@@ -13,17 +13,20 @@
 #include <poll.h>
 #include <pthread.h>
 
-/* Croaks with the name of the method and what the core has to say. */
-static void
-croak_by_core(pTHX_ const host_t *host, const char *method)
-{
-    croak_for_caller(aTHX_ newSVpvf("%s: %s", method, pf_error_message(host->pf)));
-}
+/* What the core has said when it was asked last. A process is a worker of one manager. */
+static struct {
+    const host_t *host;      /* whose worker that was */
+    uint64_t process;        /* in which that was; 0 if there was none, or another call is due */
+    int fd;                  /* what is readable when the worker is to stop */
+    int signal;              /* what stops it beside TERM, INT and QUIT; 0 for none */
+    void (*handler)(int);    /* the core's, for all of these, as the system shows it */
+    int last;                /* the descriptor that the wait gave last, and 1 more, so that 0 is none */
+} stop;
 
-/* Tells the core by which signal the manager stops workers that are too many: SpareWorkers sends what trap_signals has for
- * TERM. */
-static void
-tell_stop_signal(pTHX_ SV *object, host_t *host)
+/* The signal by which the manager stops workers that are too many; 0 if that is none. SpareWorkers sends what trap_signals has
+ * for TERM. */
+static int
+surplus_signal(pTHX_ SV *object)
 {
     HV *actions = plain_hash(aTHX_ member(aTHX_ object, "trap_signals"));
     SV **action = actions ? hv_fetchs(actions, "TERM", 0) : NULL;
@@ -33,9 +36,7 @@ tell_stop_signal(pTHX_ SV *object, host_t *host)
         SV **first = av_fetch((AV *)SvRV(signal), 0, 0);
         signal = first ? *first : NULL;
     }
-    if (signal && SvOK(signal) && !SvROK(signal) && signal_number(aTHX_ signal, &number) && number != 0)
-        CALL(pf_set_stop_signal(host->pf, number < 0 ? -number : number));
-    host->worker.knows_signal = TRUE;
+    return signal && SvOK(signal) && !SvROK(signal) && signal_number(aTHX_ signal, &number) ? abs(number) : 0;
 }
 
 /* Around a call of the core that looks at handlers. Not CALL: where there are other threads that puts another handler over
@@ -54,19 +55,76 @@ let_in(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+/* The signals that stop a worker. */
+static void
+stop_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGQUIT);
+    if (stop.signal)
+        sigaddset(signals, stop.signal);
+}
+
+/* Whether the core's handler is where it was. What is ignored is left alone; KILL and STOP have their default action. */
+static bool
+has_handler(int signal)
+{
+    struct sigaction now;
+    if (signal == 0 || signal == SIGKILL || signal == SIGSTOP)
+        return TRUE;
+    return sigaction(signal, NULL, &now) == 0 && (now.sa_handler == stop.handler || now.sa_handler == SIG_IGN);
+}
+
+/* Whether the core need not be asked: it has nothing to do but to look at these handlers. Each call of the core is a
+ * moment in which signals are blocked, and other threads get them. */
+static bool
+is_known(const host_t *host)
+{
+    return stop.host == host && stop.process && stop.process == pf_process_number() && has_handler(SIGTERM)
+        && has_handler(SIGINT) && has_handler(SIGQUIT) && has_handler(stop.signal);
+}
+
+/* Which function the core has put in force, if it has; where all of them are ignored, none. */
+static void
+learn_handler(void)
+{
+    const int signals[] = { SIGTERM, SIGINT, SIGQUIT, stop.signal };
+    size_t i;
+    stop.handler = SIG_IGN;
+    for (i = 0; i < C_ARRAY_LENGTH(signals); i++) {
+        struct sigaction now;
+        if (signals[i] && signals[i] != SIGKILL && signals[i] != SIGSTOP && sigaction(signals[i], NULL, &now) == 0
+                && now.sa_handler != SIG_IGN)
+            stop.handler = now.sa_handler;
+    }
+}
+
 static int
 stop_fd_for(pTHX_ SV *object, host_t *host, const char *method)
 {
     sigset_t before;
-    int fd;
-    if (!host->worker.knows_signal && host->worker.is_one)
-        tell_stop_signal(aTHX_ object, host);
+    if (is_known(host))
+        return stop.fd;
+    if (stop.host != host) {
+        memset(&stop, 0, sizeof stop);
+        stop.host = host;
+        if (host->worker.is_one)
+            stop.signal = surplus_signal(aTHX_ object);
+    }
     block_all(&before);
-    fd = pf_stop_fd(host->pf);
+    if (!stop.process && stop.signal)
+        pf_set_stop_signal(host->pf, stop.signal);
+    stop.fd = pf_stop_fd(host->pf);
+    stop.process = pf_process_number();
+    learn_handler();
     let_in(&before);
-    if (fd < 0)
-        croak_by_core(aTHX_ host, method);
-    return fd;
+    if (stop.fd < 0) {
+        stop.host = NULL;
+        croak_for_caller(aTHX_ newSVpvf("%s: %s", method, pf_error_message(host->pf)));
+    }
+    return stop.fd;
 }
 
 int
@@ -75,7 +133,7 @@ stop_fd(pTHX_ SV *object, host_t *host)
     return stop_fd_for(aTHX_ object, host, "stop_fd");
 }
 
-/* The core's answer is none in any process that is no worker, where stop_fd_for croaks. */
+/* If it is none, the descriptor may be another one from now on: the program had closed it. */
 static pf_stop_reason
 reason_of(host_t *host)
 {
@@ -83,15 +141,26 @@ reason_of(host_t *host)
     sigset_t before;
     block_all(&before);
     reason = pf_stopping(host->pf);
+    if (reason == PF_STOP_NONE)
+        stop.process = 0;
     let_in(&before);
     return reason;
 }
 
+/* Where the descriptor tells of all reasons, a sleep has no limit of its own. */
+#ifdef __linux__
+#define LOOK_EACH (-1.0)
+#else
+#define LOOK_EACH 1.0
+#endif
+
 pf_stop_reason
 stopping(pTHX_ SV *object, host_t *host)
 {
-    (void)stop_fd_for(aTHX_ object, host, "stopping");
-    return reason_of(host);
+    struct pollfd polled;
+    polled.fd = stop_fd_for(aTHX_ object, host, "stopping");
+    polled.events = POLLIN;
+    return LOOK_EACH < 0 && poll(&polled, 1, 0) == 0 ? PF_STOP_NONE : reason_of(host);
 }
 
 /* Handles */
@@ -209,13 +278,6 @@ awaited(pTHX_ SV **arguments, SSize_t count)
 
 /* The wait */
 
-/* Where the descriptor tells of all reasons, a sleep has no limit of its own. */
-#ifdef __linux__
-#define LOOK_EACH (-1.0)
-#else
-#define LOOK_EACH 1.0
-#endif
-
 /* The seconds that are left; -1 for no end. */
 static double
 left_until(double until)
@@ -226,16 +288,6 @@ left_until(double until)
     if (LOOK_EACH >= 0 && (left < 0 || left > LOOK_EACH))
         left = LOOK_EACH;
     return left;
-}
-
-/* The signals that stop a worker, but for one of the program's choice. */
-static void
-stop_signals(sigset_t *signals)
-{
-    sigemptyset(signals);
-    sigaddset(signals, SIGTERM);
-    sigaddset(signals, SIGINT);
-    sigaddset(signals, SIGQUIT);
 }
 
 /* poll(2) with this mask in force. An immediate handler of the program may longjmp out of here. */
@@ -300,11 +352,11 @@ sleep_until_woken(pTHX_ struct pollfd *polled, size_t count, double timeout)
 
 /* Of those that are readable, the one behind that of the last time, so that none has to wait for ever; -1 if none is. */
 static SSize_t
-next_readable(const host_t *host, const struct pollfd *polled, SSize_t count)
+next_readable(const struct pollfd *polled, SSize_t count)
 {
     SSize_t from = 0, i;
     for (i = 0; i < count; i++)
-        if (polled[i].fd == host->worker.last - 1)
+        if (polled[i].fd == stop.last - 1)
             from = i + 1;
     for (i = 0; i < count; i++)
         if (polled[(from + i) % count].revents)
@@ -357,9 +409,9 @@ wait_readable(pTHX_ SV *object, host_t *host, const awaited_t *what)
             if (is_buffered)
                 polled[i].revents |= POLLIN;
         }
-        i = next_readable(host, polled, count);
+        i = next_readable(polled, count);
         if (i >= 0) {
-            host->worker.last = polled[i].fd + 1;
+            stop.last = polled[i].fd + 1;
             return i;
         }
         if (left == 0 && until >= 0)

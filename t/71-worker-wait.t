@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Config;
 use Test::More;
 
 use lib 't/lib';
@@ -164,7 +165,9 @@ workers(3, sub {
     $pm->wait_readable;
     exit 7;
 }, class => 'Parallel::Prefork::SpareWorkers', min_spare_workers => 3, max_spare_workers => 3,
-    trap_signals => { TERM => 'USR1' });
+    trap_signals => { TERM => 'USR1' },
+    # What fails in the manager leaves nothing wrong in its workers.
+    before_fork  => sub { eval { $_[0]->stopping } });
 heard() for 1 .. 3;
 $pm->min_spare_workers(1);
 $pm->max_spare_workers(1);
@@ -376,6 +379,25 @@ is $child{'handler child'}, 5 << 8,    '... or has the handler of the program';
 is $child{worker},          'goes on', '... and the worker has not been told to stop';
 is $child{refused}, 'wait_readable: this is a worker\'s call, and this process is a child of the worker',
     'a child of the worker cannot wait by its object';
+
+SKIP: {
+    skip 'this perl has no threads', 1 if !$Config{useithreads};
+    my %threads = pool_facts('a worker with threads', <<'PERL');
+use threads;
+workers(5, sub {
+    my $handled = 0;
+    $SIG{TERM} = sub { $handled++ };
+    threads->create(sub { nobody_is_readable(0.01) while 1 })->detach;
+    say_so('there', $pm->stopping);
+    1 until $pm->stopping or $pm->wait_readable([], 0.0001);
+    POSIX::_exit($handled == 1 ? 7 : 8);
+});
+heard() for 1 .. 5;
+$pm->signal_all_children('TERM');
+all_have_ended();
+PERL
+    is $threads{statuses}, '7 7 7 7 7', 'in a worker with other threads the handler runs where the program waits';
+}
 
 # Handles and times
 

@@ -1015,7 +1015,8 @@ The handlers stay in C<%SIG> when the program drops its last reference to the ob
 
 =item *
 
-In a worker these signals are C<'DEFAULT'>. Handlers that the program has set for other signals stay.
+In a worker these signals are C<'DEFAULT'>. Handlers that the program has set for other signals stay. From the first
+C<wait_readable> on, TERM, INT and QUIT end the worker's wait, and not the worker.
 
 =item *
 
@@ -1213,9 +1214,8 @@ To leave when it is told to, or when the manager is gone, the worker watches L</
     my $watch = AnyEvent->io(fh => $pm->stop_fd, poll => 'r', cb => sub { $done->send if $pm->stopping });
     $done->recv;
 
-Always ask C<stopping>: where L</wait_readable(HANDLES), wait_readable(\@HANDLES, [SECONDS])> has to look for the manager
-once a second, the file is readable once a second, too. A loop that wants a handle, such as IO::Async and Mojo::IOLoop,
-is given a copy:
+Always ask C<stopping>: before Linux 5.3, or where pidfd_open(2) is forbidden, the file is readable once a second, too.
+A loop that wants a handle, such as IO::Async and Mojo::IOLoop, is given a copy:
 
     open my $stop, '<&', $pm->stop_fd or die "cannot copy: $!";
 
