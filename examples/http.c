@@ -7,7 +7,7 @@
  * INT stop the server when the requests at hand are answered, or after 30 seconds. QUIT, and a
  * second TERM or INT, stop it at once. */
 
-#define _GNU_SOURCE /* ppoll, SOCK_NONBLOCK */
+#define _GNU_SOURCE /* SOCK_NONBLOCK */
 #include <arpa/inet.h>
 #include <err.h>
 #include <poll.h>
@@ -18,13 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int listener, manager[2]; /* a pipe that nobody writes to: it ends when the manager does */
-static volatile sig_atomic_t term_received;
-
-static void on_term(int signal)
-{
-    term_received = signal;
-}
+static int32_t listener;
 
 static void answer(int client, pf_t *pf)
 {
@@ -52,24 +46,12 @@ static void answer(int client, pf_t *pf)
 
 static int32_t serve(pf_t *pf, void *data)
 {
-    struct pollfd ready[] = { { listener, POLLIN, 0 }, { manager[0], POLLIN, 0 } };
-    sigset_t term, none;
-
     (void)data;
-    close(manager[1]);
-    signal(SIGINT, SIG_IGN); /* a terminal sends INT and HUP to all; the manager answers them */
-    signal(SIGHUP, SIG_IGN);
-    sigemptyset(&none);
-    term = none;
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_BLOCK, &term, NULL); /* TERM waits until no request is at hand */
-    signal(SIGTERM, on_term);
-    while (!term_received && !ready[1].revents) {
-        int client = ppoll(ready, 2, NULL, &none) > 0 ? accept(listener, NULL, NULL) : -1;
+    signal(SIGHUP, SIG_IGN); /* a terminal sends HUP to all; the manager answers it */
+    while (pf_wait_readable(pf, &listener, 1, -1, NULL) == PF_OK) {
+        int client = accept(listener, NULL, NULL);
         if (client >= 0) /* another worker may have been faster */
             answer(client, pf);
-        sigprocmask(SIG_UNBLOCK, &term, NULL); /* ppoll lets no signal in if clients are waiting */
-        sigprocmask(SIG_BLOCK, &term, NULL);
     }
     return 0;
 }
@@ -97,7 +79,7 @@ int main(int argc, char **argv)
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
     if (bind(listener, (struct sockaddr *)&at, length) || listen(listener, SOMAXCONN)
-            || getsockname(listener, (struct sockaddr *)&at, &length) || pipe(manager))
+            || getsockname(listener, (struct sockaddr *)&at, &length))
         err(1, "cannot listen on port %u", port);
     signal(SIGPIPE, SIG_IGN); /* a client may leave before its answer */
     if (pf_set_max_workers(pf, 4) || pf_set_on_child_reap(pf, log_crash, NULL)

@@ -12,7 +12,7 @@ use warnings;
 use Config;
 use IO::Socket::INET;
 use Parallel::Prefork;
-use POSIX qw(SIGHUP SIGINT SIGTERM SIG_BLOCK SIG_UNBLOCK sigprocmask strftime);
+use POSIX qw(strftime);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my $MAX_REQUEST = 8192;    # bytes
@@ -30,17 +30,13 @@ $option{WORKERS} >= 1 && $option{WORKERS} <= 1000
     or die "WORKERS must be a number from 1 to 1000, not $option{WORKERS}\n";
 
 # The manager holds this socket from first to last, so that nobody is refused while one
-# generation follows another. It does not block: select wakes several workers for one
-# connection, and one of them gets it.
+# generation follows another. It does not block: one connection wakes several workers, and one
+# of them gets it.
 my $listener = IO::Socket::INET->new(
     LocalAddr => '127.0.0.1', LocalPort => $option{PORT},
     Listen => SOMAXCONN, ReuseAddr => 1, Blocking => 0,
 ) or die "cannot listen on 127.0.0.1:$option{PORT}: $!: choose another port with PORT=number\n";
 my $url = 'http://127.0.0.1:' . $listener->sockport . '/';
-
-# Nobody writes into this pipe. It ends when the manager does, even by kill -9, and then the
-# workers leave too.
-pipe my $manager_is_gone, my $held_by_manager or die "pipe: $!\n";
 
 $| = 1;
 $SIG{PIPE} = 'IGNORE';    # a client may leave before its answer, the log's reader at any time
@@ -80,24 +76,13 @@ shutdown $listener, 2;
 $pm->wait_all_children;
 note('stopped');
 
-# The life of a worker. The signals that stop it are blocked, and wait, while it has a
-# connection. While it has none, they end it at once, by their default action. (A handler that
-# sets a flag would not do: a signal that comes after the look at the flag and before
-# select sleeps would be noticed only at the next connection.)
+# The life of a worker. It leaves when it is told to or the manager is gone, even by kill -9, and
+# first answers the request that it has begun.
 sub work {
-    close $held_by_manager;
-    my $stop    = POSIX::SigSet->new(SIGTERM, SIGINT, SIGHUP);
-    my $watched = '';
-    vec($watched, fileno $_, 1) = 1 for $listener, $manager_is_gone;
-    sigprocmask(SIG_BLOCK, $stop);
-    while (1) {
-        sigprocmask(SIG_UNBLOCK, $stop);
-        my $found = select(my $ready = $watched, undef, undef, undef);
-        sigprocmask(SIG_BLOCK, $stop);
-        next if $found < 1;
-        return if vec($ready, fileno $manager_is_gone, 1);
-        my $client = $listener->accept or next;
-        $client->blocking(1);    # some systems pass the listener's mode on
+    local $SIG{HUP} = 'IGNORE';    # a terminal that goes sends it to all; the manager answers it
+    while (my ($ready) = $pm->wait_readable($listener)) {
+        my $client = $ready->accept or next;
+        $client->blocking(1);      # some systems pass the listener's mode on
         answer($client);
     }
 }

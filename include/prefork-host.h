@@ -14,7 +14,7 @@ extern "C" {
 #endif // __cplusplus
 
 // How many bytes pf_host_room has.
-#define PF_HOST_ROOM 704
+#define PF_HOST_ROOM 768
 
 // What is added to `changes` of pf_own_slot at the end of a change.
 #define PF_CHANGE_END 63
@@ -275,6 +275,16 @@ size_t pf_num_stopping(const pf_t *pf);
 // # Errors
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
 pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
+
+// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of the
+// `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
+//
+// Called by: worker. Before its first pf_wait_readable, pf_stopping or pf_stop_fd.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
+pf_result pf_set_stop_signal(pf_t *pf,
+                             int32_t signal);
 
 // Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this
 // scoreboard, that is what fork(2) returned, and of any other process the pid that it had for itself

@@ -18,13 +18,13 @@
 //     pf_free(pf);
 //
 // A worker has the default action of each trapped signal and of SIGCHLD; other signals are as in the manager. So TERM
-// ends it at once, unless it handles that (examples/workers.c). The manual is prefork(3); each function has a page
+// ends it at once, unless it waits by pf_wait_readable (examples/http.c) or handles that (examples/workers.c). The manual is prefork(3); each function has a page
 // under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
 // - A handle or a scoreboard is null or what pf_new or pf_scoreboard_new gave, until it is freed. Null gives
-//   PF_ERR_NULL, or else 0, false or null (pf_worker_index: -1).
+//   PF_ERR_NULL, or else 0, false or null (pf_worker_index, pf_stop_fd: -1).
 // - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
 //   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.
@@ -81,6 +81,10 @@ typedef enum {
   PF_ERR_PANIC = 7,
   // The scoreboard has no empty slot.
   PF_ERR_NO_SLOT = 8,
+  // The worker is to stop; pf_stopping says why.
+  PF_ERR_STOPPING = 9,
+  // The time is over.
+  PF_ERR_TIMED_OUT = 10,
 } pf_result;
 
 // ---- Events --------------------------------------------------------------------------------------
@@ -230,8 +234,8 @@ pf_t *pf_new(void);
 
 // Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
 // trapped, and SIGCHLD, get back the handlers that the program had before, if no other
-// manager handles them and the program has not installed others since. In a worker, handlers
-// stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
+// manager handles them and the program has not installed others since. In a worker this gives back those that
+// pf_wait_readable and its kin have replaced; all others stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
 // the signal mask that it had before the event. After this its scoreboard may be
 // freed, or given to another manager.
 //
@@ -328,7 +332,8 @@ pf_result pf_watch_oom(pf_t *pf);
 // one, pf_forked asks the system for it (PR_SET_PDEATHSIG in prctl(2)), and sends the signal if the manager is
 // gone already. That one is not seen from a PID namespace of the worker's own.
 //
-// The system forgets it when the worker changes its user or its group. It belongs to the thread that forks: so this and
+// The system forgets it when the worker changes its user or its group; the first pf_wait_readable, pf_stopping or
+// pf_stop_fd after that asks for it again. It belongs to the thread that forks: so this and
 // pf_begin are refused in another thread than the first one.
 //
 // Called by: manager, hook.
@@ -752,6 +757,66 @@ int32_t pf_worker_index(const pf_t *pf);
 size_t pf_exit_line(const pf_t *pf,
                     char *text,
                     size_t size);
+
+// ---- The worker's wait ---------------------------------------------------------------------------
+//
+// A worker waits for its sockets and for its end by one call, pf_wait_readable, so that it finishes what it has begun and
+// drops no request. A worker with an event loop watches pf_stop_fd there, and asks pf_stopping.
+//
+// The first call of one of the three, in each worker, installs the library's handler for TERM, INT, QUIT and the
+// `stop_signal` of pf_set_spare_workers: from then on these do not end the worker. Without such a call a worker has none
+// of this. prefork-stopping(3) has more.
+
+// Why a worker is to stop.
+typedef enum {
+  // It is not.
+  PF_STOP_NONE = 0,
+  // TERM, INT, QUIT or the `stop_signal` of pf_set_spare_workers has arrived, from whomever.
+  PF_STOP_SIGNAL = 1,
+  // The manager has ended, perhaps by SIGKILL.
+  PF_STOP_MANAGER_GONE = 2,
+} pf_stop_reason;
+
+// Waits until one of the `n` descriptors `fds` is readable, has come to its end or has an error (poll(2)), and sets
+// `which` (null is allowed) to its place in `fds`. Waits for `timeout` seconds at most (negative: for ever). `n` may be
+// 0, and `fds` null then.
+//
+// Once the worker is to stop it returns PF_ERR_STOPPING, at once, whatever is readable. Of several descriptors that are
+// readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not end the
+// wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread blocks them.
+//
+// Another worker may be faster at accept(2). So a listener should not block.
+//
+// Called by: worker.
+//
+// # Errors
+// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager and in a child of the worker,
+// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few
+// descriptors, at the first call (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
+pf_result pf_wait_readable(pf_t *pf,
+                           const int32_t *fds,
+                           size_t n,
+                           double timeout,
+                           int32_t *which);
+
+// Why this worker is to stop, or PF_STOP_NONE. It waits for nothing.
+//
+// PF_STOP_NONE also if the call fails: in another process than a worker, and where the system has too few descriptors.
+// pf_error_message then says so.
+//
+// Called by: worker.
+pf_stop_reason pf_stopping(pf_t *pf);
+
+// A descriptor that becomes readable when this worker is to stop, and stays so, for an event loop. Do not read from it, and
+// do not close it. Returns -1 if the call fails, as for pf_wait_readable, and for a null handle; pf_error_message says
+// why.
+//
+// Where pidfd_open(2) is refused (before Linux 5.3, or by a filter of system calls) it is readable once a second, too. So
+// ask pf_stopping each time: the descriptor is not readable then, unless the worker is to stop. Call this again before
+// each turn of the loop, or after each piece of work, if the program changes handlers of signals after the first call.
+//
+// Called by: worker.
+int32_t pf_stop_fd(pf_t *pf);
 
 // ---- Scoreboard ----------------------------------------------------------------------------------
 //

@@ -6,6 +6,7 @@
 #include "options.h"
 #include "policy.h"
 #include "scoreboard.h"
+#include "stop.h"
 #include "traps.h"
 #include "wait.h"
 #include "workers.h"
@@ -728,6 +729,49 @@ worker_index(host_t *host)
     CODE:
         CALL(index = pf_worker_index(host->pf));
         RETVAL = index < 0 ? &PL_sv_undef : newSViv(index);
+    OUTPUT: RETVAL
+
+# Waits until a handle is readable, and returns that; nothing if the worker is to stop, or the time is over.
+void
+wait_readable(host_t *host, ...)
+    INIT:
+        SV *object = ST(0);
+        const awaited_t what = awaited(aTHX_ &ST(1), items - 1);
+        SSize_t found;
+    PPCODE:
+        /* Handlers may use the stack while we wait. */
+        PUTBACK;
+        found = wait_readable(aTHX_ object, host, &what);
+        SPAGAIN;
+        if (found >= 0)
+            XPUSHs(sv_mortalcopy(*av_fetch(what.handles, found, 0)));
+        else if (GIMME_V == G_SCALAR)
+            XPUSHs(&PL_sv_undef);
+
+# '' as long as the worker is not to stop.
+const char *
+stopping(host_t *host)
+    INIT:
+        static const char *const words[] = {
+            [PF_STOP_NONE] = "", [PF_STOP_SIGNAL] = "signal", [PF_STOP_MANAGER_GONE] = "manager gone",
+        };
+    CODE:
+        RETVAL = words[stopping(aTHX_ ST(0), host)];
+    OUTPUT: RETVAL
+
+int
+stop_fd(host_t *host)
+    CODE:
+        RETVAL = stop_fd(aTHX_ ST(0), host);
+    OUTPUT: RETVAL
+
+SV *
+current(...)
+    INIT:
+        SV *object = object_of_worker();
+    CODE:
+        PERL_UNUSED_VAR(items);
+        RETVAL = object ? newRV_inc(object) : &PL_sv_undef;
     OUTPUT: RETVAL
 
 void

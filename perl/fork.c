@@ -124,6 +124,7 @@ enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
     set_member_iv(aTHX_ object, "in_child", 1);
     forked(aTHX_ host, 0);
     count_kept_handlers(aTHX_ host, object);
+    host->worker.object = SvRV(object);
     leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
     if (!is_complete)
         set_default_handlers(aTHX_ trapped);

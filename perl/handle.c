@@ -14,18 +14,32 @@ handle_of_workers(void)
 
 /* In a worker each page that is written to is copied first. */
 void
-set_handle_of_workers(const host_t *host)
+set_handle_of_workers(host_t *host)
 {
-    if (of_workers != host)
-        of_workers = host;
+    if (of_workers == host)
+        return;
+    if (of_workers)
+        host->outer = of_workers->worker.is_one ? of_workers : of_workers->outer;
+    of_workers = host;
+}
+
+SV *
+object_of_worker(void)
+{
+    const host_t *host = of_workers;
+    while (host && !host->worker.is_one)
+        host = host->outer;
+    return host ? host->worker.object : NULL;
 }
 
 static int
 free_host(pTHX_ SV *sv, MAGIC *mg)
 {
     host_t *host = (host_t *)mg->mg_ptr;
-    if (host && host->worker.is_one)
+    if (host && host->worker.is_one) {
+        host->worker.object = NULL;
         leave_contents(aTHX_ (HV *)sv, host->attic, host->tie);
+    }
     /* A worker frees nothing of the manager's, and a process that ends nothing at all: each
      * page that it wrote to would be copied first. */
     if (host && !PL_dirty && pf_worker_index(host->pf) < 0) {

@@ -45,6 +45,7 @@ typedef struct {
     bool is_fast;            /* its exit leaves out what perl does after END blocks... */
     pid_t pid;               /* ... in the process with this pid, and not in what it forks */
     const void *interpreter; /* the one that start was called in */
+    SV *object;              /* what `current` gives: not counted, and NULL when it has gone */
 } worker_t;
 
 /* Elements of %SIG that the manager has made for its workers: see internals/defaults.c. */
@@ -58,13 +59,14 @@ typedef struct defaults {
 
 /* It hangs on the object, in the room that its handle has for that. In a worker that becomes a manager the handle is another
  * one. */
-typedef struct {
+typedef struct host {
     pf_t *pf;
     policy_t policy;
     fork_t fork;
     exits_t exits;
     class_t class;
     worker_t worker;
+    const struct host *outer; /* that of the worker which this process is beside */
     defaults_t defaults;
     bool signal_was_set;     /* what signal_received held when start looked last */
     bool keeps_reaped;       /* as keep_reaped has told the core */
@@ -92,6 +94,9 @@ void wake(pTHX_ SV *object);
 
 /* The handle whose worker this process is, or will be when it is forked; NULL if start was not called. */
 const host_t *handle_of_workers(void);
-void set_handle_of_workers(const host_t *host);
+void set_handle_of_workers(host_t *host);
+
+/* The object of which this process is a worker; NULL if it is none, or the object has gone. */
+SV *object_of_worker(void);
 
 #endif

@@ -176,15 +176,27 @@ put_pass_on(pTHX_ const sigset_t *blocked)
 void
 block_signals(sigset_t *before)
 {
-    sigset_t all;
-    sigfillset(&all);
+    block_signals_but(NULL, before);
+}
+
+void
+block_signals_but(const sigset_t *let_in, sigset_t *before)
+{
+    sigset_t wanted;
+    sigfillset(&wanted);
     if (!IS_SINGLE_THREADED) {
         dTHX;
-        sigset_t blocked;
-        pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-        put_pass_on(aTHX_ &blocked);
+        sigset_t left_alone;
+        int signal;
+        pthread_sigmask(SIG_SETMASK, NULL, &left_alone);
+        for (signal = 1; let_in && signal < SIG_SIZE; signal++)
+            if (sigismember(let_in, signal) == 1 && sigismember(&left_alone, signal) == 0) {
+                sigaddset(&left_alone, signal);
+                sigdelset(&wanted, signal);
+            }
+        put_pass_on(aTHX_ &left_alone);
     }
-    pthread_sigmask(SIG_SETMASK, &all, before);
+    pthread_sigmask(SIG_SETMASK, &wanted, before);
 }
 
 void

@@ -21,6 +21,10 @@
 void block_signals(sigset_t *before);
 void unblock_signals(const sigset_t *before);
 
+/* The same, but where there are other threads these signals are let in as before, and their handlers stay where they are. It
+ * is for signals that the core's handler is called for, which other threads may call. */
+void block_signals_but(const sigset_t *let_in, sigset_t *before);
+
 /* For C handlers that are put in while signals are blocked: whether this one came to another thread than the manager's, and
  * not because it was sent to that thread. Then the manager's thread gets it now. */
 bool is_passed_on(int signal, const siginfo_t *info);

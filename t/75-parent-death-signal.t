@@ -10,8 +10,7 @@ use Facts;
 use PidNamespace;
 use ProcessTest;
 
-# A manager that is killed; PREPARE and WORK are code. Prints what the workers have in common with the test: a pipe, which
-# is at its end when all of them are gone.
+# A manager that is killed; PREPARE and WORK are code. All workers hold a pipe, which is at its end when they are gone.
 my $MANAGER = <<'PERL';
 use strict;
 use warnings;
@@ -58,6 +57,15 @@ killed('SpareWorkers', PREPARE => <<'PERL');
     require Parallel::Prefork::SpareWorkers;
     $pm = Parallel::Prefork::SpareWorkers->new(max_workers => 3, min_spare_workers => 3, pdeathsig => 'KILL');
 PERL
+
+SKIP: {
+    skip 'only root can become another user', 3 if $> != 0;
+    killed('workers that have become another user', WORK => <<'PERL');
+        $> = $< = 65534;
+        die "setuid: $!" if $> == 0;
+        $pm->stopping;
+PERL
+}
 
 SKIP: {
     my @namespace = new_pid_namespace();

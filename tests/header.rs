@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const WRITE: &str = "PREFORK_WRITE_HEADER";
 
 /// The files of `src/capi` that make prefork.h.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "error",
     "event",
     "handle",
@@ -18,6 +18,7 @@ const GROUPS: [&str; 11] = [
     "signals",
     "pull",
     "workers",
+    "stopping",
     "scoreboard",
     "message",
 ];
@@ -42,13 +43,13 @@ const TOP: &str = r#"// libprefork: a prefork manager. Generated from src/capi; 
 //     pf_free(pf);
 //
 // A worker has the default action of each trapped signal and of SIGCHLD; other signals are as in the manager. So TERM
-// ends it at once, unless it handles that (examples/workers.c). The manual is prefork(3); each function has a page
+// ends it at once, unless it waits by pf_wait_readable (examples/http.c) or handles that (examples/workers.c). The manual is prefork(3); each function has a page
 // under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
 // - A handle or a scoreboard is null or what pf_new or pf_scoreboard_new gave, until it is freed. Null gives
-//   PF_ERR_NULL, or else 0, false or null (pf_worker_index: -1).
+//   PF_ERR_NULL, or else 0, false or null (pf_worker_index, pf_stop_fd: -1).
 // - Where a pointer is for something that the function writes, it can be written to. It is written to only if the call
 //   succeeds. Strings that are returned are the library's.
 // - Time-outs and intervals are seconds; a negative time-out never passes.

@@ -31,6 +31,10 @@ pub enum pf_result {
     PF_ERR_PANIC = 7,
     /// The scoreboard has no empty slot.
     PF_ERR_NO_SLOT = 8,
+    /// The worker is to stop; pf_stopping says why.
+    PF_ERR_STOPPING = 9,
+    /// The time is over.
+    PF_ERR_TIMED_OUT = 10,
 }
 
 use pf_result::*;

@@ -14,7 +14,7 @@ use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
 
 /// How many bytes pf_host_room has.
-pub const PF_HOST_ROOM: usize = 704;
+pub const PF_HOST_ROOM: usize = 768;
 
 const _: () = assert!(PF_HOST_ROOM == HOST_ROOM);
 
@@ -375,6 +375,18 @@ pub unsafe extern "C" fn pf_stop_workers(
         }
         Ok::<(), Error>(())
     })
+}
+
+/// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of the
+/// `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
+///
+/// Called by: worker. Before its first pf_wait_readable, pf_stopping or pf_stop_fd.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_stop_signal(pf: *mut pf_t, signal: i32) -> pf_result {
+    manager!(pf, Serve, |manager| manager.set_stop_signal(signal))
 }
 
 /// Frees the slots of a process that is gone, by its `pid`: of a worker of a manager that has, or had, this

@@ -25,6 +25,8 @@ pub extern "C" fn pf_strerror(code: i32) -> *const c_char {
         c if c == PF_ERR_SYSTEM as i32 => c"a system call failed",
         c if c == PF_ERR_PANIC as i32 => c"internal error in libprefork",
         c if c == PF_ERR_NO_SLOT as i32 => c"no empty slot in scoreboard",
+        c if c == PF_ERR_STOPPING as i32 => c"the worker is to stop",
+        c if c == PF_ERR_TIMED_OUT as i32 => c"the time is over",
         _ => c"unknown result code",
     };
     text.as_ptr()

@@ -6,7 +6,7 @@
 //!   `pf_wake` may be called from other threads and from signal handlers.
 //! - Time-outs and intervals are seconds, as a double. A negative time-out never ends.
 //! - Out-parameters are written only when the call succeeds.
-//! - A null pointer is an error code, or 0, false or null (`pf_worker_index`: -1). A panic is caught and poisons the
+//! - A null pointer is an error code, or 0, false or null (`pf_worker_index`, `pf_stop_fd`: -1). A panic is caught and poisons the
 //!   handle: `PF_ERR_PANIC` from then on, but the workers can still be signalled and waited for.
 
 #![allow(non_camel_case_types, reason = "the names are C's")]
@@ -27,6 +27,7 @@ mod run;
 mod scoreboard;
 mod settings;
 mod signals;
+mod stopping;
 mod workers;
 
 pub use error::*;
@@ -40,4 +41,5 @@ pub use run::*;
 pub use scoreboard::*;
 pub use settings::*;
 pub use signals::*;
+pub use stopping::*;
 pub use workers::*;

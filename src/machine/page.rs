@@ -19,14 +19,14 @@
 pub const PAGE: usize = 4096;
 
 /// How much of it is for the handle: all that `os/children.rs` leaves.
-pub const ROOM: usize = 3328;
+pub const ROOM: usize = 3392;
 
 /// How much of the handle is the host's (`PF_HOST_ROOM`).
-pub const HOST_ROOM: usize = 704;
+pub const HOST_ROOM: usize = 768;
 
 /// So many workers have their order in the handle, and so many children their parents in the page. It is more than most pools
 /// have, and as many as fit; beyond that there are trees, with pages of their own.
-pub const FEW: usize = 128;
+pub const FEW: usize = 112;
 
 /// So many workers are in the handle: as many as most pools of one processor have.
 pub const FIRST: usize = 16;

@@ -44,6 +44,7 @@ mod pipe;
 mod remote;
 mod settings;
 mod sigchld;
+mod stopping;
 mod wait;
 mod workers;
 
@@ -57,11 +58,13 @@ use crate::os::clock;
 use crate::os::mask::{SavedMask, restore};
 use crate::os::process::Process;
 use crate::os::shm::Scoreboard;
+use crate::os::stop::Stop;
 use crate::os::traps::{Traps, leave_to_ancestors};
 
 pub use event::{Event, Wait};
 pub use failure::{Failure, FailureKind};
 pub use remote::Remote;
+pub use stopping::{StopReason, Waited};
 
 use board::Gone;
 use exits::OomWatch;
@@ -94,6 +97,8 @@ pub struct Manager {
     told_wait: bool,
     /// A loop of the library's own runs, which decides when a run begins.
     is_in_loop: bool,
+    /// In a worker that has asked for it.
+    stop: Option<Box<Stop>>,
 }
 
 impl Default for Manager {
@@ -126,6 +131,7 @@ impl Manager {
             death_signal: 0,
             told_wait: false,
             is_in_loop: false,
+            stop: None,
         }
     }
 

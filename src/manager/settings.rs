@@ -76,7 +76,7 @@ impl Manager {
         Ok(())
     }
 
-    /// In a new worker: it ends with its manager, which may have ended already.
+    /// In a worker: it ends with its manager, which may have ended already.
     #[cold]
     pub(super) fn tie_to_manager(&self) {
         // The signal exists. Where the system refuses, a worker without it is better than none.

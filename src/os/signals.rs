@@ -55,6 +55,11 @@ pub(super) fn disposition(signal: Signal) -> std::io::Result<libc::sigaction> {
     }
 }
 
+/// Whether the signal is ignored.
+pub(super) fn is_ignored(signal: Signal) -> bool {
+    disposition(signal).is_ok_and(|now| now.sa_sigaction == libc::SIG_IGN)
+}
+
 /// From now on the signal does this.
 ///
 /// # Safety

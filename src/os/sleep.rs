@@ -83,14 +83,15 @@ fn select_for(fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> bool {
 /// More seconds than a time_t of 32 bits has are an error, or the past.
 pub(super) const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
+/// Waits until one of them is ready, a signal has come, or the time is over (none: never).
 #[cfg(target_os = "linux")]
-fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
+pub(super) fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
     let timeout = timeout.map(|timeout| TimeSpec::from_duration(timeout.min(LONGEST)));
     ppoll(fds, timeout, None)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
+pub(super) fn poll_for(fds: &mut [PollFd], timeout: Option<Duration>) -> nix::Result<i32> {
     // Rounded up, or the last millisecond before a deadline would be spun away.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
         let millis = timeout.as_micros().div_ceil(1000);

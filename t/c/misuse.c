@@ -80,6 +80,10 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_graceful_timeout(pf, 1));
     NULL_IS(pf_watch_oom(pf));
     NULL_IS(pf_set_parent_death_signal(pf, SIGTERM));
+    NULL_IS(pf_wait_readable(pf, NULL, 0, 0, NULL));
+    NULL_IS(pf_set_stop_signal(pf, SIGUSR1));
+    NOTHING(pf_stopping(pf));
+    is_int(pf_stop_fd(pf), -1, "pf_stop_fd");
     NULL_IS(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     NULL_IS(pf_trap_signal(pf, SIGUSR1, SIGTERM, 0));
     NULL_IS(pf_set_reap_foreign(pf, false));
@@ -721,7 +725,7 @@ static void wrong_process(void)
 
 static void without_handle(void)
 {
-    static const int32_t codes[] = { INT_MIN, -1, 9, INT_MAX };
+    static const int32_t codes[] = { INT_MIN, -1, 11, INT_MAX };
     size_t i;
     for (i = 0; i < COUNT(codes); i++)
         is_str(pf_strerror(codes[i]), "unknown result code", "pf_strerror(%d)", (int)codes[i]);

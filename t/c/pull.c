@@ -825,8 +825,9 @@ static void named(void)
 static void facts(void)
 {
     static const int codes[] = { PF_OK, PF_IN_WORKER, PF_ERR_NULL, PF_ERR_INVALID_ARGUMENT,
-        PF_ERR_WRONG_STATE, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM, PF_ERR_PANIC, PF_ERR_NO_SLOT };
-    static const int unknown[] = { -1, 9, 4711, INT32_MIN, INT32_MAX };
+        PF_ERR_WRONG_STATE, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM, PF_ERR_PANIC, PF_ERR_NO_SLOT,
+        PF_ERR_STOPPING, PF_ERR_TIMED_OUT };
+    static const int unknown[] = { -1, 11, 4711, INT32_MIN, INT32_MAX };
     const int n = sizeof codes / sizeof *codes;
     int i, j, distinct = 0, same = 0;
     char version[32];

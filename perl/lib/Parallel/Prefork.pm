@@ -620,7 +620,8 @@ Default: none; without it, workers go on when their manager is killed. It counts
 C<start> on, and also for one whose manager ends before that worker has asked for it. (This is C<PR_SET_PDEATHSIG> of
 prctl(2), on Linux. Elsewhere C<start> dies.)
 
-The system forgets it when the worker changes its user or its group. In a thread other than the first one C<start>
+The system forgets it when the worker changes its user or its group. The first call of L</stopping>, C<wait_readable> or
+C<stop_fd> asks for it again, so make that call afterwards. In a thread other than the first one C<start>
 dies, because the system would send the signal at the end of the thread.
 
 =item trap_signals => \%action_of
@@ -890,6 +891,90 @@ How many seconds after its fork it has ended.
 
 Later versions may add members. I<Where:> the manager, its hooks and its handlers.
 
+=head2 wait_readable(HANDLES), wait_readable(\@HANDLES, [SECONDS])
+
+The wait of a worker that finishes what it has begun. It returns the handle that is readable, or the empty list when
+it is time to leave:
+
+    while (my ($ready) = $pm->wait_readable($listener)) {
+        my $client = $ready->accept or next;
+        serve($client);
+    }
+
+It is time to leave when the worker has got TERM, INT, QUIT or the signal by which the manager stops workers that are
+too many, or when the manager is gone, even by C<kill -9>. A worker that waits leaves at once. One that serves leaves
+at the next call, and no request is dropped.
+
+With an array, SECONDS (a fraction is allowed) limit the wait. The empty list then also says that the time is over,
+and L</stopping> tells the two apart. So a worker polls a queue:
+
+    until ($pm->stopping) {
+        look_into_the_queue();
+        $pm->wait_readable([], 1);
+    }
+
+In scalar context it returns C<undef> instead of the empty list.
+
+=over 4
+
+=item Handles
+
+A handle is a file handle, a glob, an object of IO::Handle's kind or the number of an open file. It is returned as it
+was given. It counts as readable also at its end and after an error, as for C<select>, and if perl has read data from
+it that the program has not. Of several that are readable each has its turn.
+
+An IO::Socket::SSL may have data that it has read and not given out: read on while C<< $client->pending >> is true,
+before you wait.
+
+=item Listeners
+
+One connection wakes all workers, and one of them gets it. So make the listener non-blocking (C<< Blocking => 0 >>).
+C<accept> then fails in the others, with C<EAGAIN>; after C<EAGAIN>, C<EINTR> and C<ECONNABORTED> wait again. After
+C<EMFILE> (too many open files) the connection stays there, and the next wait returns at once: close something first,
+or sleep.
+
+=item Signals
+
+The first call of C<wait_readable>, C<stopping> or C<stop_fd> in a worker takes the signals above. Before that they
+have their default action, or the worker's handler. No signal is blocked.
+
+A handler in C<%SIG> of the worker runs as usual, and the wait ends. So does one that is set later: each call looks for
+that. When C<local $SIG{TERM}> ends, TERM has its default action until the next call. What is set to C<'IGNORE'> stays
+ignored. Other signals do not end the wait, and their handlers run meanwhile; C<die> in a handler leaves it. A child
+that the worker forks has the handlers, or the default actions, that the worker had before.
+
+=item The end of the manager
+
+Before Linux 5.3 the worker looks for it once a second, and so it does where pidfd_open(2) is forbidden. If the manager
+is outside of the worker's PID namespace, the worker cannot tell.
+
+=back
+
+I<Where:> a worker, of subclasses too. I<Errors:> dies in any other process, with a value that is no open handle (it
+names the value), and with a wrong time-out.
+
+=head2 stopping
+
+Returns why the worker is to leave: C<'signal'> or C<'manager gone'>; C<''> if it is not to. Later versions may have
+other reasons. Ask it in the middle of long work.
+
+I<Where:> a worker. I<Errors:> dies in any other process.
+
+=head2 stop_fd
+
+Returns the number of a file that becomes readable when the worker is to leave, and stays so. It is for event loops (see
+L</Event loops in the workers>). Do not read from it, and do not close it.
+
+I<Where:> a worker. I<Errors:> dies in any other process.
+
+=head2 current
+
+A class method: C<< Parallel::Prefork->current >> returns the object of which this process is a worker. So code deep in
+a server finds it. In a process that is no worker it returns C<undef>. In a process that a worker has forked it returns
+that worker's object, whose methods for workers die there.
+
+I<Where:> anywhere.
+
 =head2 signal_received([VALUE])
 
 Returns the name of the signal that has ended C<start>. Once the program has read that, it returns the latest signal
@@ -1024,7 +1109,8 @@ The handlers stay in C<%SIG> when the program drops its last reference to the ob
 
 =item *
 
-In a worker these signals are C<'DEFAULT'>. Handlers that the program has set for other signals stay.
+In a worker these signals are C<'DEFAULT'>. Handlers that the program has set for other signals stay. From the first
+C<wait_readable> on, TERM, INT and QUIT end the worker's wait, and not the worker.
 
 =item *
 
@@ -1215,6 +1301,19 @@ C<< $loop->post_fork >>
 C<< Mojo::IOLoop->reset >>, which drops its watchers too.
 
 =back
+
+To leave when it is told to, or when the manager is gone, the worker watches L</stop_fd> in its loop:
+
+    my $done  = AnyEvent->condvar;
+    my $watch = AnyEvent->io(fh => $pm->stop_fd, poll => 'r', cb => sub { $done->send if $pm->stopping });
+    $done->recv;
+
+Always ask C<stopping>: before Linux 5.3, or where pidfd_open(2) is forbidden, the file is readable once a second, too.
+A loop that wants a handle, such as IO::Async and Mojo::IOLoop, is given a copy:
+
+    open my $stop, '<&', $pm->stop_fd or die "cannot copy: $!";
+
+A watcher of TERM in that loop takes the signal away from C<stop_fd>.
 
 Watchers of children need SIGCHLD. In the worker SIGCHLD has its default action, but a loop that existed before the
 fork believes that its own handler is still there. So EV never calls a watcher of children (C<EV::child>, and C<<
