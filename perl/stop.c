@@ -23,8 +23,8 @@ static struct {
     int last;                /* the descriptor that the wait gave last, and 1 more, so that 0 is none */
 } stop;
 
-/* The signal by which the manager stops workers that are too many; 0 if that is none. SpareWorkers sends what trap_signals has
- * for TERM. */
+/* The signal by which the manager stops workers that are too many; 0 if that is none, or TERM. SpareWorkers sends what
+ * trap_signals has for TERM. */
 static int
 surplus_signal(pTHX_ SV *object)
 {
@@ -36,7 +36,9 @@ surplus_signal(pTHX_ SV *object)
         SV **first = av_fetch((AV *)SvRV(signal), 0, 0);
         signal = first ? *first : NULL;
     }
-    return signal && SvOK(signal) && !SvROK(signal) && signal_number(aTHX_ signal, &number) ? abs(number) : 0;
+    if (!signal || !SvOK(signal) || SvROK(signal) || !signal_number(aTHX_ signal, &number) || abs(number) == SIGTERM)
+        return 0;
+    return abs(number);
 }
 
 /* Around a call of the core that looks at handlers. Not CALL: where there are other threads that puts another handler over
