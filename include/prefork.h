@@ -280,6 +280,27 @@ pf_result pf_set_err_respawn_interval(pf_t *pf,
 pf_result pf_set_graceful_timeout(pf_t *pf,
                                   double timeout);
 
+// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy, pf_tick and
+// pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is sent SIGKILL by the next
+// pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT first, for which the program may
+// install a handler in its workers, and SIGKILL `grace` seconds later.
+//
+// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a debugger
+// has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a worker that was due
+// meanwhile gets as much time again, `timeout` at most.
+//
+// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0 ends it for
+// all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if there is a
+// `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+pf_result pf_set_worker_timeout(pf_t *pf,
+                                double timeout,
+                                double grace);
+
 // Keeps between `min` and `max` idle workers, and no more than pf_set_max_workers says in
 // all; those that are one too many are sent `stop_signal`. Needs a scoreboard
 // (pf_set_scoreboard), without which every worker counts as idle. A process that has a slot there and is
@@ -640,6 +661,40 @@ pf_result pf_watch_children(pf_t *pf);
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS.
 pf_result pf_child_ended(pf_t *pf,
                          int32_t pid);
+
+// ---- Work ----------------------------------------------------------------------------------------
+//
+// A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the manager ends
+// a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So they do in a process that a
+// worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
+
+// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called again
+// without pf_idle in between, it begins the next one.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+pf_result pf_busy(const pf_t *pf,
+                  double seconds);
+
+// The worker goes on, and will be done within `seconds` from now. With 0 it may take as long as it likes, until the next call
+// of pf_tick or pf_busy.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+pf_result pf_tick(const pf_t *pf,
+                  double seconds);
+
+// The worker is done, and waits for work: it may wait for as long as it likes.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager.
+pf_result pf_idle(const pf_t *pf);
 
 // ---- Facts about workers -------------------------------------------------------------------------
 //

@@ -8,6 +8,7 @@
 #include "scoreboard.h"
 #include "traps.h"
 #include "wait.h"
+#include "work.h"
 #include "workers.h"
 
 #include "internals/defaults.h"
@@ -195,6 +196,7 @@ begin(host_t *host)
         pf_result result;
     CODE:
         become_manager(aTHX_ host);
+        pass_worker_timeout(aTHX_ host, object);
         CALL(
             result = pf_begin(host->pf);
             if (result == PF_OK)
@@ -710,6 +712,21 @@ worker_index(host_t *host)
     OUTPUT: RETVAL
 
 void
+busy(host_t *host, SV *seconds = NULL)
+    CODE:
+        begin_work(aTHX_ host, seconds_of_work(aTHX_ "busy", seconds));
+
+void
+tick(host_t *host, SV *seconds = NULL)
+    CODE:
+        go_on_with_work(aTHX_ host, seconds_of_work(aTHX_ "tick", seconds));
+
+void
+idle(host_t *host)
+    CODE:
+        end_work(aTHX_ host);
+
+void
 _update_spawn_delay(host_t *host, SV *seconds)
     INIT:
         double pause = 0;
@@ -766,7 +783,7 @@ MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scorebo
 bool
 set_status(board_t *board, SV *status)
     CODE:
-        if (!set_status(board, status_character(aTHX_ status)))
+        if (!set_status(aTHX_ board, status_character(aTHX_ status)))
             croak("child_start not called?");
         RETVAL = TRUE;
     OUTPUT: RETVAL
@@ -802,10 +819,13 @@ set_status(SV *self, SV *status)
     PPCODE:
         board = plain_board(aTHX_ self);
         if (board) {
-            if (!set_status(board, status_character(aTHX_ status)))
+            if (!set_status(aTHX_ board, status_character(aTHX_ status)))
                 croak("child_start not called?");
             XSRETURN_YES;
         }
+        /* A scoreboard of the program's own; what it makes of another value is its affair. */
+        if (SvPOK(status) && SvCUR(status) > 0)
+            status_is_set(aTHX_ (uint8_t)SvPVX(status)[0]);
         PUSHMARK(SP);
         EXTEND(SP, 2);
         PUSHs(self);

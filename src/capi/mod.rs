@@ -27,6 +27,7 @@ mod run;
 mod scoreboard;
 mod settings;
 mod signals;
+mod work;
 mod workers;
 
 pub use error::*;
@@ -40,4 +41,5 @@ pub use run::*;
 pub use scoreboard::*;
 pub use settings::*;
 pub use signals::*;
+pub use work::*;
 pub use workers::*;

@@ -7,8 +7,10 @@
 
 mod compact;
 mod deadlines;
+mod overdue;
 pub mod page;
 mod reaping;
+mod said;
 mod signals;
 mod spare;
 mod state;
@@ -16,8 +18,10 @@ mod timers;
 mod workers;
 
 pub use compact::Few;
+pub use overdue::WorkerTimeout;
+pub use said::{NoStatuses, Statuses, Times};
 pub use signals::{Action, Signal};
-pub use spare::{Counts, NoStatuses, Spare, Statuses, busy_bounds, wanted};
+pub use spare::{Counts, Spare, busy_bounds, wanted};
 pub use state::{Exit, Goal, Lead, Machine, Misuse, Policy, Reason, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
 pub use workers::{Pid, SERIES, Serial, Worker, Workers};

@@ -80,6 +80,10 @@ pub struct Worker {
     pub stopping: bool,
     /// It was told to end, and the time that it has for that runs, or is over.
     pub leaving: bool,
+    /// It has a line of its own on the timesheet, under its index.
+    pub has_line: bool,
+    /// It was seen to be late, and what follows from that is still to be done.
+    pub overdue: bool,
     /// A notice has named it as one that has ended, and nobody has looked yet.
     pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
@@ -214,6 +218,8 @@ impl Workers {
             spawned_at: now,
             stopping: false,
             leaving: false,
+            has_line: false,
+            overdue: false,
             named: false,
             reaped: false,
         });

@@ -43,6 +43,7 @@ mod pipe;
 mod remote;
 mod settings;
 mod sigchld;
+mod timesheet;
 mod wait;
 mod workers;
 
@@ -56,6 +57,7 @@ use crate::os::clock;
 use crate::os::mask::{SavedMask, restore};
 use crate::os::process::Process;
 use crate::os::shm::Scoreboard;
+use crate::os::timesheet::Timesheet;
 use crate::os::traps::{Traps, leave_to_ancestors};
 
 pub use event::{Event, Wait};
@@ -83,6 +85,8 @@ pub struct Manager {
     /// The worker whose end the host is dealing with.
     reported: Option<Gone>,
     board: Option<Rc<RefCell<Scoreboard>>>,
+    /// None until something is set that needs it.
+    timesheet: Option<Timesheet>,
     /// The last event was a wait.
     told_wait: bool,
     /// A loop of the library's own runs, which decides when a run begins.
@@ -114,6 +118,7 @@ impl Manager {
             reaps_foreign: true,
             reported: None,
             board: None,
+            timesheet: None,
             told_wait: false,
             is_in_loop: false,
         }
@@ -158,10 +163,11 @@ impl Manager {
     }
 
     /// Makes this process the manager: of its own pool or, after a fork of the host's own, of
-    /// an empty one. What its parent has is left to the parent, the pipe and the scoreboard too.
+    /// an empty one. What its parent has is left to the parent: the pipe, the scoreboard and the timesheet too, in whose place
+    /// there are new ones where the settings need them.
     ///
     /// # Errors
-    /// In a worker; where the signals cannot be trapped again (pipe2(2), sigaction(2)).
+    /// In a worker; where the signals cannot be trapped again (pipe2(2), sigaction(2)), or a timesheet not be made (mmap(2)).
     pub fn become_manager(&mut self) -> Result<(), Failure> {
         if self.is_worker() {
             return Err(Failure::not_the_manager());
@@ -170,9 +176,13 @@ impl Manager {
             return Ok(());
         }
         // What may fail comes first: the next call is to find all as it was.
-        let pipe = match self.traps.signals().next() {
-            Some(_) => Some(pipe::make()?),
-            None => None,
+        let mut pipe = match (self.traps.signals().next(), &self.timesheet) {
+            (None, None) => None,
+            (_, _) => Some(pipe::make()?),
+        };
+        let timesheet = match (&self.timesheet, &mut pipe) {
+            (Some(_), Some(pipe)) => Some(timesheet::make(Some(pipe::open_for_workers(pipe)?))?),
+            (_, _) => None,
         };
         self.owner = Process::this();
         leave_to_ancestors();
@@ -181,6 +191,7 @@ impl Manager {
         self.is_in_loop = false;
         self.reported = None;
         self.board = None;
+        self.timesheet = timesheet;
         let trapped: Vec<Signal> = self.traps.signals().collect();
         self.traps.remove();
         self.traps = Traps::default();
