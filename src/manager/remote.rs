@@ -1,13 +1,13 @@
 //! What signal handlers and other threads may do to a manager while a call is under way, and in a worker to its line on the
 //! timesheet.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crate::machine::Signal;
 use crate::os::arrivals::Arrivals;
 use crate::os::signals::is_signal;
-use crate::os::timesheet::OwnLine;
+use crate::os::timesheet::{OwnLine, OwnLineCell};
 use crate::os::wake::Waker;
 
 /// A manager, or a worker of one, for signal handlers and other threads.
@@ -21,7 +21,7 @@ struct Shared {
     /// Set before the pipe is written to, and looked at after that is emptied.
     is_woken: AtomicBool,
     /// Of the worker that this process is.
-    own_line: OnceLock<OwnLine>,
+    own_line: OwnLineCell,
 }
 
 impl Remote {
@@ -46,9 +46,9 @@ impl Remote {
         self.0.own_line.get()
     }
 
+    #[inline(always)]
     pub(super) fn set_own_line(&self, line: OwnLine) {
-        // A worker is forked once.
-        let _ = self.0.own_line.set(line);
+        self.0.own_line.set(line);
     }
 
     /// Whether `wake` was called since this was asked last.

@@ -23,11 +23,12 @@
 //! A worker may be in the hands of somebody else, and the whole sheet is its to write to. The manager takes no size, no index
 //! and no pid from it, and any number there is one that it can work with. SECURITY.md says what follows.
 
+use std::cell::UnsafeCell;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use super::clock;
@@ -149,6 +150,7 @@ impl Timesheet {
     }
 
     /// The line of the worker that this process is.
+    #[inline(always)]
     pub fn own_line(&self, index: u32) -> Option<OwnLine> {
         self.line(index)?;
         Some(OwnLine {
@@ -226,6 +228,45 @@ pub struct OwnLine {
     shared: Arc<Shared>,
     index: u32,
     process: Process,
+}
+
+/// Where a process keeps its line, if it is a worker. It is put there once. (Of a `OnceLock` each worker would have a page fault
+/// or two, for code that is nowhere near.)
+#[derive(Debug, Default)]
+pub struct OwnLineCell {
+    state: AtomicU8,
+    line: UnsafeCell<Option<OwnLine>>,
+}
+
+// SAFETY: the line is written to by the one who has made the state IS_BEING_SET, and only read once it IS_SET.
+unsafe impl Sync for OwnLineCell {}
+
+const IS_EMPTY: u8 = 0;
+const IS_BEING_SET: u8 = 1;
+const IS_SET: u8 = 2;
+
+impl OwnLineCell {
+    /// The line. Async-signal-safe.
+    pub fn get(&self) -> Option<&OwnLine> {
+        if self.state.load(Acquire) != IS_SET {
+            return None;
+        }
+        // SAFETY: nobody writes to it any more.
+        unsafe { (*self.line.get()).as_ref() }
+    }
+
+    /// Puts it there. A second one is dropped.
+    #[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
+    pub fn set(&self, line: OwnLine) {
+        let taken = self
+            .state
+            .compare_exchange(IS_EMPTY, IS_BEING_SET, Acquire, Acquire);
+        if taken.is_ok() {
+            // SAFETY: nobody reads it before it is set, and nobody else writes to it.
+            unsafe { *self.line.get() = Some(line) };
+            self.state.store(IS_SET, Release);
+        }
+    }
 }
 
 /// Where the numbers of a line are, for a host that says what it has to say without a call.

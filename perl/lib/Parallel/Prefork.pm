@@ -542,8 +542,8 @@ To take the status of a child that has ended, as C<waitpid> does.
 
 =item hook
 
-C<before_fork>, C<after_fork> or C<on_child_reap>: code of the program that the manager calls. (C<on_worker_timeout> is one
-that a worker calls.)
+C<before_fork>, C<after_fork> or C<on_child_reap>: code of the program that the manager calls. (C<on_worker_timeout>
+is one that a worker calls.)
 
 =item handler
 
@@ -604,8 +604,9 @@ back has to be told again.
 
 =item worker_timeout => SECONDS
 
-How long a worker may be busy with one piece of work. Then the manager sends it KILL, once, and forks another one, as after any
-failure. Default: no limit, which is also 0. A change counts for the workers of the next C<start>; 0 ends it for all.
+How long a worker may be busy with one piece of work. Then the manager sends it KILL, once, and forks another one, as
+after any failure. Default: no limit, which is also 0. A change counts for the workers of the next C<start>; 0 ends it
+for all.
 
 A worker is busy from L</busy([SECONDS])> to L</idle>, or by C<set_status> of L<Parallel::Prefork::SpareWorkers>. One
 that never says so is never late. Nor is one that is idle:
@@ -621,28 +622,29 @@ that never says so is never late. Nor is one that is idle:
     });
 
 The manager kills a stopped worker as any other, but none that a debugger has hold of. A worker whose time to end runs
-(C<graceful_timeout>) has that time. If the manager was itself stopped for more than a second while it waited, workers that were
-due meanwhile get as much time again, C<worker_timeout> at most.
+(C<graceful_timeout>) has that time. If the manager was itself stopped for more than a second while it waited, workers
+that were due meanwhile get as much time again, C<worker_timeout> at most.
 
-C<start> and C<wait_all_children> send KILL, so it comes late if the manager does something else meanwhile. They wake up for that
-once in C<worker_timeout>, however many workers there are, and when a worker is due.
+C<start> and C<wait_all_children> send KILL, so it comes late if the manager does something else meanwhile. They wake
+up for that once in C<worker_timeout>, however many workers there are, and when a worker is due.
 
 =item on_worker_timeout => CODE
 
-What a worker does that is late: the manager sends it ABRT first, and a handler in the worker calls CODE with the manager
-object. Then the worker exits with 1. Default: none.
+What a worker does that is late: the manager sends it ABRT first, and a handler in the worker calls CODE with the
+manager object. Then the worker exits with 1. Default: none.
 
     on_worker_timeout => sub { Carp::cluck("worker $$ hangs") },
 
-Perl calls handlers between two of its operations. So a worker that hangs in C code, such as a regular expression or a database
-driver, does not call CODE, and gets KILL. CODE leaves out nothing by C<die>: its message is a warning.
+Perl calls handlers between two of its operations. So a worker that hangs in C code, such as a regular expression or a
+database driver, does not call CODE, and gets KILL. If CODE dies, its message is a warning, and the worker exits all
+the same.
 
 A handler that the program sets for ABRT, in the worker or before C<start>, stays, and CODE is not called.
 
 =item worker_timeout_grace => SECONDS
 
-How long after ABRT KILL comes. Default, and the meaning of 0: 2. It means nothing without C<on_worker_timeout>, and C<start>
-dies if there is no C<worker_timeout>.
+How long after ABRT KILL comes. Default, and the meaning of 0: 2. It means nothing without C<on_worker_timeout>, and
+C<start> dies if there is no C<worker_timeout>.
 
 =item trap_signals => \%action_of
 
@@ -856,17 +858,17 @@ I<Where:> anywhere.
 
 =head2 busy([SECONDS])
 
-Tells that the worker begins a piece of work. It has C<worker_timeout> seconds for that, or SECONDS if that is given and not 0.
-A second call without L</idle> in between begins the next one. Returns nothing.
+Tells that the worker begins a piece of work. It has C<worker_timeout> seconds for that, or SECONDS if that is given
+and not 0. A second call without L</idle> in between begins the next one. Returns nothing.
 
 I<Where:> a worker, and its handlers; in a process that a worker has forked by itself it does nothing. Without
-C<worker_timeout> it does nothing either, and takes a fraction of a microsecond. I<Errors:> dies in the manager. Dies if SECONDS
-is no number, infinite or less than 0.
+C<worker_timeout> it does nothing either, and takes a fraction of a microsecond. I<Errors:> dies in the manager. Dies
+if SECONDS is no number, infinite or less than 0.
 
 =head2 tick([SECONDS])
 
-Tells that the worker goes on with its work, and that its time begins anew: C<worker_timeout>, or SECONDS. With 0 it may take as
-long as it likes, until the next call. I<Where> and I<Errors> are those of C<busy>.
+Tells that the worker goes on with its work, and that its time begins anew: C<worker_timeout>, or SECONDS. With 0 it
+may take as long as it likes, until the next call. I<Where> and I<Errors> are those of C<busy>.
 
 =head2 idle
 
@@ -1124,8 +1126,9 @@ The manager calls these as methods, so a subclass can override each of them. C<S
 =item the accessors
 
 C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>, C<signal_received>, C<manager_pid>,
-C<on_child_reap>, C<before_fork>, C<after_fork> and C<on_worker_timeout>. Without an argument they return the value that counts. In a worker
-C<signal_received> is called once before anything else, when C<{in_child}> is set and the signals are reset.
+C<on_child_reap>, C<before_fork>, C<after_fork> and C<on_worker_timeout>. Without an argument they return the value
+that counts. In a worker C<signal_received> is called once before anything else, when C<{in_child}> is set and the
+signals are reset.
 
 =item num_workers, signal_all_children, finish, wait_all_children
 
