@@ -19,6 +19,15 @@ extern "C" {
 // What is added to `changes` of pf_own_slot at the end of a change.
 #define PF_CHANGE_END 63
 
+// How many nanoseconds CLOCK_MONOTONIC_COARSE may be behind.
+#define PF_CLOCK_IS_BEHIND 10000000
+
+// In `flags` of pf_own_line: the worker is ready for work.
+#define PF_LINE_READY 1
+
+// In `flags` of pf_own_line: it is at work.
+#define PF_LINE_BUSY 2
+
 // Who decides that a worker is forked, or stopped.
 typedef enum {
   // The library: the next pf_next tells FORK when a worker is wanted.
@@ -50,6 +59,29 @@ typedef struct {
   // Where the changes of this process between busy and idle are counted.
   uint32_t *changes;
 } pf_own_slot;
+
+// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of the
+// library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and nothing
+// else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
+typedef struct {
+  // When the worker is due; 0: at no time.
+  uint64_t *due;
+  // How many pieces of work it has begun.
+  uint64_t *requests;
+  // When it began the last one or, if it is idle, when it became that.
+  uint64_t *changed_at;
+  // PF_LINE_READY, PF_LINE_BUSY.
+  uint32_t *flags;
+  // How long a piece of work takes that the worker says no other time for; 0: for ever. Not to be written.
+  const uint64_t *span;
+  // When the manager looks. Not to be written.
+  const uint64_t *looks_at;
+  // What has to be `its_life` as long as this process is the worker, and is something else in what it forks. Null if nobody
+  // can tell. Not to be written.
+  const uint64_t *life;
+  // What `life` points at in the worker.
+  uint64_t its_life;
+} pf_own_line;
 
 // Memory for `size` bytes of the host's own, PF_HOST_ROOM at most, or null. It is aligned for a
 // uint64_t, begins with zeros, is always the same of one handle, and goes with it.
@@ -347,6 +379,28 @@ pf_result pf_scoreboard_own_slot(pf_scoreboard_t *scoreboard,
 pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
                                    uint32_t before,
                                    bool is_whole);
+
+// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What pf_busy does
+// is:
+//
+// 1. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
+// 2. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
+// 3. if `due` is not 0, and less than `looks_at`, call pf_ring.
+//
+// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may be left
+// after any step.
+//
+// Called by: worker.
+bool pf_work_line(const pf_t *pf,
+                  pf_own_line *line);
+
+// Wakes the manager, so that it looks at the timesheet.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager.
+pf_result pf_ring(const pf_t *pf);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -146,6 +146,8 @@ typedef enum {
   // A signal that the manager has not sent, whether it was told to end or not: another process
   // has sent that, the system, or the worker has made a fault.
   PF_CAUSE_EXTERNAL = 3,
+  // It was busy for too long, and the manager has told it so or killed it (pf_set_worker_timeout).
+  PF_CAUSE_TIMEOUT = 4,
 } pf_cause;
 
 // An event, and what it is about. Members that an event does not name are zero, and fd is -1.
@@ -185,8 +187,12 @@ typedef struct {
   uint32_t flags;
   // REAPED: how many seconds after its fork its end was noticed.
   double age;
+  // REAPED: how many pieces of work it had begun (pf_busy); 0 without pf_set_worker_timeout.
+  uint64_t requests;
+  // REAPED: for how many seconds it had been busy; 0 if it was not, and without pf_set_worker_timeout.
+  double busy_for;
   // Room for what later versions tell.
-  uint32_t reserved[10];
+  uint32_t reserved[6];
 } pf_event;
 
 // ---- The handle, and functions of the host's -----------------------------------------------------
@@ -314,6 +320,27 @@ pf_result pf_set_err_respawn_interval(pf_t *pf,
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is negative, infinite or not a number.
 pf_result pf_set_graceful_timeout(pf_t *pf,
                                   double timeout);
+
+// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy, pf_tick and
+// pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is sent SIGKILL by the next
+// pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT first, for which the program may
+// install a handler in its workers, and SIGKILL `grace` seconds later.
+//
+// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a debugger
+// has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a worker that was due
+// meanwhile gets as much time again, `timeout` at most.
+//
+// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0 ends it for
+// all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if there is a
+// `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+pf_result pf_set_worker_timeout(pf_t *pf,
+                                double timeout,
+                                double grace);
 
 // From now on the event of a worker's end says whether the system has killed it because memory was
 // short (PF_EXIT_OUT_OF_MEMORY): the system counts such kills for the control group that this process
@@ -705,6 +732,40 @@ pf_result pf_watch_children(pf_t *pf);
 pf_result pf_child_ended(pf_t *pf,
                          int32_t pid);
 
+// ---- Work ----------------------------------------------------------------------------------------
+//
+// A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the manager ends
+// a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So they do in a process that a
+// worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
+
+// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called again
+// without pf_idle in between, it begins the next one.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+pf_result pf_busy(const pf_t *pf,
+                  double seconds);
+
+// The worker goes on, and will be done within `seconds` from now. With 0 it may take as long as it likes, until the next call
+// of pf_tick or pf_busy.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+pf_result pf_tick(const pf_t *pf,
+                  double seconds);
+
+// The worker is done, and waits for work: it may wait for as long as it likes.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager.
+pf_result pf_idle(const pf_t *pf);
+
 // ---- Facts about workers -------------------------------------------------------------------------
 //
 // These look into the table of workers and change nothing. A worker is in it from its fork until its end was told.
@@ -748,6 +809,7 @@ int32_t pf_worker_index(const pf_t *pf);
 // many bytes the whole line has, without the NUL; 0 if there is nothing to say. Some lines:
 //
 // - worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
+// - worker 2 (pid 4714, generation 2) was killed by SIGKILL after 12.3 s, 41 requests: worker_timeout of 10 s, busy for 10.0 s
 // - worker 0 (pid 4712, generation 2) was killed by SIGSEGV after 0.2 s (core dumped)
 // - worker 1 (pid 4713, generation 2) exited with status 2 after 1.0 s
 //
@@ -784,6 +846,8 @@ typedef enum {
 // Once the worker is to stop it returns PF_ERR_STOPPING, at once, whatever is readable. Of several descriptors that are
 // readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not end the
 // wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread blocks them.
+//
+// From the return with a descriptor to the next call the worker is busy, as pf_busy and pf_idle tell (pf_set_worker_timeout).
 //
 // Another worker may be faster at accept(2). So a listener should not block.
 //

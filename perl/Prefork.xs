@@ -9,6 +9,7 @@
 #include "stop.h"
 #include "traps.h"
 #include "wait.h"
+#include "work.h"
 #include "workers.h"
 
 #include "internals/defaults.h"
@@ -198,6 +199,7 @@ begin(host_t *host)
     CODE:
         become_manager(aTHX_ host);
         check_result(aTHX_ host, pass_death_signal(aTHX_ host, object));
+        pass_worker_timeout(aTHX_ host, object);
         CALL(
             result = pf_begin(host->pf);
             if (result == PF_OK)
@@ -775,6 +777,21 @@ current(...)
     OUTPUT: RETVAL
 
 void
+busy(host_t *host, SV *seconds = NULL)
+    CODE:
+        begin_work(aTHX_ host, seconds_of_work(aTHX_ "busy", seconds));
+
+void
+tick(host_t *host, SV *seconds = NULL)
+    CODE:
+        go_on_with_work(aTHX_ host, seconds_of_work(aTHX_ "tick", seconds));
+
+void
+idle(host_t *host)
+    CODE:
+        end_work(aTHX_ host);
+
+void
 _update_spawn_delay(host_t *host, SV *seconds)
     INIT:
         double pause = 0;
@@ -831,7 +848,7 @@ MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scorebo
 bool
 set_status(board_t *board, SV *status)
     CODE:
-        if (!set_status(board, status_character(aTHX_ status)))
+        if (!set_status(aTHX_ board, status_character(aTHX_ status)))
             croak("child_start not called?");
         RETVAL = TRUE;
     OUTPUT: RETVAL
@@ -867,10 +884,13 @@ set_status(SV *self, SV *status)
     PPCODE:
         board = plain_board(aTHX_ self);
         if (board) {
-            if (!set_status(board, status_character(aTHX_ status)))
+            if (!set_status(aTHX_ board, status_character(aTHX_ status)))
                 croak("child_start not called?");
             XSRETURN_YES;
         }
+        /* A scoreboard of the program's own; what it makes of another value is its affair. */
+        if (SvPOK(status) && SvCUR(status) > 0)
+            status_is_set(aTHX_ (uint8_t)SvPVX(status)[0]);
         PUSHMARK(SP);
         EXTEND(SP, 2);
         PUSHs(self);
@@ -886,7 +906,7 @@ SV *
 last_exit(host_t *host)
     INIT:
         static const char *const reasons[] = { "ended", "failed", "stopped", "stolen", "foreign" };
-        static const char *const causes[] = { "", "asked", "surplus", "external" };
+        static const char *const causes[] = { "", "asked", "surplus", "external", "timeout" };
         pf_event exit;
         bool is_there;
         HV *record;
@@ -905,6 +925,8 @@ last_exit(host_t *host)
             newSVpv(exit.sent_signal > 0 && exit.sent_signal < SIG_SIZE ? PL_sig_name[exit.sent_signal] : "", 0));
         (void)hv_stores(record, "grace_over", newSViv(!!(exit.flags & PF_EXIT_GRACE_OVER)));
         (void)hv_stores(record, "out_of_memory", newSViv(!!(exit.flags & PF_EXIT_OUT_OF_MEMORY)));
+        (void)hv_stores(record, "requests", newSVuv((UV)exit.requests));
+        (void)hv_stores(record, "busy_for", newSVnv(exit.busy_for));
         (void)hv_stores(record, "age", newSVnv(exit.age));
         RETVAL = newRV_noinc((SV *)record);
     OUTPUT: RETVAL

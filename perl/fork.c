@@ -16,6 +16,7 @@
 #include "internals/defaults.h"
 #include "internals/exit.h"
 #include "wait.h"
+#include "work.h"
 #include "workers.h"
 
 bool
@@ -128,6 +129,8 @@ enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
     leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
     if (!is_complete)
         set_default_handlers(aTHX_ trapped);
+    forget_line();
+    handle_lateness(aTHX_ host, object);
 }
 
 void

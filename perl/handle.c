@@ -120,11 +120,14 @@ become_manager(pTHX_ host_t *host)
         CALL(
             pf = new_handle();
             if (pf) {
+                /* Nobody says any more what it does. */
+                pf_idle(host->pf);
                 if (pf_host_room(host->pf, 0) != host)
                     pf_free(host->pf);
                 host->pf = pf;
                 host->policy.lead = PF_LEAD_HOST;
                 host->policy.graceful_timeout = 0;
+                host->policy.worker_timeout = host->policy.worker_timeout_grace = 0;
                 host->keeps_reaped = FALSE;
             }
         );

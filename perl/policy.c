@@ -38,17 +38,22 @@ pass_settings(pTHX_ host_t *host, SV *object)
     return TRUE;
 }
 
-void
-pass_graceful_timeout(pTHX_ host_t *host, SV *object)
+double
+seconds_member(pTHX_ SV *object, const char *name)
 {
-    SV *option = member(aTHX_ object, "graceful_timeout");
-    double timeout = 0;
+    SV *option = member(aTHX_ object, name);
+    double seconds = 0;
     SvGETMAGIC(option);
     /* Several values were stored as an array, whose address is no number of seconds. */
     if (SvOK(option) && (!SvROK(option) || SvAMAGIC(option)))
-        timeout = SvNV_nomg(option);
-    if (!(timeout > 0) || Perl_isinf(timeout))
-        timeout = 0;
+        seconds = SvNV_nomg(option);
+    return seconds > 0 && !Perl_isinf(seconds) ? seconds : 0;
+}
+
+void
+pass_graceful_timeout(pTHX_ host_t *host, SV *object)
+{
+    const double timeout = seconds_member(aTHX_ object, "graceful_timeout");
     if (timeout != host->policy.graceful_timeout) {
         CALL(
             if (pf_set_graceful_timeout(host->pf, timeout) == PF_OK)

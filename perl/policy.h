@@ -12,6 +12,9 @@ void take_lead(pTHX_ host_t *host, pf_lead lead);
  * Perl code can look at. */
 bool pass_settings(pTHX_ host_t *host, SV *object);
 
+/* A member that is a number of seconds; 0 for none, and for what is no such number. */
+double seconds_member(pTHX_ SV *object, const char *name);
+
 /* How long a worker may take to end that is told so from now on: to be called before one is. */
 void pass_graceful_timeout(pTHX_ host_t *host, SV *object);
 

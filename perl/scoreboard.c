@@ -9,6 +9,7 @@
 #include "scoreboard.h"
 
 #include "status.h"
+#include "work.h"
 
 static int
 free_scoreboard(pTHX_ SV *sv, MAGIC *mg)
@@ -81,9 +82,10 @@ set_status_quickly(const board_t *board, uint8_t status)
 #endif
 
 bool
-set_status(board_t *board, uint8_t status)
+set_status(pTHX_ board_t *board, uint8_t status)
 {
     pf_result result;
+    status_is_set(aTHX_ status);
 #ifdef CAN_CHANGE_STATUS
     if (board->is_quick) {
         set_status_quickly(board, status);

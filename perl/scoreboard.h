@@ -23,7 +23,7 @@ pf_scoreboard_t *scoreboard_of(pTHX_ SV *object);
 uint8_t status_character(pTHX_ SV *status);
 
 /* Sets the status of this process; false if it has no slot. */
-bool set_status(board_t *board, uint8_t status);
+bool set_status(pTHX_ board_t *board, uint8_t status);
 
 /* Tells what the methods scoreboard (of a manager) and set_status (of a scoreboard) are, as code
  * references, where no program has put others in their place. */

@@ -10,6 +10,8 @@
 
 #include "stop.h"
 
+#include "work.h"
+
 #include <poll.h>
 #include <pthread.h>
 
@@ -374,6 +376,7 @@ wait_readable(pTHX_ SV *object, host_t *host, const awaited_t *what)
     /* It is freed however this is left. */
     SV *buffer = sv_2mortal(newSV(((size_t)count + 1) * sizeof(struct pollfd)));
     struct pollfd *polled = (struct pollfd *)SvPVX(buffer);
+    bool is_first = TRUE;
     for (;;) {
         bool any_is_buffered = FALSE;
         double left;
@@ -390,6 +393,9 @@ wait_readable(pTHX_ SV *object, host_t *host, const awaited_t *what)
             any_is_buffered |= is_buffered;
         }
         polled[count].fd = stop_fd_for(aTHX_ object, host, "wait_readable");
+        if (is_first)
+            end_work(aTHX_ host);
+        is_first = FALSE;
         polled[count].events = POLLIN;
         polled[count].revents = 0;
         left = any_is_buffered ? 0 : left_until(until);
@@ -414,6 +420,7 @@ wait_readable(pTHX_ SV *object, host_t *host, const awaited_t *what)
         i = next_readable(polled, count);
         if (i >= 0) {
             stop.last = polled[i].fd + 1;
+            begin_work(aTHX_ host, SECONDS_AS_SET);
             return i;
         }
         if (left == 0 && until >= 0)

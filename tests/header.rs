@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const WRITE: &str = "PREFORK_WRITE_HEADER";
 
 /// The files of `src/capi` that make prefork.h.
-const GROUPS: [&str; 12] = [
+const GROUPS: [&str; 13] = [
     "error",
     "event",
     "handle",
@@ -17,6 +17,7 @@ const GROUPS: [&str; 12] = [
     "run",
     "signals",
     "pull",
+    "work",
     "workers",
     "stopping",
     "scoreboard",

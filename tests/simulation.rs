@@ -11,13 +11,14 @@
     reason = "what does not come here is a failure of the test"
 )]
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use prefork::machine::{
     Action, Exit, FORK_RETRY_MIN, Goal, Machine, Pid, Policy, Reason, Signal, Spare, Statuses,
-    Step, Time, Worker,
+    Step, Time, Times, Worker, WorkerTimeout,
 };
 
 const STEPS: usize = 200;
@@ -25,6 +26,8 @@ const TERM: Signal = 15;
 const TRAPPED: [Signal; 4] = [1, 10, 12, TERM];
 /// What a worker that is one too many is sent; no action sends it.
 const STOP: Signal = 28;
+/// What tells a worker that it is late.
+const ABRT: Signal = 6;
 /// What ends a worker whose time is over.
 const KILL: Signal = 9;
 /// The first of the numbers that actions send: each action has one of its own, so that it can be
@@ -37,9 +40,37 @@ const PIDS: Pid = 60;
 #[derive(Default)]
 struct Board(BTreeSet<u32>);
 
-impl Statuses for Board {
+/// When workers are due, by index, who is traced, and when the manager looks.
+#[derive(Default)]
+struct Sheet {
+    due: BTreeMap<u32, Time>,
+    traced: BTreeSet<Pid>,
+    looks_at: Cell<Time>,
+}
+
+struct Said<'a> {
+    board: &'a Board,
+    sheet: &'a Sheet,
+}
+
+impl Statuses for Said<'_> {
     fn is_busy(&self, worker: &Worker) -> bool {
-        self.0.contains(&worker.index)
+        self.board.0.contains(&worker.index)
+    }
+
+    fn times(&self, worker: &Worker) -> Times {
+        Times {
+            due: self.sheet.due.get(&worker.index).copied(),
+            ..Times::default()
+        }
+    }
+
+    fn will_look(&self, at: Time) {
+        self.sheet.looks_at.set(at);
+    }
+
+    fn is_traced(&self, worker: &Worker) -> bool {
+        self.sheet.traced.contains(&worker.pid)
     }
 }
 
@@ -59,9 +90,13 @@ struct Owned {
     stopping: bool,
     /// When its time is over, if that runs.
     grace: Grace,
+    /// It was forked with a line on the timesheet.
+    has_line: bool,
+    /// It is, or was, traced: it may have been spared.
+    may_be_spared: bool,
 }
 
-/// The time that a worker has to end once it was told so.
+/// The time that a worker has to end once it was told so, or was sent ABRT.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Grace {
     /// It was not told.
@@ -147,6 +182,12 @@ struct World {
     /// The last generation that memory was moved to huge pages for.
     huge_pages_in: u64,
     graceful_timeout: Option<Duration>,
+    sheet: Sheet,
+    worker_timeout: Option<WorkerTimeout>,
+    /// When the host wanted to be back from its last wait, if it has not come to that since.
+    wanted: Option<Time>,
+    /// Who was due at the first of these moments, or later, is due at the second.
+    excuse: Option<(Time, Time)>,
     ending: bool,
     log: String,
 }
@@ -181,7 +222,7 @@ impl World {
                 max: min + rng.u32(0..4),
             });
         }
-        World {
+        let mut world = World {
             rng,
             machine,
             now: Time(1_000_000_000),
@@ -211,9 +252,15 @@ impl World {
             surplus: BTreeSet::new(),
             huge_pages_in: 0,
             graceful_timeout: grace,
+            sheet: Sheet::default(),
+            worker_timeout: None,
+            wanted: None,
+            excuse: None,
             ending: false,
             log: String::new(),
-        }
+        };
+        world.set_worker_timeout();
+        world
     }
 
     fn span(&mut self) -> Duration {
@@ -283,7 +330,8 @@ impl World {
                     note!(self, "foreign child {pid}");
                 }
             }
-            85..=91 => self.status_change(),
+            85..=88 => self.status_change(),
+            89..=91 => self.work(),
             _ => self.setting(),
         }
         self.check_sleep();
@@ -378,8 +426,63 @@ impl World {
         }
     }
 
-    fn setting(&mut self) {
+    /// A worker says by when it will be done, or that it is; or a debugger takes hold of it, or lets it go.
+    fn work(&mut self) {
+        let pids: Vec<Pid> = self
+            .owned
+            .keys()
+            .copied()
+            .filter(|&pid| self.is_alive(pid))
+            .collect();
+        let Some(pid) = self.rng.choice(pids) else {
+            return;
+        };
+        let worker = self.owned[&pid];
         match self.rng.u32(0..8) {
+            0..=4 if worker.has_line => {
+                let short = self.rng.bool().then(|| self.span());
+                let span = short.or(self.worker_timeout.map(|set| set.timeout));
+                let due = span.map_or(Time(self.rng.u64(..)), |span| self.now.after(span));
+                note!(self, "{pid} is due at {due:?}");
+                self.sheet.due.insert(worker.index, due);
+                if due < self.sheet.looks_at.get() {
+                    self.machine.look_at_times();
+                    self.woken = true;
+                }
+            }
+            5 | 6 if worker.has_line => {
+                note!(self, "{pid} is idle");
+                self.sheet.due.remove(&worker.index);
+            }
+            _ => {
+                note!(self, "{pid} is traced, or is not any more");
+                if !self.sheet.traced.remove(&pid) {
+                    self.sheet.traced.insert(pid);
+                }
+                self.owned.get_mut(&pid).expect("ours").may_be_spared = true;
+            }
+        }
+    }
+
+    fn set_worker_timeout(&mut self) {
+        let set = if self.rng.u32(0..4) > 0 {
+            let timeout = Duration::from_millis(self.rng.u64(1..20_000));
+            let grace = self.rng.bool().then(|| self.span());
+            Some(WorkerTimeout { timeout, grace })
+        } else {
+            None
+        };
+        note!(self, "worker timeout {set:?}");
+        if self.worker_timeout.is_none() || set.is_none() {
+            self.excuse = None;
+        }
+        self.worker_timeout = set;
+        self.machine.set_worker_timeout(set);
+        self.wake();
+    }
+
+    fn setting(&mut self) {
+        match self.rng.u32(0..9) {
             0 | 1 => {
                 self.machine.target = self.rng.u32(0..10);
                 self.wake();
@@ -405,6 +508,7 @@ impl World {
                 note!(self, "graceful timeout {:?}", self.graceful_timeout);
             }
             6 => self.tell_all(),
+            7 => self.set_worker_timeout(),
             _ => self.wake(),
         }
     }
@@ -502,17 +606,50 @@ impl World {
         }
     }
 
+    /// A host that comes back late excuses, once, who was due meanwhile.
+    fn come_back(&mut self) {
+        let (Some(wanted), Some(set)) = (self.wanted.take(), self.worker_timeout) else {
+            return;
+        };
+        let late = Duration::from_nanos(self.now.0.saturating_sub(wanted.0));
+        let is_excused = self.excuse.is_some_and(|(_, until)| until > self.now);
+        if late > Duration::from_secs(1) && !is_excused {
+            let used = self
+                .excuse
+                .map_or(0, |(_, until)| until.0.saturating_add(1));
+            let until = self.now.after(late.min(set.timeout));
+            self.excuse = Some((wanted.max(Time(used)), until));
+            note!(self, "late by {late:?}: {:?}", self.excuse);
+        }
+    }
+
+    /// When this worker is due, as far as that counts.
+    fn due(&self, worker: &Owned) -> Option<Time> {
+        if !worker.has_line || worker.grace != Grace::None || self.worker_timeout.is_none() {
+            return None;
+        }
+        let due = *self.sheet.due.get(&worker.index)?;
+        let excuse = self.excuse.filter(|&(from, _)| due >= from);
+        Some(excuse.map_or(due, |(_, until)| due.max(until)))
+    }
+
     fn turn(&mut self) {
         self.take_notice();
+        self.come_back();
         let before = self.machine.signals.first();
-        let step = self.machine.next(self.now, &self.board).expect("a step");
+        let said = Said {
+            board: &self.board,
+            sheet: &self.sheet,
+        };
+        let step = self.machine.next(self.now, &said).expect("a step");
         note!(self, "{step:?}");
         if self.machine.signals.first() != before {
             self.expect_action(before);
         }
         match step {
             Step::Kill { pid, signal: STOP } => self.stop(pid),
-            Step::Kill { pid, signal: KILL } => self.end_grace(pid),
+            Step::Kill { pid, signal: KILL } => self.end_time(pid),
+            Step::Kill { pid, signal: ABRT } => self.tell_late(pid),
             Step::Kill { pid, signal } => self.kill(pid, signal),
             Step::ReapWorker(pid) => self.reap_worker(pid),
             Step::Reap => self.reap(),
@@ -559,6 +696,7 @@ impl World {
                     "it spins: a wait without length, and nobody asked for it"
                 );
                 assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
+                self.wanted = until.filter(|_| self.worker_timeout.is_some());
                 self.asleep = Some(Asleep { until, busy });
             }
             Step::Stopped(signal) => {
@@ -709,20 +847,50 @@ impl World {
         }
     }
 
-    /// A worker that was told to end, and has not, is sent KILL, once and not before its time.
-    fn end_grace(&mut self, pid: Pid) {
-        self.check_target(pid);
+    /// A worker of ours, which somebody else may have reaped.
+    fn ours(&mut self, pid: Pid) -> &mut Owned {
         let stolen = self.stolen.iter_mut().find(|stolen| stolen.pid == pid);
         let owned = self.owned.get_mut(&pid);
         let worker = owned.or(stolen.map(|stolen| &mut stolen.worker));
-        let worker = worker.expect("a worker of ours");
-        let Grace::Until(until) = std::mem::replace(&mut worker.grace, Grace::Over) else {
-            panic!("{pid} was not told to end, or was killed before");
-        };
-        assert!(until <= self.now, "{pid} had some time left");
+        worker.expect("a worker of ours")
+    }
+
+    /// A worker that was told to end, and has not, or that is late, is sent KILL, once and not before its time.
+    fn end_time(&mut self, pid: Pid) {
+        self.check_target(pid);
+        let worker = *self.ours(pid);
+        match worker.grace {
+            Grace::Until(until) => assert!(until <= self.now, "{pid} had some time left"),
+            Grace::None => {
+                self.check_late(pid, &worker);
+                let set = self.worker_timeout.expect("somebody is late");
+                assert_eq!(set.grace, None, "{pid} was to be sent ABRT first");
+            }
+            Grace::Over => panic!("{pid} was killed before"),
+        }
+        self.ours(pid).grace = Grace::Over;
         if self.is_alive(pid) {
             self.exit(pid, KILL);
         }
+    }
+
+    /// A worker that is late is sent ABRT, once, and may end by that.
+    fn tell_late(&mut self, pid: Pid) {
+        self.check_target(pid);
+        let worker = *self.ours(pid);
+        self.check_late(pid, &worker);
+        let grace = self.worker_timeout.and_then(|set| set.grace);
+        let until = self.now.after(grace.expect("time after ABRT"));
+        self.ours(pid).grace = Grace::Until(until);
+        if self.is_alive(pid) && self.rng.bool() {
+            self.exit(pid, 256);
+        }
+    }
+
+    fn check_late(&self, pid: Pid, worker: &Owned) {
+        let due = self.due(worker);
+        assert!(due.is_some_and(|due| due <= self.now), "{pid} is not late");
+        assert!(!self.sheet.traced.contains(&pid), "{pid} is traced");
     }
 
     /// Only workers are sent anything. Those that somebody else has reaped meanwhile os::kill leaves
@@ -882,6 +1050,8 @@ impl World {
                 note!(self, "forked {pid}");
                 assert_eq!(self.machine.forked(pid, self.now), Ok(index));
                 self.own(pid, index, generation);
+                let has_line = self.worker_timeout.is_some();
+                self.owned.get_mut(&pid).expect("ours").has_line = has_line;
                 self.set_gate(self.machine.pacing.spawn_interval);
             }
         }
@@ -905,14 +1075,17 @@ impl World {
     fn own(&mut self, pid: Pid, index: u32, generation: u64) {
         self.forks += 1;
         self.serial.insert(pid, self.forks);
-        let (stopping, grace) = (false, Grace::None);
+        self.sheet.traced.remove(&pid);
+        self.sheet.due.remove(&index);
         self.owned.insert(
             pid,
             Owned {
                 index,
                 generation,
-                stopping,
-                grace,
+                stopping: false,
+                grace: Grace::None,
+                has_line: false,
+                may_be_spared: false,
             },
         );
     }
@@ -932,6 +1105,8 @@ impl World {
             if let Grace::Until(at) = worker.grace {
                 assert!(ends_by(at), "nobody will end a worker whose time is over");
             }
+            let due = self.due(worker).filter(|_| !worker.may_be_spared);
+            assert!(due.is_none_or(ends_by), "nobody will see that one is late");
         }
         assert!(
             self.kernel.values().all(|child| child.zombie.is_none()),

@@ -59,6 +59,8 @@ pub enum pf_cause {
     /// A signal that the manager has not sent, whether it was told to end or not: another process
     /// has sent that, the system, or the worker has made a fault.
     PF_CAUSE_EXTERNAL = 3,
+    /// It was busy for too long, and the manager has told it so or killed it (pf_set_worker_timeout).
+    PF_CAUSE_TIMEOUT = 4,
 }
 
 /// For the member `flags`: the worker was killed by the manager, as it had not ended in time after
@@ -108,8 +110,12 @@ pub struct pf_event {
     pub flags: u32,
     /// REAPED: how many seconds after its fork its end was noticed.
     pub age: f64,
+    /// REAPED: how many pieces of work it had begun (pf_busy); 0 without pf_set_worker_timeout.
+    pub requests: u64,
+    /// REAPED: for how many seconds it had been busy; 0 if it was not, and without pf_set_worker_timeout.
+    pub busy_for: f64,
     /// Room for what later versions tell.
-    pub reserved: [u32; 10],
+    pub reserved: [u32; 6],
 }
 
 impl pf_event {
@@ -131,7 +137,9 @@ impl pf_event {
             sent_signal: 0,
             flags: 0,
             age: 0.0,
-            reserved: [0; 10],
+            requests: 0,
+            busy_for: 0.0,
+            reserved: [0; 6],
         }
     }
 
@@ -178,6 +186,7 @@ impl pf_event {
             Cause::Asked => pf_cause::PF_CAUSE_ASKED,
             Cause::Surplus => pf_cause::PF_CAUSE_SURPLUS,
             Cause::External => pf_cause::PF_CAUSE_EXTERNAL,
+            Cause::Timeout => pf_cause::PF_CAUSE_TIMEOUT,
         };
         let flags = [
             (exit.grace_is_over, PF_EXIT_GRACE_OVER),
@@ -197,5 +206,7 @@ impl pf_event {
             .map(|(_, flag)| flag)
             .sum();
         self.age = exit.age.as_secs_f64();
+        self.requests = exit.requests;
+        self.busy_for = exit.busy_for.as_secs_f64();
     }
 }

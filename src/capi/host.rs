@@ -8,10 +8,13 @@ use super::error::{Error, guard, pf_result};
 use super::event::pf_event;
 use super::handle::{fact, manager, pf_t, seconds};
 use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
+use super::work::in_worker;
 use crate::machine::page::HOST_ROOM;
 use crate::machine::{Action, Counts, Lead, Spare, busy_bounds, wanted};
+use crate::os::clock::BEHIND;
 use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
+use crate::os::timesheet::{IS_BUSY, IS_READY, OwnLine};
 
 /// How many bytes pf_host_room has.
 pub const PF_HOST_ROOM: usize = 768;
@@ -517,4 +520,92 @@ pub unsafe extern "C" fn pf_scoreboard_end_change(
             pf_result::PF_ERR_WRONG_STATE
         }
     })
+}
+
+/// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of the
+/// library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and nothing
+/// else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct pf_own_line {
+    /// When the worker is due; 0: at no time.
+    pub due: *mut u64,
+    /// How many pieces of work it has begun.
+    pub requests: *mut u64,
+    /// When it began the last one or, if it is idle, when it became that.
+    pub changed_at: *mut u64,
+    /// PF_LINE_READY, PF_LINE_BUSY.
+    pub flags: *mut u32,
+    /// How long a piece of work takes that the worker says no other time for; 0: for ever. Not to be written.
+    pub span: *const u64,
+    /// When the manager looks. Not to be written.
+    pub looks_at: *const u64,
+    /// What has to be `its_life` as long as this process is the worker, and is something else in what it forks. Null if nobody
+    /// can tell. Not to be written.
+    pub life: *const u64,
+    /// What `life` points at in the worker.
+    pub its_life: u64,
+}
+
+/// How many nanoseconds CLOCK_MONOTONIC_COARSE may be behind.
+pub const PF_CLOCK_IS_BEHIND: u64 = 10_000_000;
+
+const _: () = assert!(PF_CLOCK_IS_BEHIND as u128 == BEHIND.as_nanos());
+
+/// In `flags` of pf_own_line: the worker is ready for work.
+pub const PF_LINE_READY: u32 = 1;
+/// In `flags` of pf_own_line: it is at work.
+pub const PF_LINE_BUSY: u32 = 2;
+
+const _: () = assert!(PF_LINE_READY == IS_READY && PF_LINE_BUSY == IS_BUSY);
+
+/// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What pf_busy does
+/// is:
+///
+/// 1. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
+/// 2. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
+/// 3. if `due` is not 0, and less than `looks_at`, call pf_ring.
+///
+/// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may be left
+/// after any step.
+///
+/// Called by: worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_work_line(pf: *const pf_t, line: *mut pf_own_line) -> bool {
+    let mut has_line = false;
+    // SAFETY: promised by our caller.
+    let result = unsafe {
+        in_worker(pf, |own| {
+            let places = own.places();
+            // SAFETY: promised by our caller.
+            if let Some(line) = line.as_mut() {
+                *line = pf_own_line {
+                    due: places.due.as_ptr(),
+                    requests: places.requests.as_ptr(),
+                    changed_at: places.changed_at.as_ptr(),
+                    flags: places.flags.as_ptr(),
+                    span: places.span.as_ptr(),
+                    looks_at: places.looks_at.as_ptr(),
+                    life: places
+                        .life
+                        .map_or(std::ptr::null(), |life| std::ptr::from_ref(life).cast()),
+                    its_life: places.its_life,
+                };
+                has_line = true;
+            }
+        })
+    };
+    result == pf_result::PF_OK && has_line
+}
+
+/// Wakes the manager, so that it looks at the timesheet.
+///
+/// Called by: worker, signal handler.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_ring(pf: *const pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe { in_worker(pf, OwnLine::ring) }
 }

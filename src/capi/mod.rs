@@ -28,6 +28,7 @@ mod scoreboard;
 mod settings;
 mod signals;
 mod stopping;
+mod work;
 mod workers;
 
 pub use error::*;
@@ -42,4 +43,5 @@ pub use scoreboard::*;
 pub use settings::*;
 pub use signals::*;
 pub use stopping::*;
+pub use work::*;
 pub use workers::*;

@@ -5,12 +5,12 @@
 
 use std::ffi::c_void;
 
-use super::error::pf_result;
+use super::error::{Error, pf_result};
 use super::handle::{
     Hook, fact, finite_seconds, inner, manager, pf_after_fork_fn, pf_before_fork_fn,
     pf_on_child_reap_fn, pf_on_fork_failure_fn, pf_t, seconds,
 };
-use crate::machine::Action;
+use crate::machine::{Action, WorkerTimeout};
 
 /// Sets the number of `workers` to keep (10); with spare workers, the most there may be. A lower number stops nobody:
 /// workers that end are not replaced until there are fewer. With 0 none is forked.
@@ -77,6 +77,43 @@ pub unsafe extern "C" fn pf_set_graceful_timeout(pf: *mut pf_t, timeout: f64) ->
     manager!(pf, Refuse, |manager| {
         let timeout = finite_seconds("graceful_timeout", timeout)?;
         manager.set_graceful_timeout((!timeout.is_zero()).then_some(timeout))
+    })
+}
+
+/// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy, pf_tick and
+/// pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is sent SIGKILL by the next
+/// pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT first, for which the program may
+/// install a handler in its workers, and SIGKILL `grace` seconds later.
+///
+/// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a debugger
+/// has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a worker that was due
+/// meanwhile gets as much time again, `timeout` at most.
+///
+/// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0 ends it for
+/// all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if there is a
+/// `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_worker_timeout(
+    pf: *mut pf_t,
+    timeout: f64,
+    grace: f64,
+) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        let timeout = finite_seconds("worker_timeout", timeout)?;
+        let grace = finite_seconds("worker_timeout_grace", grace)?;
+        if timeout.is_zero() && !grace.is_zero() {
+            return Err(Error::invalid(
+                "worker_timeout_grace is set, and worker_timeout is not".into(),
+            ));
+        }
+        let grace = (!grace.is_zero()).then_some(grace);
+        let set = (!timeout.is_zero()).then_some(WorkerTimeout { timeout, grace });
+        manager.set_worker_timeout(set).map_err(Error::from)
     })
 }
 

@@ -39,6 +39,8 @@ impl Fallback for pf_stop_reason {
 /// readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not end the
 /// wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread blocks them.
 ///
+/// From the return with a descriptor to the next call the worker is busy, as pf_busy and pf_idle tell (pf_set_worker_timeout).
+///
 /// Another worker may be faster at accept(2). So a listener should not block.
 ///
 /// Called by: worker.

@@ -79,6 +79,7 @@ pub unsafe extern "C" fn pf_worker_index(pf: *const pf_t) -> i32 {
 /// many bytes the whole line has, without the NUL; 0 if there is nothing to say. Some lines:
 ///
 /// - worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
+/// - worker 2 (pid 4714, generation 2) was killed by SIGKILL after 12.3 s, 41 requests: worker_timeout of 10 s, busy for 10.0 s
 /// - worker 0 (pid 4712, generation 2) was killed by SIGSEGV after 0.2 s (core dumped)
 /// - worker 1 (pid 4713, generation 2) exited with status 2 after 1.0 s
 ///

@@ -30,6 +30,8 @@ pub enum Cause {
     Asked,
     /// It was one too many, and was told so.
     Surplus,
+    /// It was busy for too long.
+    Timeout,
     /// A signal that the manager has not sent.
     External,
 }
@@ -57,6 +59,10 @@ pub struct Exit {
     pub grace_is_over: bool,
     /// The system has killed it because memory was short. Whoever knows the system fills this in.
     pub out_of_memory: bool,
+    /// How many pieces of work it had begun, by what it said itself. Whoever knows what workers say fills this in, and the next.
+    pub requests: u64,
+    /// For how long it had been busy; zero if it was not.
+    pub busy_for: Duration,
     /// How long after its fork its end was noticed; zero for a child that is not a worker.
     pub age: Duration,
 }
@@ -75,6 +81,8 @@ impl Exit {
             sent: 0,
             grace_is_over: false,
             out_of_memory: false,
+            requests: 0,
+            busy_for: Duration::ZERO,
             age: Duration::ZERO,
         }
     }
@@ -92,6 +100,8 @@ impl Exit {
             sent: worker.sent.signal(),
             grace_is_over: worker.sent.grace_is_over(),
             out_of_memory: false,
+            requests: 0,
+            busy_for: Duration::ZERO,
             age,
         }
     }
@@ -110,6 +120,7 @@ fn ending_signal(status: i32) -> Option<Signal> {
 
 fn cause(worker: &Worker, status: i32) -> Cause {
     match ending_signal(status) {
+        _ if worker.sent.was_late() => Cause::Timeout,
         // Whether it was told to end is still to be seen in `sent`.
         Some(signal) if !worker.sent.has(signal) => Cause::External,
         _ if worker.sent.has_told() && worker.stopping => Cause::Surplus,
@@ -172,6 +183,17 @@ mod tests {
         assert_eq!(exit(KILL, false, &told), (Cause::External, TERM));
         assert_eq!(exit(KILL, true, &told), (Cause::External, TERM));
         assert_eq!(exit(SEGV, false, &[(KILL, false)]), (Cause::External, KILL));
+    }
+
+    #[test]
+    fn one_that_was_late_has_ended_for_that_however_it_did() {
+        for status in [0, 256, KILL, SEGV] {
+            let mut worker = Worker::default();
+            worker.sent.note_late();
+            worker.sent.note(KILL, false);
+            let exit = Exit::of_worker(&worker, status, Reason::Ended, Duration::ZERO);
+            assert_eq!((exit.cause, exit.sent), (Cause::Timeout, KILL));
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@
 mod compact;
 mod deadlines;
 mod exits;
+mod overdue;
 pub mod page;
 mod reaping;
+mod said;
 mod sent;
 mod signals;
 mod spare;
@@ -19,9 +21,11 @@ mod workers;
 
 pub use compact::Few;
 pub use exits::{Cause, Exit, Reason};
+pub use overdue::WorkerTimeout;
+pub use said::{NoStatuses, Statuses, Times};
 pub use sent::Signal;
 pub use signals::Action;
-pub use spare::{Counts, NoStatuses, Spare, Statuses, busy_bounds, wanted};
+pub use spare::{Counts, Spare, busy_bounds, wanted};
 pub use state::{Goal, Lead, Machine, Misuse, Policy, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
 pub use workers::{Pid, SERIES, Serial, Worker, Workers};

@@ -6,6 +6,8 @@ pub type Signal = i32;
 /// The numbers that POSIX gives them, in kill(1).
 const INT: Signal = 2;
 const QUIT: Signal = 3;
+/// What tells a worker that it is late.
+pub const ABRT: Signal = 6;
 /// What ends a worker whose time is over.
 pub const KILL: Signal = 9;
 pub const TERM: Signal = 15;
@@ -15,53 +17,76 @@ pub fn tells_to_end(signal: Signal) -> bool {
     matches!(signal.saturating_abs(), INT | QUIT | TERM)
 }
 
-/// What a worker has been sent. In three bytes, as there is one in each worker's entry (`page.rs`).
+/// What a worker has been sent. In two bytes, as there is one in each worker's entry (`page.rs`): the numbers of signals leave
+/// one bit of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// The first signal that told it to end; 0: none has.
+    /// The first signal that told it to end; 0: none has. And whether its time for that was over.
     told: u8,
-    /// The last one, but KILL stays.
+    /// The last one, but KILL stays. And whether it was late with its work.
     last: u8,
-    /// The time that it had to end was over.
-    grace_is_over: bool,
 }
+
+const IS_OVER: u8 = 0x80;
 
 impl Sent {
     /// It has been sent this signal, which tells it to end, or does not.
     pub fn note(&mut self, signal: Signal, tells_to_end: bool) {
-        // Those that exist fit.
-        let number = u8::try_from(signal.saturating_abs()).unwrap_or(0);
-        if tells_to_end && self.told == 0 {
-            self.told = number;
+        // Those that exist fit, but for the last one of some systems.
+        let number = u8::try_from(signal.saturating_abs()).map_or(0, |number| number & !IS_OVER);
+        if tells_to_end && self.told & !IS_OVER == 0 {
+            self.told |= number;
         }
-        if Signal::from(self.last) != KILL && number != 0 {
-            self.last = number;
+        if number != 0 && self.last_signal() != KILL {
+            self.last = self.last & IS_OVER | number;
         }
     }
 
     /// It is killed, as its time to end is over.
     pub fn note_end_of_grace(&mut self) {
-        self.grace_is_over = true;
+        self.told |= IS_OVER;
+    }
+
+    /// It is killed, or told so first, as it is not done with its work in time.
+    pub fn note_late(&mut self) {
+        self.last |= IS_OVER;
     }
 
     /// Whether a signal has told it to end.
     pub fn has_told(self) -> bool {
-        self.told != 0
+        self.first_told() != 0
     }
 
     /// Whether it was killed, as its time to end was over.
     pub fn grace_is_over(self) -> bool {
-        self.grace_is_over
+        self.told & IS_OVER != 0
+    }
+
+    /// Whether it was sent a signal as it was late with its work.
+    pub fn was_late(self) -> bool {
+        self.last & IS_OVER != 0
+    }
+
+    fn first_told(self) -> Signal {
+        Signal::from(self.told & !IS_OVER)
+    }
+
+    fn last_signal(self) -> Signal {
+        Signal::from(self.last & !IS_OVER)
     }
 
     /// The signal that told it to end, or else the last one; 0: none.
     pub fn signal(self) -> Signal {
-        Signal::from(if self.told == 0 { self.last } else { self.told })
+        if self.has_told() {
+            self.first_told()
+        } else {
+            self.last_signal()
+        }
     }
 
     /// Whether it may have been sent this signal.
     pub fn has(self, signal: Signal) -> bool {
-        [self.told, self.last].map(Signal::from).contains(&signal)
+        [self.first_told(), self.last_signal()].contains(&signal)
     }
 }
 
@@ -73,5 +98,19 @@ mod tests {
     fn some_signals_tell_to_end() {
         assert!([INT, QUIT, TERM, -TERM].into_iter().all(tells_to_end));
         assert!(![1, KILL, 10, 12, 28, 0].into_iter().any(tells_to_end));
+    }
+
+    #[test]
+    fn what_was_over_hides_no_signal_and_no_signal_hides_that() {
+        let mut sent = Sent::default();
+        sent.note_late();
+        assert!(sent.was_late() && !sent.grace_is_over() && sent.signal() == 0);
+        sent.note(ABRT, false);
+        sent.note(-TERM, true);
+        sent.note_end_of_grace();
+        sent.note(KILL, false);
+        assert!(sent.was_late() && sent.grace_is_over());
+        assert_eq!(sent.signal(), TERM);
+        assert!(sent.has(TERM) && sent.has(KILL) && !sent.has(ABRT));
     }
 }

@@ -1,5 +1,6 @@
 //! How many workers the pool wants, and which of them go when it has too many.
 
+use super::said::Statuses;
 use super::workers::{Pid, Worker, Workers};
 
 /// The bounds of a pool that keeps spare (idle) workers.
@@ -9,23 +10,6 @@ pub struct Spare {
     pub min: u32,
     /// With more idle workers than this, the pool shrinks.
     pub max: u32,
-}
-
-/// What the scoreboard says of the workers.
-pub trait Statuses {
-    /// Whether this worker is at work. The slot of its index may be another process's, and its own another one: only
-    /// the pid tells.
-    fn is_busy(&self, worker: &Worker) -> bool;
-}
-
-/// A pool without a scoreboard: nobody is known to be busy.
-#[derive(Debug)]
-pub struct NoStatuses;
-
-impl Statuses for NoStatuses {
-    fn is_busy(&self, _worker: &Worker) -> bool {
-        false
-    }
 }
 
 /// How many workers there are.
@@ -115,6 +99,7 @@ pub fn to_stop(workers: &Workers, surplus: usize, pool: &dyn Statuses) -> Vec<Pi
 
 #[cfg(test)]
 mod tests {
+    use super::super::said::NoStatuses;
     use super::super::timers::Time;
     use super::*;
 

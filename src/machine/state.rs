@@ -4,12 +4,14 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::compact::ShortQueue;
-use super::deadlines::{Deadlines, Over};
+use super::deadlines::{Deadlines, Over, Why};
 use super::exits::{Exit, Reason};
+use super::overdue::WorkerTimeout;
 use super::reaping::{Look, Looks};
-use super::sent::{KILL, Signal, tells_to_end};
+use super::said::Statuses;
+use super::sent::{ABRT, KILL, Signal, tells_to_end};
 use super::signals::{Action, Signals, Staggered};
-use super::spare::{self, Spare, Statuses};
+use super::spare::{self, Spare};
 use super::timers::{Pacing, Time};
 use super::workers::{Key, Pid, Serial, Worker, Workers};
 
@@ -229,6 +231,28 @@ impl Machine {
         self.deadlines.as_ref()?.graceful_timeout
     }
 
+    /// Sets how long workers may be busy that are forked from now on, and have a line on the timesheet; none: as long as they
+    /// like, and all others, too.
+    pub fn set_worker_timeout(&mut self, set: Option<WorkerTimeout>) {
+        if set.is_some() || self.deadlines.is_some() {
+            self.deadlines
+                .get_or_insert_default()
+                .set_worker_timeout(set);
+        }
+    }
+
+    /// How long workers may be busy that are forked now, and what then becomes of them.
+    pub fn worker_timeout(&self) -> Option<WorkerTimeout> {
+        self.deadlines.as_ref()?.worker_timeout()
+    }
+
+    /// A worker wants the manager to look at the timesheet.
+    pub fn look_at_times(&mut self) {
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.look_soon();
+        }
+    }
+
     /// A worker has been sent this signal. Its time runs if that, or the pool, tells it to end.
     pub fn sent(&mut self, pid: Pid, signal: Signal, now: Time) {
         let Some(worker) = self.workers.get_mut(pid) else {
@@ -363,7 +387,7 @@ impl Machine {
             self.to_settle.retain(|key| *key != worker.key());
         }
         // One that is alive may come back with the same key.
-        let may_return = worker.leaving && !worker.reaped;
+        let may_return = (worker.leaving || worker.overdue) && !worker.reaped;
         if let Some(deadlines) = self.deadlines.as_mut().filter(|_| may_return) {
             deadlines.forget(worker.key());
         }
@@ -418,6 +442,12 @@ impl Machine {
         }
         self.workers
             .insert(pid, index, serial, self.generation, now);
+        if let Some(deadlines) = &self.deadlines {
+            let has_line = deadlines.worker_timeout().is_some();
+            if let Some(worker) = self.workers.get_mut(pid) {
+                worker.has_line = has_line;
+            }
+        }
         if self.lead == Lead::Machine {
             self.pacing.defer(now, self.pacing.spawn_interval);
         }
@@ -557,13 +587,16 @@ impl Machine {
             Role::Manager => {}
         }
         self.settle();
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.is_back(now);
+        }
         if let Some(step) = self.demanded(now) {
             return Ok(step);
         }
         self.take_signal(now);
         let step = self
             .next_to_send(now)
-            .or_else(|| self.end_a_grace(now))
+            .or_else(|| self.end_a_time(now, pool))
             .or_else(|| self.stopped());
         if let Some(step) = step {
             return Ok(step);
@@ -621,20 +654,30 @@ impl Machine {
         Some(Step::Kill { pid, signal })
     }
 
-    /// The end of a worker that was told to end and has not.
-    fn end_a_grace(&mut self, now: Time) -> Option<Step> {
+    /// The end of a worker whose time is over: it was told to end and has not, or is not done with what it does.
+    fn end_a_time(&mut self, now: Time, pool: &dyn Statuses) -> Option<Step> {
         let deadlines = self.deadlines.as_mut()?;
-        let (pid, signal) = match deadlines.next_over(now, &self.workers)? {
+        deadlines.look(now, &mut self.workers, pool);
+        let over = deadlines.next_over(now, &mut self.workers, pool)?;
+        let (pid, signal) = match over {
             Over::Look(pid) => return Some(Step::ReapWorker(pid)),
-            Over::Kill(pid) => (pid, KILL),
-            Over::KillGroup(pid) => {
+            Over::Abort(pid) => (pid, ABRT),
+            Over::Kill(pid, Why::GraceOver | Why::Late | Why::StillThere) => (pid, KILL),
+            Over::Kill(pid, Why::GraceOfGroupOver) => {
                 // It may have left its group since.
                 self.outbox.push_back((pid, KILL));
                 (pid, -KILL)
             }
         };
         if let Some(worker) = self.workers.get_mut(pid) {
-            worker.sent.note_end_of_grace();
+            match over {
+                Over::Kill(_, Why::GraceOver | Why::GraceOfGroupOver) => {
+                    worker.sent.note_end_of_grace();
+                }
+                Over::Look(_) | Over::Abort(_) | Over::Kill(_, Why::Late | Why::StillThere) => {
+                    worker.sent.note_late();
+                }
+            }
         }
         Some(Step::Kill { pid, signal })
     }
@@ -742,20 +785,21 @@ impl Machine {
         };
         let woken_at = std::mem::take(&mut self.woken).then_some(now);
         let deadlines = self.deadlines.as_mut();
-        let grace_at = deadlines.and_then(|deadlines| deadlines.next_at(&self.workers));
+        let ends_at = deadlines.and_then(|deadlines| deadlines.wants_to_act_at(&self.workers));
         let busy = match (self.policy, self.goal, self.lead) {
             (Policy::Spare(bounds), Goal::Run, Lead::Machine | Lead::Shared) => {
                 Some(spare::bounds(&self.workers, self.target, bounds, pool))
             }
             (Policy::Spare(_), _, _) | (Policy::Fixed, _, _) => None,
         };
-        Step::Wait {
-            until: [staggered_at, grace_at, look_at, goal_at, woken_at]
-                .into_iter()
-                .flatten()
-                .min(),
-            busy,
+        let until = [staggered_at, ends_at, look_at, goal_at, woken_at]
+            .into_iter()
+            .flatten()
+            .min();
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.will_be_back(until);
         }
+        Step::Wait { until, busy }
     }
 
     /// Whether the next wait comes before a look for children that is put off, which one more notice of an exit

@@ -83,6 +83,10 @@ pub struct Worker {
     pub leaving: bool,
     /// What the manager has sent it.
     pub sent: Sent,
+    /// It has a line of its own on the timesheet, under its index.
+    pub has_line: bool,
+    /// It was seen to be late, and what follows from that is still to be done.
+    pub overdue: bool,
     /// A notice has named it as one that has ended, and nobody has looked yet.
     pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
@@ -218,6 +222,8 @@ impl Workers {
             stopping: false,
             leaving: false,
             sent: Sent::default(),
+            has_line: false,
+            overdue: false,
             named: false,
             reaped: false,
         });

@@ -1,25 +1,52 @@
 //! The scoreboard of a manager's workers. `os/shm.rs` and `os/slots.rs` have what is shared; here the manager uses it.
+//! And what the machine is told of that, and of the timesheet.
 
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
 
 use super::{Failure, Manager};
-use crate::machine::{Pid, Policy, Serial, Statuses, Worker};
+use crate::machine::{Pid, Policy, Serial, Statuses, Time, Times, Worker};
 use crate::os::process;
 use crate::os::shm::Scoreboard;
+use crate::os::timesheet::Timesheet;
 
-/// What the machine asks of a scoreboard, if there is one.
-pub(super) struct Board<'a>(Option<Ref<'a, Scoreboard>>);
+/// What the machine asks of a scoreboard and of a timesheet, if they are there.
+pub(super) struct Said<'a> {
+    board: Option<Ref<'a, Scoreboard>>,
+    timesheet: Option<&'a Timesheet>,
+}
 
-impl<'a> Board<'a> {
-    pub(super) fn of(board: &'a Option<Rc<RefCell<Scoreboard>>>) -> Board<'a> {
-        Board(board.as_ref().map(|board| board.borrow()))
+impl<'a> Said<'a> {
+    pub(super) fn by(
+        board: &'a Option<Rc<RefCell<Scoreboard>>>,
+        timesheet: &'a Option<Timesheet>,
+    ) -> Said<'a> {
+        Said {
+            board: board.as_ref().map(|board| board.borrow()),
+            timesheet: timesheet.as_ref(),
+        }
     }
 }
 
-impl Statuses for Board<'_> {
+impl Statuses for Said<'_> {
     fn is_busy(&self, worker: &Worker) -> bool {
-        self.0.as_ref().is_some_and(|board| board.is_busy(worker))
+        let board = self.board.as_ref();
+        board.is_some_and(|board| board.is_busy(worker))
+    }
+
+    fn times(&self, worker: &Worker) -> Times {
+        let timesheet = self.timesheet.filter(|_| worker.has_line);
+        timesheet.map_or_else(Times::default, |timesheet| timesheet.times(worker.index))
+    }
+
+    fn will_look(&self, at: Time) {
+        if let Some(timesheet) = self.timesheet {
+            timesheet.will_look(at);
+        }
+    }
+
+    fn is_traced(&self, worker: &Worker) -> bool {
+        process::is_traced(worker.pid)
     }
 }
 
@@ -62,7 +89,8 @@ impl Manager {
         }
         match &board {
             Some(board) => board.borrow_mut().set_user(self.remote.address()),
-            None => self.pipe.close_for_workers(),
+            None if self.timesheet.is_none() => self.pipe.close_for_workers(),
+            None => {}
         }
         self.board = board;
         Ok(())

@@ -66,6 +66,16 @@ impl Manager {
     /// Keeps an end, with what the machine does not know of it.
     pub(super) fn note_exit(&mut self, exit: &mut Exit) {
         exit.out_of_memory = self.was_out_of_memory(exit);
+        if let Some(timesheet) = &self.timesheet {
+            let worker = self.machine.workers().with_index(exit.index);
+            if worker.is_some_and(|worker| worker.serial == exit.serial && worker.has_line) {
+                let times = timesheet.times(exit.index);
+                exit.requests = times.requests;
+                if times.is_busy {
+                    exit.busy_for = clock::now().since(times.since);
+                }
+            }
+        }
         self.last_exit = Some(exit.clone());
     }
 
@@ -92,6 +102,10 @@ impl Manager {
             how(exit),
             exit.age.as_secs_f64(),
         );
+        if exit.requests > 0 {
+            let s = if exit.requests == 1 { "" } else { "s" };
+            let _ = write!(line, ", {} request{s}", exit.requests);
+        }
         if wait::has_dumped_core(exit.status) {
             line.push_str(" (core dumped)");
         }
@@ -114,10 +128,20 @@ impl Manager {
             let timeout = self.machine.graceful_timeout().unwrap_or_default();
             notes.push(format!("graceful_timeout of {} s", timeout.as_secs_f64()));
         }
-        if exit.sent != 0 && exit.signal() != Some(exit.sent) {
+        if exit.cause == Cause::Timeout {
+            let timeout = self.machine.worker_timeout();
+            let timeout = timeout.map_or(0.0, |set| set.timeout.as_secs_f64());
+            notes.push(format!("worker_timeout of {timeout} s"));
+        }
+        if !exit.busy_for.is_zero() {
+            notes.push(format!("busy for {:.1} s", exit.busy_for.as_secs_f64()));
+        }
+        let was_told =
+            exit.cause != Cause::Timeout || ![libc::SIGABRT, libc::SIGKILL].contains(&exit.sent);
+        if exit.sent != 0 && was_told && exit.signal() != Some(exit.sent) {
             let surplus = match exit.cause {
                 Cause::Surplus => " as one too many",
-                Cause::None | Cause::Asked | Cause::External => "",
+                Cause::None | Cause::Asked | Cause::Timeout | Cause::External => "",
             };
             notes.push(format!("it was sent {}{surplus}", signals::name(exit.sent)));
         }
@@ -128,7 +152,7 @@ impl Manager {
 /// Whether an end is what operators expect of a pool.
 fn is_ordinary(exit: &Exit) -> bool {
     let is_told = || match exit.signal() {
-        Some(signal) => signal == exit.sent && exit.cause != Cause::External,
+        Some(signal) => signal == exit.sent && matches!(exit.cause, Cause::Asked | Cause::Surplus),
         None => exit.status == 0,
     };
     exit.reason == Reason::Foreign || is_told()

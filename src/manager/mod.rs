@@ -45,6 +45,7 @@ mod remote;
 mod settings;
 mod sigchld;
 mod stopping;
+mod timesheet;
 mod wait;
 mod workers;
 
@@ -59,6 +60,7 @@ use crate::os::mask::{SavedMask, restore};
 use crate::os::process::Process;
 use crate::os::shm::Scoreboard;
 use crate::os::stop::Stop;
+use crate::os::timesheet::Timesheet;
 use crate::os::traps::{Traps, leave_to_ancestors};
 
 pub use event::{Event, Wait};
@@ -93,6 +95,8 @@ pub struct Manager {
     board: Option<Rc<RefCell<Scoreboard>>>,
     /// What a worker is sent when its manager ends; 0: nothing.
     death_signal: Signal,
+    /// None until something is set that needs it.
+    timesheet: Option<Timesheet>,
     /// The last event was a wait.
     told_wait: bool,
     /// A loop of the library's own runs, which decides when a run begins.
@@ -129,6 +133,7 @@ impl Manager {
             oom_watch: None,
             board: None,
             death_signal: 0,
+            timesheet: None,
             told_wait: false,
             is_in_loop: false,
             stop: None,
@@ -177,10 +182,11 @@ impl Manager {
     }
 
     /// Makes this process the manager: of its own pool or, after a fork of the host's own, of
-    /// an empty one. What its parent has is left to the parent, the pipe and the scoreboard too.
+    /// an empty one. What its parent has is left to the parent: the pipe, the scoreboard and the timesheet too, in whose place
+    /// there are new ones where the settings need them.
     ///
     /// # Errors
-    /// In a worker; where the signals cannot be trapped again (pipe2(2), sigaction(2)).
+    /// In a worker; where the signals cannot be trapped again (pipe2(2), sigaction(2)), or a timesheet not be made (mmap(2)).
     pub fn become_manager(&mut self) -> Result<(), Failure> {
         if self.is_worker() {
             return Err(Failure::not_the_manager());
@@ -189,9 +195,13 @@ impl Manager {
             return Ok(());
         }
         // What may fail comes first: the next call is to find all as it was.
-        let pipe = match self.traps.signals().next() {
-            Some(_) => Some(pipe::make()?),
-            None => None,
+        let mut pipe = match (self.traps.signals().next(), &self.timesheet) {
+            (None, None) => None,
+            (_, _) => Some(pipe::make()?),
+        };
+        let timesheet = match (&self.timesheet, &mut pipe) {
+            (Some(_), Some(pipe)) => Some(timesheet::make(Some(pipe::open_for_workers(pipe)?))?),
+            (_, _) => None,
         };
         self.owner = Process::this();
         leave_to_ancestors();
@@ -200,6 +210,7 @@ impl Manager {
         self.is_in_loop = false;
         self.reported = None;
         self.board = None;
+        self.timesheet = timesheet;
         let trapped: Vec<Signal> = self.traps.signals().collect();
         self.traps.remove();
         self.traps = Traps::default();

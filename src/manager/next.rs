@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::board::{Board, Gone};
+use super::board::{Gone, Said};
 use super::{Event, Failure, Manager, Wait};
 use crate::machine::{Exit, Goal, Misuse, Pid, Reason, Signal, Step, Time};
 use crate::os::children::Which;
@@ -30,6 +30,7 @@ impl Manager {
         if self.remote.take_wake() {
             self.machine.wake();
         }
+        self.answer_ring();
         self.take_arrivals();
         if self.traps.child_arrived() == Some(true)
             || std::mem::take(&mut self.sigchld.may_be_missed)
@@ -46,7 +47,9 @@ impl Manager {
             let now = clock::now();
             let step = match unsent.take() {
                 Some(step) => step,
-                None => self.machine.next(now, &Board::of(&self.board))?,
+                None => self
+                    .machine
+                    .next(now, &Said::by(&self.board, &self.timesheet))?,
             };
             match step {
                 Step::Kill { pid, signal } => unsent = Some(self.send(pid, signal)?),
@@ -64,6 +67,7 @@ impl Manager {
                 Step::UseHugePages => self.use_huge_pages(),
                 Step::Fork { index, generation } => {
                     self.parent.will_fork();
+                    self.prepare_line(index, generation);
                     self.block_trapped();
                     return Ok(Event::Fork { index, generation });
                 }
@@ -119,13 +123,17 @@ impl Manager {
                 self.tie_to_manager();
             }
             self.tell_ticket(serial);
+            if self.timesheet.is_some() {
+                self.take_line();
+            }
             self.pipe.leave_to_worker();
             for signal in traps::trapped_here() {
                 signals::reset_to_default(signal);
             }
             self.leave_mask_to_worker();
         } else {
-            self.machine.forked(pid, clock::now())?;
+            let index = self.machine.forked(pid, clock::now())?;
+            self.note_on_timesheet(index, pid);
             self.parent.forked(Some(pid));
             // What pthread_atfork(3) has run may close descriptors.
             self.pipe.is_unchecked = true;
@@ -203,7 +211,9 @@ impl Manager {
         loop {
             // A worker that may not be signalled cannot be helped, and the others can.
             let _ = self.signal_worker(pid, signal);
-            let step = self.machine.next(clock::now(), &Board::of(&self.board))?;
+            let step = self
+                .machine
+                .next(clock::now(), &Said::by(&self.board, &self.timesheet))?;
             let Step::Kill {
                 pid: next,
                 signal: its,

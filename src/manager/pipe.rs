@@ -2,8 +2,8 @@
 //!
 //! Daemons close all descriptors, and their files then get the numbers. So before a wait, and before a byte goes in or comes
 //! out, the manager looks whether the number is still its pipe (`os/descriptor.rs`). If not, it makes another pipe. The event
-//! WAIT tells the host the new descriptor, `Waker` tells the handlers, and the scoreboard tells the workers that are forked
-//! from then on. Workers of before have an end of a pipe that nobody reads. As long as one of them is there, the manager
+//! WAIT tells the host the new descriptor, `Waker` tells the handlers, and the scoreboard and the timesheet tell the workers that
+//! are forked from then on. Workers of before have an end of a pipe that nobody reads. As long as one of them is there, the manager
 //! looks at the scoreboard every 250 ms (`has_deaf_workers`).
 //!
 //! The loops of the library look only after code of the program has run, where there is one thread (`is_unchecked`). Such
@@ -95,7 +95,7 @@ impl Pipe {
     }
 }
 
-fn open_for_workers(pipe: &mut WakePipe) -> Result<RawFd, Failure> {
+pub(super) fn open_for_workers(pipe: &mut WakePipe) -> Result<RawFd, Failure> {
     pipe.open_for_workers()
         .map_err(|errno| Failure::errno("pipe2", errno))
 }
@@ -142,10 +142,14 @@ impl Manager {
             // A host that has it in an epoll(7) set, from which it is gone, is to see that it is another one.
             pipe = make()?;
         }
-        if let Some(board) = &self.board {
-            board
-                .borrow_mut()
-                .set_wake_fd(Some(open_for_workers(&mut pipe)?));
+        if self.board.is_some() || self.timesheet.is_some() {
+            let end = Some(open_for_workers(&mut pipe)?);
+            if let Some(board) = &self.board {
+                board.borrow_mut().set_wake_fd(end);
+            }
+            if let Some(timesheet) = &mut self.timesheet {
+                timesheet.set_wake_fd(end);
+            }
         }
         self.remote.waker().set(&mut pipe);
         self.pipe.pipe = Some(pipe);

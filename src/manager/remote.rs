@@ -1,4 +1,5 @@
-//! What signal handlers and other threads may do to a manager while a call is under way.
+//! What signal handlers and other threads may do to a manager while a call is under way, and in a worker to its line on the
+//! timesheet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::machine::Signal;
 use crate::os::arrivals::Arrivals;
 use crate::os::signals::is_signal;
+use crate::os::timesheet::{OwnLine, OwnLineCell};
 use crate::os::wake::Waker;
 
-/// A manager, for signal handlers and other threads.
+/// A manager, or a worker of one, for signal handlers and other threads.
 #[derive(Clone, Debug, Default)]
 pub struct Remote(Arc<Shared>);
 
@@ -18,6 +20,8 @@ struct Shared {
     waker: Arc<Waker>,
     /// Set before the pipe is written to, and looked at after that is emptied.
     is_woken: AtomicBool,
+    /// Of the worker that this process is.
+    own_line: OwnLineCell,
 }
 
 impl Remote {
@@ -35,6 +39,16 @@ impl Remote {
     pub fn wake(&self) {
         self.0.is_woken.store(true, Ordering::SeqCst);
         self.end_wait();
+    }
+
+    /// In a worker that was forked with a timesheet: its line there. Async-signal-safe.
+    pub fn own_line(&self) -> Option<&OwnLine> {
+        self.0.own_line.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn set_own_line(&self, line: OwnLine) {
+        self.0.own_line.set(line);
     }
 
     /// Whether `wake` was called since this was asked last.

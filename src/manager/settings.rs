@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::board::Board;
+use super::board::Said;
 use super::{Failure, Manager};
 use crate::machine::{Action, Lead, Policy, Signal, Spare};
 use crate::os::signals::{can_be_trapped, is_signal};
@@ -173,8 +173,8 @@ impl Manager {
 
     /// Whether a worker is wanted now, for a host that shares the lead and demands it then.
     pub fn wants_fork(&self) -> bool {
-        let board = Board::of(&self.board);
-        self.machine.wants_fork(clock::now(), &board)
+        let said = Said::by(&self.board, &self.timesheet);
+        self.machine.wants_fork(clock::now(), &said)
     }
 
     /// Whether the host has a part in the decision how many workers there are.

@@ -9,6 +9,7 @@ use super::{Failure, Manager};
 use crate::machine::Signal;
 use crate::os::signals::is_signal;
 use crate::os::stop::Stop;
+use crate::os::timesheet::Span;
 
 pub use crate::os::stop::{StopReason, Waited};
 
@@ -26,10 +27,17 @@ impl Manager {
         fds: &[RawFd],
         timeout: Option<Duration>,
     ) -> Result<Waited, Failure> {
+        self.check_is_worker()?;
+        if let Some(line) = self.remote.own_line() {
+            line.idle();
+        }
         let waited = self
             .stop()?
             .wait(fds, timeout)
             .map_err(|error| Failure::system("poll", error))?;
+        if let (Waited::Readable(_), Some(line)) = (&waited, self.remote.own_line()) {
+            line.busy(Span::AsSet);
+        }
         if let Waited::NotOpen(which) = waited {
             return Err(Failure::invalid(format!(
                 "fds[{which}] is {}, which is not open",

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::board::Board;
+use super::board::Said;
 use super::{Failure, Manager};
 use crate::machine::{Action, Pid, Signal, Statuses, Worker};
 use crate::os::signals::is_signal;
@@ -38,10 +38,10 @@ impl Manager {
 
     /// How many workers were told to stop as one too many, are still there, and are idle.
     pub fn num_stopping(&self) -> usize {
-        let board = Board::of(&self.board);
+        let said = Said::by(&self.board, &self.timesheet);
         let workers = self.machine.workers().iter();
         workers
-            .filter(|worker| worker.stopping && !board.is_busy(worker))
+            .filter(|worker| worker.stopping && !said.is_busy(worker))
             .count()
     }
 }
@@ -166,7 +166,9 @@ impl Manager {
     pub fn stop_workers(&mut self, surplus: usize, signal: Signal) -> Result<usize, Failure> {
         check_signal_to_send(signal)?;
         self.check_is_manager()?;
-        let pids = self.machine.stop_workers(surplus, &Board::of(&self.board));
+        let pids = self
+            .machine
+            .stop_workers(surplus, &Said::by(&self.board, &self.timesheet));
         self.watch_scoreboard();
         for &pid in &pids {
             // One that may not be signalled does not keep the others.

@@ -42,6 +42,11 @@ impl Process {
         self.life
     }
 
+    /// Where this process, and no other, finds its number as long as it lives; none where the system has no such place.
+    pub fn life_of_this() -> Option<&'static AtomicU64> {
+        known_page()
+    }
+
     /// The number that it has for itself.
     pub fn pid(self) -> Pid {
         self.pid
@@ -295,6 +300,14 @@ pub fn exit(status: i32) -> ! {
 pub fn exit_at_once(status: i32) -> ! {
     // SAFETY: _exit(2) does not touch memory.
     unsafe { libc::_exit(status) }
+}
+
+/// Whether a debugger has hold of this process (TracerPid in /proc/PID/status); false where nobody tells.
+pub fn is_traced(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mut lines = status.lines();
+    let tracer = lines.find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
 }
 
 #[cfg(test)]

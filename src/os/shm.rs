@@ -36,6 +36,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicI32, AtomicU64};
 
 use super::descriptor::{Inherited, above_stdio};
+use super::mapping::Mapping;
 use super::process::Process;
 use super::slots::{Beside, Numbers, Owner, PID_COLUMNS, Role, SERIES, Slots, Text, pid_text};
 use super::wake::wake;
@@ -576,7 +577,7 @@ impl Scoreboard {
     fn header(&self) -> &Header {
         // SAFETY: the mapping is at least as large as a Header, aligned to a page, zeroed by
         // the kernel, lives as long as self, and is only ever used through atomics.
-        unsafe { self.header.start.cast::<Header>().as_ref() }
+        unsafe { self.header.start().cast::<Header>().as_ref() }
     }
 
     fn known(&self) -> &[Known] {
@@ -588,7 +589,10 @@ impl Scoreboard {
         // SAFETY: the mapping has room for MAX_SLOTS, lives as long as self, and is only ever used
         // through atomics, which have the layout of a byte.
         let texts = unsafe {
-            std::slice::from_raw_parts(self.slots.start.cast::<Text>().as_ptr(), MAX_SLOTS as usize)
+            std::slice::from_raw_parts(
+                self.slots.start().cast::<Text>().as_ptr(),
+                MAX_SLOTS as usize,
+            )
         };
         Slots {
             numbers: &header.numbers,
@@ -677,37 +681,6 @@ fn remove(path: &Path, made: &Metadata) {
 
 fn offset(slot: u32) -> u64 {
     u64::from(slot) * SLOT_SIZE as u64
-}
-
-/// Shared memory, as long as this lives.
-struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: a mapping belongs to the process, not to a thread; what is in it is only used
-// through atomics.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    fn new(len: usize) -> io::Result<Mapping> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: without an address of ours, mmap(2) gives us fresh address space or fails.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(Mapping { start, len })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: exactly what mmap(2) gave us; no reference into it outlives self.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
-    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
 {
     uint8_t statuses[4];
     pf_own_slot slot;
+    pf_own_line line;
     fill(&out, sizeof out);
     fill(statuses, sizeof statuses);
     has(pf_error_message(pf), "null", "pf_error_message");
@@ -84,6 +85,13 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_stop_signal(pf, SIGUSR1));
     NOTHING(pf_stopping(pf));
     is_int(pf_stop_fd(pf), -1, "pf_stop_fd");
+    NULL_IS(pf_set_worker_timeout(pf, 1, 0));
+    NULL_IS(pf_busy(pf, 1));
+    NULL_IS(pf_tick(pf, 1));
+    NULL_IS(pf_idle(pf));
+    NULL_IS(pf_ring(pf));
+    NOTHING(pf_work_line(pf, &line));
+    NOTHING(pf_work_line(pf, NULL));
     NULL_IS(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     NULL_IS(pf_trap_signal(pf, SIGUSR1, SIGTERM, 0));
     NULL_IS(pf_set_reap_foreign(pf, false));
@@ -190,6 +198,10 @@ static void seconds(void)
         refused(pf, pf_set_err_respawn_interval(pf, s), "pf_set_err_respawn_interval", shown,
             "err_respawn_interval");
         refused(pf, pf_set_graceful_timeout(pf, s), "pf_set_graceful_timeout", shown, "graceful_timeout");
+        refused(pf, pf_set_worker_timeout(pf, s, 0), "pf_set_worker_timeout", shown, "worker_timeout");
+        refused(pf, pf_set_worker_timeout(pf, 1, s), "pf_set_worker_timeout", shown, "worker_timeout_grace");
+        is_int(pf_busy(pf, s), PF_ERR_INVALID_ARGUMENT, "pf_busy: %s", shown);
+        is_int(pf_tick(pf, s), PF_ERR_INVALID_ARGUMENT, "pf_tick: %s", shown);
         refused(pf, pf_set_spawn_delay(pf, s), "pf_set_spawn_delay", shown, NULL);
         refused(pf, pf_trap_signal(pf, SIGUSR1, 0, s), "pf_trap_signal", shown, "interval");
         refused(pf, pf_signal_staggered(pf, SIGUSR1, s), "pf_signal_staggered", shown, "interval");
@@ -207,6 +219,8 @@ static void seconds(void)
         ok(action.sa_handler == SIG_DFL, "a trap that is refused installs no handler");
     }
     refused(pf, pf_set_graceful_timeout(pf, INFINITY), "pf_set_graceful_timeout", "inf", "graceful_timeout");
+    refused(pf, pf_set_worker_timeout(pf, INFINITY, 0), "pf_set_worker_timeout", "inf", "worker_timeout");
+    refused(pf, pf_set_worker_timeout(pf, 0, 1), "pf_set_worker_timeout", "worker_timeout_grace", "worker_timeout");
     pf_set_max_workers(pf, 1);
     pf_begin(pf);
     for (i = 0; i < COUNT(long_seconds); i++) {
@@ -590,6 +604,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_graceful_timeout(pf, 0));
     REFUSED(pf_watch_oom(pf));
     REFUSED(pf_set_parent_death_signal(pf, 0));
+    REFUSED(pf_set_worker_timeout(pf, 1, 0));
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));

@@ -52,8 +52,8 @@ our $newborn = 0;
 
 # By what a value has to be.
 my %OPTIONS = (
-    number  => [qw(max_workers spawn_interval err_respawn_interval graceful_timeout)],
-    code    => [qw(on_child_reap before_fork after_fork)],
+    number  => [qw(max_workers spawn_interval err_respawn_interval graceful_timeout worker_timeout worker_timeout_grace)],
+    code    => [qw(on_child_reap before_fork after_fork on_worker_timeout)],
     signals => ['trap_signals'],
     log     => ['log_exits'],
     signal  => ['pdeathsig'],
@@ -209,6 +209,20 @@ sub _work {
     Parallel::Prefork::Core::run_worker($code);
     $self->finish;
     exit 0;
+}
+
+# In a worker that may be late. What the program has for the signal stays.
+sub _handle_lateness {
+    my $self = shift;
+    $SIG{ABRT} = sub { _is_late($self) } if ($SIG{ABRT} // '') =~ /\A(?:DEFAULT)?\z/;
+    return;
+}
+
+sub _is_late {
+    my $self = shift;
+    my $on_worker_timeout = $self->on_worker_timeout;
+    eval { $on_worker_timeout->($self) if $on_worker_timeout; 1 } or warn "on_worker_timeout died: $@";
+    exit 1;
 }
 
 sub finish {
@@ -540,7 +554,8 @@ To take the status of a child that has ended, as C<waitpid> does.
 
 =item hook
 
-C<before_fork>, C<after_fork> or C<on_child_reap>: code of the program that the manager calls.
+C<before_fork>, C<after_fork> or C<on_child_reap>: code of the program that the manager calls. (C<on_worker_timeout>
+is one that a worker calls.)
 
 =item handler
 
@@ -602,10 +617,11 @@ back has to be told again.
 =item log_exits => BOOLEAN or CODE
 
 Says something about each worker that has ended in a way that is out of the ordinary: with a status other than 0, by a
-signal that the manager has not sent, or because its C<graceful_timeout> was over. Default: false. With a true
+signal that the manager has not sent, or because its C<graceful_timeout> or C<worker_timeout> was over. Default: false. With a true
 value the manager warns; CODE is called with the manager and the line, which has no newline. If it dies, perl warns.
 
     worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
+    worker 2 (pid 4714, generation 2) was killed by SIGKILL after 12.3 s, 41 requests: worker_timeout of 10 s, busy for 10.0 s
     worker 0 (pid 4712, generation 2) was killed by SIGSEGV after 0.2 s (core dumped)
     worker 1 (pid 4713, generation 2) exited with status 2 after 1.0 s
 
@@ -623,6 +639,49 @@ prctl(2), on Linux. Elsewhere C<start> dies.)
 The system forgets it when the worker changes its user or its group. The first call of L</stopping>, C<wait_readable> or
 C<stop_fd> asks for it again, so make that call afterwards. In a thread other than the first one C<start>
 dies, because the system would send the signal at the end of the thread.
+
+=item worker_timeout => SECONDS
+
+How long a worker may be busy with one piece of work. Then the manager sends it KILL, once, and forks another one, as
+after any failure. Default: no limit, which is also 0. A change counts for the workers of the next C<start>; 0 ends it
+for all.
+
+A worker is busy from L</busy([SECONDS])> to L</idle>, from the return of C<wait_readable> with a handle to its next call, or by
+C<set_status> of L<Parallel::Prefork::SpareWorkers>. One that never says so is never late. Nor is one that is idle:
+
+    my $pm = Parallel::Prefork->new(worker_timeout => 30);
+
+    $pm->start(sub {
+        while (my ($ready) = $pm->wait_readable($listener)) {
+            my $client = $ready->accept or next;
+            answer($client);
+        }
+    });
+
+The manager kills a stopped worker as any other, but none that a debugger has hold of. A worker whose time to end runs
+(C<graceful_timeout>) has that time. If the manager was itself stopped for more than a second while it waited, workers
+that were due meanwhile get as much time again, C<worker_timeout> at most.
+
+C<start> and C<wait_all_children> send KILL, so it comes late if the manager does something else meanwhile. They wake
+up for that once in C<worker_timeout>, however many workers there are, and when a worker is due.
+
+=item on_worker_timeout => CODE
+
+What a worker does that is late: the manager sends it ABRT first, and a handler in the worker calls CODE with the
+manager object. Then the worker exits with 1. Default: none.
+
+    on_worker_timeout => sub { Carp::cluck("worker $$ hangs") },
+
+Perl calls handlers between two of its operations. So a worker that hangs in C code, such as a regular expression or a
+database driver, does not call CODE, and gets KILL. If CODE dies, its message is a warning, and the worker exits all
+the same.
+
+A handler that the program sets for ABRT, in the worker or before C<start>, stays, and CODE is not called.
+
+=item worker_timeout_grace => SECONDS
+
+How long after ABRT KILL comes. Default, and the meaning of 0: 2. It means nothing without C<on_worker_timeout>, and
+C<start> dies if there is no C<worker_timeout>.
 
 =item trap_signals => \%action_of
 
@@ -737,7 +796,7 @@ variable of the environment has options, with blanks between them:
 
     PREFORK_OPTIONS='graceful_timeout=30 log_exits=1' start_server --port 80 -- plackup -s Starlet app.psgi
 
-It may have C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<pdeathsig>; C<fast_exit>,
+It may have C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<worker_timeout>, C<pdeathsig>; C<fast_exit>,
 C<huge_pages> and C<log_exits>, as 0 or 1; for L<Parallel::Prefork::SpareWorkers> also C<min_spare_workers>,
 C<max_spare_workers> and C<heartbeat>. They count for every manager of the process, and of programs that it starts, as far as the
 program does not give that option to C<new>. The manager warns of what is wrong, and leaves it out. Under taint checks
@@ -870,7 +929,8 @@ code has reaped it), C<foreign> (it was no worker).
 =item cause
 
 What made it end: C<asked> (a signal that the program has sent by the manager), C<surplus> (it was one too many),
-C<external> (a signal that the manager has not sent: from another process, from the system, or for a fault of its own).
+C<timeout> (it was busy for more than C<worker_timeout>), C<external> (a signal that the manager has not sent: from
+another process, from the system, or for a fault of its own).
 C<''> if it has ended by itself.
 
 =item sent_signal
@@ -882,6 +942,10 @@ there was none.
 
 1 if the manager has killed it as its C<graceful_timeout> was over; 1 if the system has killed it because memory was
 short, which is known with C<log_exits> only. Otherwise 0.
+
+=item requests, busy_for
+
+How many pieces of work it had begun, and for how many seconds it had been busy; 0 without C<worker_timeout>.
 
 =item age
 
@@ -974,6 +1038,24 @@ a server finds it. In a process that is no worker it returns C<undef>. In a proc
 that worker's object, whose methods for workers die there.
 
 I<Where:> anywhere.
+
+=head2 busy([SECONDS])
+
+Tells that the worker begins a piece of work. It has C<worker_timeout> seconds for that, or SECONDS if that is given
+and not 0. A second call without L</idle> in between begins the next one. Returns nothing.
+
+I<Where:> a worker, and its handlers; in a process that a worker has forked by itself it does nothing. Without
+C<worker_timeout> it does nothing either, and takes a fraction of a microsecond. I<Errors:> dies in the manager. Dies
+if SECONDS is no number, infinite or less than 0.
+
+=head2 tick([SECONDS])
+
+Tells that the worker goes on with its work, and that its time begins anew: C<worker_timeout>, or SECONDS. With 0 it
+may take as long as it likes, until the next call. I<Where> and I<Errors> are those of C<busy>.
+
+=head2 idle
+
+Tells that the worker is done, and waits for work, for as long as it likes. I<Where> and I<Errors> are those of C<busy>.
 
 =head2 signal_received([VALUE])
 
@@ -1228,8 +1310,9 @@ The manager calls these as methods, so a subclass can override each of them. C<S
 =item the accessors
 
 C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<trap_signals>, C<signal_received>, C<manager_pid>,
-C<on_child_reap>, C<before_fork> and C<after_fork>. Without an argument they return the value that counts. In a worker
-C<signal_received> is called once before anything else, when C<{in_child}> is set and the signals are reset.
+C<on_child_reap>, C<before_fork>, C<after_fork> and C<on_worker_timeout>. Without an argument they return the value
+that counts. In a worker C<signal_received> is called once before anything else, when C<{in_child}> is set and the
+signals are reset.
 
 =item num_workers, signal_all_children, finish, wait_all_children
 
