@@ -47,7 +47,13 @@ class Event(ctypes.Structure):
         ('workers', c_uint32),
         ('rusage', Rusage),
         ('may_block_sigchld', c_uint32),
-        ('reserved', c_uint32 * 15),
+        ('cause', c_uint32),
+        ('sent_signal', c_int32),
+        ('flags', c_uint32),
+        ('age', c_double),
+        ('requests', c_uint64),
+        ('busy_for', c_double),
+        ('reserved', c_uint32 * 6),
     ]
 
 

@@ -166,9 +166,11 @@ impl Stop {
             }
             let left = until.map(|until| until.since(clock::now()));
             let most = (!orphan::IS_TOLD).then_some(LOOK_EACH);
-            // SAFETY: they are used in this call alone, and a number that is not open makes poll(2) say so, no more.
-            let poll_fd =
-                |&fd: &RawFd| unsafe { PollFd::new(BorrowedFd::borrow_raw(fd), PollFlags::POLLIN) };
+            let poll_fd = |&fd: &RawFd| {
+                // SAFETY: it is used in this call alone, and a number that is not open makes poll(2) say so, no more.
+                let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+                PollFd::new(fd, PollFlags::POLLIN)
+            };
             let all = [self.fd()];
             let mut polled: Vec<PollFd> = all.iter().chain(fds).map(poll_fd).collect();
             match poll_for(&mut polled, left.into_iter().chain(most).min()) {

@@ -16,7 +16,8 @@ my $library = library();
 my %quiet   = (PYTHONDONTWRITEBYTECODE => 1);
 
 # Both sides of the C ABI: each member's place and size in the structure.
-my @members = qw(type reason pid status generation index signal timeout fd workers rusage may_block_sigchld reserved);
+my @members = qw(type reason pid status generation index signal timeout fd workers rusage may_block_sigchld
+    cause sent_signal flags age requests busy_for reserved);
 my $c = File::Temp->new(SUFFIX => '.c');
 print {$c} <<'C', map({ "    SHOW($_)\n" } @members), <<'C';
 #include <stdio.h>
