@@ -533,6 +533,41 @@ fn all_of_that_may_happen_at_once() {
     });
 }
 
+/// A worker leaves a change while the manager, which has been rung for, sets its bounds anew: the manager learns of the doubt, or
+/// is rung for again. Otherwise the next change of another worker would look as if nobody had become idle.
+#[test]
+fn a_change_that_is_left_while_the_bounds_are_set_is_not_forgotten() {
+    let trial = || {
+        let world = World::new(2);
+        for number in 1..=2 {
+            let claimed = world.slots().claim(world.len(), 0, ticket(number), FIRST);
+            claimed.expect("there is a slot for each");
+        }
+        world.slots().arm(world.len(), 0, 0);
+        world.set_status(0, BUSY);
+        world.set_status(1, BUSY);
+        assert!(std::mem::take(&mut world.kernel.lock().unwrap().bell));
+
+        let leaver = {
+            let world = Arc::clone(&world);
+            shuttle::thread::spawn(move || {
+                // The status is idle then, and the number has not gone down yet.
+                world.set_status_quickly(1, STATUS_IDLE, 2);
+            })
+        };
+        let is_certain = world.slots().arm(world.len(), 1, 2);
+        let is_content = world.count_busy_of(2) >= 1;
+        leaver.join().unwrap();
+        world.set_status(0, STATUS_IDLE);
+        let has_rung = world.kernel.lock().unwrap().bell;
+        assert!(
+            has_rung || !is_certain || !is_content,
+            "nobody is busy, and the manager waits until fewer than one is"
+        );
+    };
+    shuttle::check_random(trial, schedules(2000));
+}
+
 /// Workers come and go in fewer slots than there are workers in all.
 fn slots_are_had_again(they_die: bool) {
     let world = World::new(2);

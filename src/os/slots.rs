@@ -354,12 +354,13 @@ impl Slots<'_> {
     /// that the manager has to be woken. Look at the statuses after this call: a change is seen
     /// there, or it wakes. False if the manager should come back to this without being woken.
     pub fn arm(&self, slots: u32, low: i32, high: i32) -> bool {
+        // First of all: who finds that somebody has rung already does not ring, and what it had to say is seen below.
+        let round = self.numbers.woken.load(SeqCst) & !STATE;
+        self.numbers.woken.store(round.wrapping_add(ROUND), SeqCst);
         self.settle(slots);
         let doubt = self.numbers.doubt.load(SeqCst).max(0);
         self.numbers.low.store(low.saturating_add(doubt), SeqCst);
         self.numbers.high.store(high, SeqCst);
-        let round = self.numbers.woken.load(SeqCst) & !STATE;
-        self.numbers.woken.store(round.wrapping_add(ROUND), SeqCst);
         doubt == 0 && !self.somebody_is_mute(slots)
     }
 
