@@ -225,7 +225,8 @@ one_worker(sub {
     open my $adjust, '>', '/proc/self/oom_score_adj' or die "oom_score_adj: $!";
     print {$adjust} 1000;
     close $adjust or die "oom_score_adj: $!";
-    my $more = 'x' x 1e9;
+    # Not a constant, which perl would make when it compiles this.
+    my $more = 'x' x (1e9 + $$);
     exit 0;
 });
 reaped();
