@@ -92,7 +92,7 @@ for my $name (sort keys %taker) {
     my $program = filled($filling, BEFORE => $taker{$name}{before} || '', AFTER => $taker{$name}{after});
     for my $class (qw(Parallel::Prefork Turns)) {
         my $forks = File::Temp->new;
-        my $p = run($program, args => [$class, "$forks"], deadline => 60);
+        my $p = run($program, args => [$class, "$forks"], deadline => 150);
         my $title = "SIGCHLD is taken by $name, $class";
         is $p->line, 'few zombies', "$title: workers that end are reaped and replaced";
         is $p->line, 'left: 0, 0', "$title: in the end no worker and no zombie is left";
