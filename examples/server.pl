@@ -100,7 +100,11 @@ sub answer {
         'Content-Length: ', length "$page$rest", "\r\nConnection: close\r\n\r\n";
     if (!$is_head) {
         print {$client} $page;
-        sleep $seconds if $seconds;
+        my $until = clock_gettime(CLOCK_MONOTONIC) + ($seconds // 0);
+        # A signal ends a sleep early.
+        while ((my $left = $until - clock_gettime(CLOCK_MONOTONIC)) > 0) {
+            Time::HiRes::sleep($left);
+        }
         print {$client} $rest;
     }
     # Closing while the client still sends would destroy the answer on its way.
@@ -126,8 +130,14 @@ sub read_until {
     vec(my $watched = '', fileno $client, 1) = 1;
     while ($text !~ $pattern && length $text < $bytes) {
         my $left = $until - clock_gettime(CLOCK_MONOTONIC);
-        last if $left <= 0 || select(my $ready = $watched, undef, undef, $left) < 1;
-        sysread $client, $text, $bytes - length $text, length $text or last;
+        last if $left <= 0;
+        # The signal that tells the worker to leave comes at any time, and the request is answered all the same.
+        my $found = select(my $ready = $watched, undef, undef, $left);
+        next if $found < 0 && $!{EINTR};
+        last if $found < 1;
+        my $got = sysread $client, $text, $bytes - length $text, length $text;
+        next if !defined $got && $!{EINTR};
+        last if !$got;
     }
     return $text;
 }

@@ -854,7 +854,8 @@ typedef enum {
 // Called by: worker.
 //
 // # Errors
-// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager and in a child of the worker,
+// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager, and in a child of the worker if the worker has made such a call before (it
+// gets PF_ERR_STOPPING otherwise),
 // PF_ERR_INVALID_ARGUMENT if `timeout` is not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few
 // descriptors, at the first call (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
 pf_result pf_wait_readable(pf_t *pf,

@@ -219,6 +219,7 @@ void
 become_manager(host_t *host)
     CODE:
         become_manager(aTHX_ host);
+        end_worker_timeout(aTHX_ host, ST(0));
 
 # start looks at signal_received now: what comes after this ends the next wait.
 void
@@ -770,7 +771,7 @@ stop_fd(host_t *host)
 SV *
 current(...)
     INIT:
-        SV *object = object_of_worker();
+        SV *object = object_of_worker(aTHX);
     CODE:
         PERL_UNUSED_VAR(items);
         RETVAL = object ? newRV_inc(object) : &PL_sv_undef;
@@ -881,6 +882,8 @@ void
 set_status(SV *self, SV *status)
     INIT:
         board_t *board;
+        bool is_known;
+        uint8_t character;
     PPCODE:
         board = plain_board(aTHX_ self);
         if (board) {
@@ -889,14 +892,16 @@ set_status(SV *self, SV *status)
             XSRETURN_YES;
         }
         /* A scoreboard of the program's own; what it makes of another value is its affair. */
-        if (SvPOK(status) && SvCUR(status) > 0)
-            status_is_set(aTHX_ (uint8_t)SvPVX(status)[0]);
+        is_known = SvPOK(status) && SvCUR(status) > 0 && SvROK(self) && SvRV(self) == object_of_worker(aTHX);
+        character = is_known ? (uint8_t)SvPVX(status)[0] : 0;
         PUSHMARK(SP);
         EXTEND(SP, 2);
         PUSHs(self);
         PUSHs(status);
         PUTBACK;
         call_pv("Parallel::Prefork::SpareWorkers::_set_status", GIMME_V);
+        if (is_known)
+            status_is_set(aTHX_ character);
         SPAGAIN;
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork

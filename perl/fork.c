@@ -15,6 +15,7 @@
 
 #include "internals/defaults.h"
 #include "internals/exit.h"
+#include "stop.h"
 #include "wait.h"
 #include "work.h"
 #include "workers.h"
@@ -130,6 +131,7 @@ enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
     if (!is_complete)
         set_default_handlers(aTHX_ trapped);
     forget_line();
+    forget_stop();
     handle_lateness(aTHX_ host, object);
 }
 

@@ -23,12 +23,21 @@ set_handle_of_workers(host_t *host)
     of_workers = host;
 }
 
-SV *
-object_of_worker(void)
+/* A worker may have managers of its own, each of which is the one whose workers are forked next. */
+const host_t *
+host_of_worker(pTHX)
 {
     const host_t *host = of_workers;
+    PERL_UNUSED_CONTEXT;
     while (host && !host->worker.is_one)
         host = host->outer;
+    return host && host->worker.interpreter == THIS_INTERPRETER ? host : NULL;
+}
+
+SV *
+object_of_worker(pTHX)
+{
+    const host_t *host = host_of_worker(aTHX);
     return host ? host->worker.object : NULL;
 }
 
@@ -50,7 +59,7 @@ free_host(pTHX_ SV *sv, MAGIC *mg)
             host->defaults.free(aTHX_ &host->defaults);
         /* In a worker, which has become a manager, it is another handle that this lies in, and its exit looks at it. */
         if (!host->worker.is_one && of_workers == host)
-            of_workers = NULL;
+            of_workers = host->outer;
         CALL(pf_free(host->pf));
         SvREFCNT_dec(scoreboard);
         SvREFCNT_dec(tie);

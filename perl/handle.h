@@ -39,6 +39,13 @@ typedef struct {
     const SV *running;       /* the object's _goal when the loop began */
 } class_t;
 
+/* Threads of a process have interpreters of their own. */
+#ifdef MULTIPLICITY
+#define THIS_INTERPRETER aTHX
+#else
+#define THIS_INTERPRETER NULL
+#endif
+
 /* This process, if it is a worker. */
 typedef struct {
     bool is_one;
@@ -96,7 +103,10 @@ void wake(pTHX_ SV *object);
 const host_t *handle_of_workers(void);
 void set_handle_of_workers(host_t *host);
 
-/* The object of which this process is a worker; NULL if it is none, or the object has gone. */
-SV *object_of_worker(void);
+/* The handle of which this process is a worker, as this interpreter sees it; NULL if it is none. */
+const host_t *host_of_worker(pTHX);
+
+/* The object behind that; NULL if there is none, or it has gone. */
+SV *object_of_worker(pTHX);
 
 #endif

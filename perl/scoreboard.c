@@ -81,19 +81,32 @@ set_status_quickly(const board_t *board, uint8_t status)
 }
 #endif
 
+/* On the scoreboard of its pool a worker says what it does; another one has other meanings. */
+static void
+is_told(pTHX_ const board_t *board, uint8_t status)
+{
+    const host_t *host = host_of_worker(aTHX);
+    const MAGIC *mg = host && host->scoreboard && host->policy.worker_timeout > 0
+        ? mg_findext(host->scoreboard, PERL_MAGIC_ext, &scoreboard_magic) : NULL;
+    if (mg && (const board_t *)mg->mg_ptr == board)
+        status_is_set(aTHX_ status);
+}
+
 bool
 set_status(pTHX_ board_t *board, uint8_t status)
 {
     pf_result result;
-    status_is_set(aTHX_ status);
 #ifdef CAN_CHANGE_STATUS
     if (board->is_quick) {
         set_status_quickly(board, status);
+        is_told(aTHX_ board, status);
         return TRUE;
     }
 #endif
     CALL(result = pf_scoreboard_set_status(board->board, status);
         board->is_quick = pf_scoreboard_own_slot(board->board, &board->slot) == PF_OK);
+    if (result == PF_OK)
+        is_told(aTHX_ board, status);
     return result == PF_OK;
 }
 

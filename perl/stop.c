@@ -105,6 +105,14 @@ learn_handler(void)
     }
 }
 
+void
+forget_stop(void)
+{
+    /* What is not set is not written to: a page that is has to be copied. */
+    if (stop.host)
+        stop.host = NULL;
+}
+
 static int
 stop_fd_for(pTHX_ SV *object, host_t *host, const char *method)
 {
@@ -402,6 +410,9 @@ wait_readable(pTHX_ SV *object, host_t *host, const awaited_t *what)
         woken = sleep_until_woken(aTHX_ polled, (size_t)count + 1, left);
         if (woken < 0 && errno != EINTR && errno != EAGAIN)
             croak_for_caller(aTHX_ newSVpvf("wait_readable: poll: %s", Strerror(errno)));
+        /* It may be one that stops the worker, where the descriptor is not ours any more: the program has closed it. */
+        if (woken < 0 && reason_of(host) != PF_STOP_NONE)
+            return -1;
         if (woken < 0)
             continue;
         /* What is readable without a reason may be another descriptor next time, or is a second that has passed. */

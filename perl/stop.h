@@ -11,6 +11,9 @@ typedef struct {
     double timeout;
 } awaited_t;
 
+/* In a worker that was just forked: what is known is about the process that has forked it. */
+void forget_stop(void);
+
 /* Reads the arguments: handles, or one array of them (undef: none) and a time-out. Croaks if they are neither. */
 awaited_t awaited(pTHX_ SV **arguments, SSize_t count);
 

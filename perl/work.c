@@ -192,8 +192,8 @@ end_work(pTHX_ const host_t *host)
 void
 status_is_set(pTHX_ uint8_t status)
 {
-    const host_t *host = handle_of_workers();
-    const pf_own_line *line = host && host->worker.is_one ? own_line(aTHX_ host) : NULL;
+    const host_t *host = host_of_worker(aTHX);
+    const pf_own_line *line = host ? own_line(aTHX_ host) : NULL;
     if (!line)
         return;
     if (status == '_' || status == '.')
@@ -215,7 +215,8 @@ pass_worker_timeout(pTHX_ host_t *host, SV *object)
     const double set_grace = seconds_member(aTHX_ object, "worker_timeout_grace");
     double grace = 0;
     pf_result result = PF_OK;
-    if (set_grace > 0 && !(timeout > 0))
+    /* 0 is no mistake: the program has taken the time-out back. */
+    if (set_grace > 0 && !(timeout > 0) && !SvOK(member(aTHX_ object, "worker_timeout")))
         croak_for_caller(aTHX_ newSVpvs("worker_timeout_grace is set, and worker_timeout is not"));
     if (timeout > 0 && is_set(aTHX_ member(aTHX_ object, "on_worker_timeout")))
         grace = set_grace > 0 ? set_grace : GRACE_OF_HOOK;
@@ -232,12 +233,26 @@ pass_worker_timeout(pTHX_ host_t *host, SV *object)
 }
 
 void
+end_worker_timeout(pTHX_ host_t *host, SV *object)
+{
+    if (host->policy.worker_timeout > 0 && !(seconds_member(aTHX_ object, "worker_timeout") > 0)) {
+        CALL(pf_set_worker_timeout(host->pf, 0, 0));
+        host->policy.worker_timeout = host->policy.worker_timeout_grace = 0;
+    }
+}
+
+void
 handle_lateness(pTHX_ const host_t *host, SV *object)
 {
-    if (host->policy.worker_timeout_grace > 0) {
+    /* Of this worker, or of one that this one descends from. */
+    static bool is_handled;
+    const bool is_wanted = host->policy.worker_timeout_grace > 0;
+    if (is_wanted || is_handled) {
         dSP;
+        is_handled = TRUE;
         PUSHMARK(SP);
         XPUSHs(object);
+        XPUSHs(boolSV(is_wanted));
         PUTBACK;
         call_pv("Parallel::Prefork::_handle_lateness", G_VOID | G_DISCARD);
     }

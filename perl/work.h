@@ -25,6 +25,9 @@ void status_is_set(pTHX_ uint8_t status);
 /* How long workers may be busy that are forked from now on, and what then becomes of them. */
 void pass_worker_timeout(pTHX_ host_t *host, SV *object);
 
+/* If the program has taken the time-out back, that is so for all workers from now on. */
+void end_worker_timeout(pTHX_ host_t *host, SV *object);
+
 /* In a worker: the hook of the program runs when it is late. */
 void handle_lateness(pTHX_ const host_t *host, SV *object);
 

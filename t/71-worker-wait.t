@@ -536,4 +536,74 @@ is $select{before}, 0,         'stop_fd is not readable as long as the worker is
 is $select{after},  '1signal', '... and is then';
 is $select{same},   1,         '... and stays the same descriptor';
 
+my %nested = pool_facts('a worker that becomes a manager by the same object', <<'PERL');
+my $top = $$;
+$pm = Parallel::Prefork->new(max_workers => 1, trap_signals => { TERM => 'USR1' });
+$pm->after_fork(sub { $_[0]->signal_received('enough') });
+if ($pm->start) {
+    $pm->wait_all_children;
+    exit 0;
+}
+$pm->stopping;
+$pm->{in_child} = 0;
+$pm->on_child_reap(sub { push @statuses, $_[2] });
+if (!$pm->start) {
+    say_so('there');
+    $pm->wait_readable;
+    exit(($pm->stopping eq 'signal') ? 7 : 98);
+}
+heard();
+# It has to wait by now, or its signal would have its default action.
+select undef, undef, undef, 0.01 until ready_to_stop((keys %{ $pm->{worker_pids} })[0]);
+$pm->signal_all_children('USR1');
+all_have_ended();
+
+# Whether a process has a handler for USR1.
+sub ready_to_stop {
+    my ($pid) = @_;
+    open my $status, '<', "/proc/$pid/status" or die "/proc/$pid/status: $!";
+    my ($caught) = map { /^SigCgt:\s*(\w+)/ ? hex $1 : () } <$status>;
+    return $caught & 1 << POSIX::SIGUSR1() - 1;
+}
+PERL
+is $nested{statuses}, 7, 'its workers know the signal for one that is too many';
+
+SKIP: {
+    skip 'this perl has no threads', 1 if !$Config{usethreads};
+    my %thread = pool_facts('a thread of the worker', <<'PERL');
+use threads;
+workers(1, sub {
+    fact(thread => threads->create(sub { defined(Parallel::Prefork->current) ? 'an object' : 'none' })->join);
+    fact(worker => Parallel::Prefork->current == $pm ? 'its own' : 'another');
+});
+all_have_ended();
+PERL
+    is "$thread{thread}, $thread{worker}", 'none, its own', 'current is for the thread that the worker began with';
+}
+
+my %closed = pool_facts('descriptors that the worker closes', <<'PERL');
+my $has_come = 0;
+local $SIG{USR2} = sub { $has_come = 1 };
+workers(1, sub {
+    $pm->stopping;
+    POSIX::close($_) for 3 .. 60;
+    # Others have the numbers now, and nobody writes to them.
+    my @others = map { pipe my $read, my $write or die "pipe: $!"; ($read, $write) } 1 .. 28;
+    kill USR2 => getppid;
+    exit($pm->wait_readable($others[0]) ? 99 : 7);
+}, graceful_timeout => 20);
+select undef, undef, undef, 0.01 until $has_come;
+# It does not sleep anywhere else.
+select undef, undef, undef, 0.01 until sleeps($pids[0]);
+$pm->signal_all_children('TERM');
+all_have_ended();
+
+sub sleeps {
+    my ($pid) = @_;
+    open my $stat, '<', "/proc/$pid/stat" or die "/proc/$pid/stat: $!";
+    return <$stat> =~ /\) S /;
+}
+PERL
+is $closed{statuses}, 7, 'a worker that has closed all descriptors leaves for a signal that comes while it waits';
+
 done_testing;

@@ -345,4 +345,104 @@ PERL
     is $idle->wait, 0, '... until TERM';
 }
 
+# Managers beside each other, and one in a worker of another one.
+my $NESTED = <<'PERL';
+# A pool in this worker, of one worker that does this.
+sub inner_pool {
+    my ($work, %options) = @_;
+    my $status;
+    my $inner = Parallel::Prefork->new(
+        max_workers   => 1,
+        on_child_reap => sub { $status = $_[2]; $_[0]->signal_received('enough') },
+        %options,
+    );
+    $inner->start(sub { $work->($inner) });
+    $inner->on_child_reap(undef);
+    $inner->signal_all_children('KILL');
+    $inner->wait_all_children;
+    return $status;
+}
+PERL
+
+my %still = seen('after a pool in the worker', $NESTED . <<'PERL');
+pool('Parallel::Prefork::SpareWorkers', sub {
+    $pm->set_status('A');
+    inner_pool(sub { });
+    print 'current = ', (Parallel::Prefork->current == $pm ? 'the same' : 'another'), "\n";
+    $pm->set_status('_');
+    my $until = now() + 3 * TIMEOUT;
+    select undef, undef, undef, 0.05 while now() < $until;
+    exit 5;
+}, min_spare_workers => 1, max_spare_workers => 1);
+print "status = $ends[0][0]\n";
+PERL
+is $still{status},  5 << 8,     'a worker that has run a pool of its own is idle when it says so';
+is $still{current}, 'the same', '... and is the same worker';
+
+my %board = seen('another scoreboard', <<'PERL');
+my $other = Parallel::Prefork::SpareWorkers::Scoreboard->new(undef, 2);
+pool('Parallel::Prefork', sub {
+    print 'refused = ', (eval { $other->set_status('A') } ? 'no' : 'yes'), "\n";
+    $other->child_start;
+    $other->set_status('A');
+    my $until = now() + 3 * TIMEOUT;
+    select undef, undef, undef, 0.05 while now() < $until;
+    exit 5;
+});
+print "status = $ends[0][0]\n";
+PERL
+is $board{refused}, 'yes',  'a status that is refused is no work';
+is $board{status},  5 << 8, '... nor is one on a scoreboard that is not of the pool';
+
+my %hook_of = seen('the hook of the inner pool', $NESTED . <<'PERL');
+pool('Parallel::Prefork', sub {
+    my $busy = sub { $_[0]->busy; select undef, undef, undef, 0.05 while 1 };
+    my $hook = sub { print "inner = called\n" };
+    my $status = inner_pool($busy, worker_timeout => TIMEOUT, on_worker_timeout => $hook);
+    print "with = $status\n";
+    $status = inner_pool(sub { kill ABRT => $$; sleep 30 while 1 });
+    print 'without = ', $status & 127, "\n";
+    my $child = fork // die "fork: $!";
+    if (!$child) {
+        kill ABRT => $$;
+        sleep 30 while 1;
+    }
+    waitpid $child, 0;
+    print 'child = ', $? & 127, "\n";
+}, worker_timeout => 3600, on_worker_timeout => sub { print "outer = called\n" });
+PERL
+is $hook_of{inner},   'called', 'the worker of a worker runs the hook of its own manager';
+is $hook_of{outer},   undef,    '... and not that of the outer one';
+is $hook_of{with},    1 << 8,   '... and exits with 1';
+is $hook_of{without}, 6,        'without a hook of its own it ends by ABRT';
+is $hook_of{child},   6,        '... as does a process that the worker has forked';
+
+my %dies = seen('a handler of warnings that dies', <<'PERL');
+$SIG{__WARN__} = sub { die "no: @_" };
+pool('Parallel::Prefork', sub {
+    $pm->busy;
+    eval { select undef, undef, undef, 0.05 while 1 };
+    exit 9;
+}, on_worker_timeout => sub { die "oops\n" });
+print "status = $ends[0][0]\n";
+PERL
+is $dies{status}, 1 << 8, 'a hook that dies, and a handler of warnings that dies too: the worker exits all the same';
+
+my %taken_back = seen('the time-out is taken back', <<'PERL');
+pool('Parallel::Prefork', sub { });
+$pm->on_child_reap(sub { push @ends, [$_[2], now()] });
+$pm->after_fork(sub { $_[0]->signal_received('enough') });
+$pm->worker_timeout_grace(1);
+$pm->start(sub { $pm->busy; say_so('there'); sleep 30 while 1 });
+heard();
+$pm->worker_timeout(0);
+print 'left = ', $pm->wait_all_children(4 * TIMEOUT), "\n";
+$pm->max_workers(2);
+print 'start = ', (eval { $pm->start(sub { sleep 30 while 1 }); 1 } ? 'works' : $@), "\n";
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+PERL
+is $taken_back{left},  1,       'worker_timeout(0) is so for all workers, in wait_all_children, too';
+is $taken_back{start}, 'works', '... and for the next start, whatever the grace';
+
 done_testing;

@@ -119,6 +119,28 @@ kill KILL => $worker;
 PERL
 is $without{alive}, 1, 'without it a worker goes on';
 
+my %child = facts('a child of the worker', <<'PERL');
+use POSIX ();
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    pdeathsig     => 'KILL',
+    on_child_reap => sub { $_[0]->signal_received('enough') },
+);
+$pm->start(sub {
+    my $child = fork // die "fork: $!";
+    if (!$child) {
+        eval { $pm->stopping };
+        POSIX::_exit(4);
+    }
+    waitpid $child, 0;
+    print "status = $?\n";
+});
+$pm->signal_all_children('KILL');
+$pm->wait_all_children;
+PERL
+is $child{status}, 4 << 8, 'a child of the worker that asks whether it is to leave is sent nothing';
+
 my %wrong = facts('wrong values', <<'PERL');
 use Parallel::Prefork;
 my $refused = qr/\Apdeathsig must be the name or the number of a signal, not '/;

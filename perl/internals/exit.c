@@ -24,12 +24,6 @@
 static thrhook_proc_t hook_before;   /* whose place ours has taken... */
 static thrhook_proc_t first_hook;    /* ... and when that was done first */
 
-#ifdef MULTIPLICITY
-#define THIS_INTERPRETER aTHX
-#else
-#define THIS_INTERPRETER NULL
-#endif
-
 #if TRICK_EXIT
 /* A few classes have most of the objects; start is not to take longer the more objects there are. */
 #define WARM_UP_OBJECTS 2000
@@ -201,6 +195,7 @@ leave_worker(pTHX_ host_t *host, bool fast)
 void
 prepare_to_leave(pTHX_ host_t *host, SV *object)
 {
+    host->worker.interpreter = THIS_INTERPRETER;
     set_handle_of_workers(host);
     make_attic(aTHX_ &host->attic, (HV *)SvRV(object));
 }

@@ -46,7 +46,8 @@ impl Fallback for pf_stop_reason {
 /// Called by: worker.
 ///
 /// # Errors
-/// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager and in a child of the worker,
+/// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager, and in a child of the worker if the worker has made such a call before (it
+/// gets PF_ERR_STOPPING otherwise),
 /// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few
 /// descriptors, at the first call (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
 #[unsafe(no_mangle)]

@@ -72,7 +72,8 @@ impl Manager {
                 let times = timesheet.times(exit.index);
                 exit.requests = times.requests;
                 if times.is_busy {
-                    exit.busy_for = clock::now().since(times.since);
+                    // By two clocks, of which one is behind.
+                    exit.busy_for = clock::now().since(times.since).min(exit.age);
                 }
             }
         }
@@ -129,9 +130,12 @@ impl Manager {
             notes.push(format!("graceful_timeout of {} s", timeout.as_secs_f64()));
         }
         if exit.cause == Cause::Timeout {
-            let timeout = self.machine.worker_timeout();
-            let timeout = timeout.map_or(0.0, |set| set.timeout.as_secs_f64());
-            notes.push(format!("worker_timeout of {timeout} s"));
+            let set = self.machine.worker_timeout().map(|set| set.timeout);
+            // It may have said another time by itself, or another one may be set since.
+            notes.push(match set.filter(|&timeout| exit.busy_for >= timeout) {
+                Some(timeout) => format!("worker_timeout of {} s", timeout.as_secs_f64()),
+                None => "worker_timeout".to_owned(),
+            });
         }
         if !exit.busy_for.is_zero() {
             notes.push(format!("busy for {:.1} s", exit.busy_for.as_secs_f64()));

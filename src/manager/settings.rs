@@ -76,7 +76,15 @@ impl Manager {
         Ok(())
     }
 
-    /// In a worker: it ends with its manager, which may have ended already.
+    /// The same again, for a worker that has changed its user since. Whoever is no child of the manager is left alone: it
+    /// is a child of the worker, or has lost its manager, and learns of that in another way.
+    pub(super) fn tie_to_manager_again(&self) {
+        if process::parent() == self.owner.pid() {
+            let _ = process::set_parent_death_signal(self.death_signal);
+        }
+    }
+
+    /// In a new worker: it ends with its manager, which may have ended already.
     #[cold]
     pub(super) fn tie_to_manager(&self) {
         // The signal exists. Where the system refuses, a worker without it is better than none.

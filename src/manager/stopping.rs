@@ -99,7 +99,7 @@ impl Manager {
         self.check_is_worker()?;
         if self.death_signal != 0 {
             // It may have changed its user since.
-            self.tie_to_manager();
+            self.tie_to_manager_again();
         }
         let failed = |error| Failure::system("a worker cannot watch for its end", error);
         let mut stop = match self.stop.take() {

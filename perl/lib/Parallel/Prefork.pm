@@ -153,6 +153,8 @@ sub _begin_generation {
     !$code || ref($code) eq 'CODE' or _check_value('code', 'the argument of start', $code);
     Parallel::Prefork::Core::load_what_is_called();
     _tie_worker_pids($self);
+    # Not in each worker.
+    _load('Loop') if $self->{on_worker_timeout};
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
     return;
@@ -212,17 +214,12 @@ sub _work {
 }
 
 # In a worker that may be late. What the program has for the signal stays.
+# A worker that is late hears of it. What the program has for ABRT by itself stays.
 sub _handle_lateness {
-    my $self = shift;
-    $SIG{ABRT} = sub { _is_late($self) } if ($SIG{ABRT} // '') =~ /\A(?:DEFAULT)?\z/;
+    my ($self, $is_wanted) = @_;
+    _load('Loop');
+    Parallel::Prefork::Loop::handle_lateness($self, $is_wanted);
     return;
-}
-
-sub _is_late {
-    my $self = shift;
-    my $on_worker_timeout = $self->on_worker_timeout;
-    eval { $on_worker_timeout->($self) if $on_worker_timeout; 1 } or warn "on_worker_timeout died: $@";
-    exit 1;
 }
 
 sub finish {
@@ -1002,6 +999,9 @@ or sleep.
 The first call of C<wait_readable>, C<stopping> or C<stop_fd> in a worker takes the signals above. Before that they
 have their default action, or the worker's handler. No signal is blocked.
 
+So such a signal may arrive while the worker serves: what it reads and writes goes on, but C<select>, C<sleep> and
+others end early, with C<EINTR> (signal(7)). Call them again.
+
 A handler in C<%SIG> of the worker runs as usual, and the wait ends. So does one that is set later: each call looks for
 that. When C<local $SIG{TERM}> ends, TERM has its default action until the next call. What is set to C<'IGNORE'> stays
 ignored. Other signals do not end the wait, and their handlers run meanwhile; C<die> in a handler leaves it. A child
@@ -1014,28 +1014,29 @@ is outside of the worker's PID namespace, the worker cannot tell.
 
 =back
 
-I<Where:> a worker, of subclasses too. I<Errors:> dies in any other process, with a value that is no open handle (it
-names the value), and with a wrong time-out.
+I<Where:> a worker, of subclasses too. I<Errors:> dies in the manager, with a value that is no open handle (it names the
+value), and with a wrong time-out; also in a child of the worker, if the worker has called this, C<stopping> or
+C<stop_fd> before. Otherwise such a child is told that the manager is gone.
 
 =head2 stopping
 
 Returns why the worker is to leave: C<'signal'> or C<'manager gone'>; C<''> if it is not to. Later versions may have
 other reasons. Ask it in the middle of long work.
 
-I<Where:> a worker. I<Errors:> dies in any other process.
+I<Where:> a worker. I<Errors:> as C<wait_readable>.
 
 =head2 stop_fd
 
 Returns the number of a file that becomes readable when the worker is to leave, and stays so. It is for event loops (see
 L</Event loops in the workers>). Do not read from it, and do not close it.
 
-I<Where:> a worker. I<Errors:> dies in any other process.
+I<Where:> a worker. I<Errors:> as C<wait_readable>.
 
 =head2 current
 
 A class method: C<< Parallel::Prefork->current >> returns the object of which this process is a worker. So code deep in
-a server finds it. In a process that is no worker it returns C<undef>. In a process that a worker has forked it returns
-that worker's object, whose methods for workers die there.
+a server finds it. In a process that is no worker, and in another thread, it returns C<undef>. In a process that a worker
+has forked it returns that worker's object, for what it may be worth there.
 
 I<Where:> anywhere.
 

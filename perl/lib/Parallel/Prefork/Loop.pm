@@ -100,6 +100,37 @@ sub _enter {
     return 1;
 }
 
+# The handler of ABRT in this worker, and in what it forks.
+my $late;
+
+# A worker may have managers of its own: what it has for ABRT is none of its workers' affair.
+sub handle_lateness {
+    my ($self, $is_wanted) = @_;
+    my $is_ours = ref($SIG{ABRT}) && defined $late && $SIG{ABRT} == $late;
+    return if !$is_ours && ($SIG{ABRT} // '') !~ /\A(?:DEFAULT)?\z/;
+    if (!$is_wanted) {
+        $SIG{ABRT} = 'DEFAULT' if $is_ours;
+        return;
+    }
+    my $worker = $$;
+    $late = $SIG{ABRT} = sub {
+        return _is_late($self) if $$ == $worker;
+        # A child of the worker.
+        $SIG{ABRT} = 'DEFAULT';
+        kill ABRT => $$;
+    };
+    return;
+}
+
+sub _is_late {
+    my $self = shift;
+    eval {
+        my $on_worker_timeout = $self->on_worker_timeout;
+        eval { $on_worker_timeout->($self) if $on_worker_timeout; 1 } or warn "on_worker_timeout died: $@";
+    };
+    exit 1;
+}
+
 # The line about an exit that is out of the ordinary.
 sub log_exit {
     my ($self, $pid) = @_;

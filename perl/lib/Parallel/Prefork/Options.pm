@@ -94,8 +94,8 @@ my %KIND_IN_ENVIRONMENT = (
     pdeathsig => 'signal',
 );
 
-# Options for servers that call new with a fixed list of them. What the program gives wins. What is wrong ends nobody's server: it
-# is said, and left out.
+# Options for servers that call new with a fixed list of them. What the program gives wins. What is wrong is said, and left
+# out.
 sub from_environment {
     my ($class, $of, $given) = @_;
     # The environment is what taint checks are there for.
