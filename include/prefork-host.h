@@ -60,9 +60,9 @@ typedef struct {
   uint32_t *changes;
 } pf_own_slot;
 
-// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of the
-// library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and nothing
-// else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
+// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of
+// the library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and
+// nothing else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
 typedef struct {
   // When the worker is due; 0: at no time.
   uint64_t *due;
@@ -76,8 +76,8 @@ typedef struct {
   const uint64_t *span;
   // When the manager looks. Not to be written.
   const uint64_t *looks_at;
-  // What has to be `its_life` as long as this process is the worker, and is something else in what it forks. Null if nobody
-  // can tell. Not to be written.
+  // What has to be `its_life` as long as this process is the worker, and is something else in what it forks. Null if
+  // nobody can tell. Not to be written.
   const uint64_t *life;
   // What `life` points at in the worker.
   uint64_t its_life;
@@ -125,8 +125,8 @@ bool pf_wants_fork(pf_t *pf);
 // by which the library decides, for hosts that come by these numbers in their own way.
 //
 // `low` and `high` (null is allowed) are set for pf_scoreboard_watch: with fewer busy workers than `low`, or more than
-// `high`, the answer is another one. They do not depend on `idle`. Without spare workers there are no such numbers, and
-// they are INT32_MIN and INT32_MAX.
+// `high`, the answer is another one. They do not depend on `idle`. Without spare workers there are no such numbers,
+// and they are INT32_MIN and INT32_MAX.
 //
 // Called by: manager, worker, hook, signal handler, other thread.
 int64_t pf_decide(uint32_t workers,
@@ -308,8 +308,8 @@ size_t pf_num_stopping(const pf_t *pf);
 // PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `signal` does not exist.
 pf_result pf_stop_workers(pf_t *pf, size_t surplus, int32_t signal, size_t *told);
 
-// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of the
-// `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
+// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of
+// the `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
 //
 // Called by: worker. Before its first pf_wait_readable, pf_stopping or pf_stop_fd.
 //
@@ -380,15 +380,15 @@ pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
                                    uint32_t before,
                                    bool is_whole);
 
-// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What pf_busy does
-// is:
+// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What
+// pf_busy does is:
 //
 // 1. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
 // 2. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
 // 3. if `due` is not 0, and less than `looks_at`, call pf_ring.
 //
-// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may be left
-// after any step.
+// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may
+// be left after any step.
 //
 // Called by: worker.
 bool pf_work_line(const pf_t *pf,

@@ -18,8 +18,8 @@
 //     pf_free(pf);
 //
 // A worker has the default action of each trapped signal and of SIGCHLD; other signals are as in the manager. So TERM
-// ends it at once, unless it waits by pf_wait_readable (examples/http.c) or handles that (examples/workers.c). The manual is prefork(3); each function has a page
-// under its own name. For all of them:
+// ends it at once, unless it waits by pf_wait_readable (examples/http.c) or handles that (examples/workers.c). The
+// manual is prefork(3); each function has a page under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.
@@ -168,15 +168,15 @@ typedef struct {
   int32_t signal;
   // WAIT: seconds to wait at most; negative: no limit.
   double timeout;
-  // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only pf_next
-  // reads from it. It may stay in a set that is watched, level-triggered or not.
+  // WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only
+  // pf_next reads from it. It may stay in a set that is watched, level-triggered or not.
   int32_t fd;
   // TIMED_OUT: workers that are left.
   uint32_t workers;
   // REAPED: what the child has used, with the descendants that it has waited for.
   struct rusage rusage;
-  // WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
-  // SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
+  // WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands
+  // of SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
   uint32_t may_block_sigchld;
   // REAPED: a pf_cause.
   uint32_t cause;
@@ -208,8 +208,8 @@ typedef struct pf_t pf_t;
 // was given. Of the functions on `pf` it may call those that name the worker in "Called by:".
 typedef int32_t (*pf_worker_fn)(pf_t *pf, void *data);
 
-// Called in the manager before each fork, with the `data` of pf_set_before_fork. The signals that are blocked from FORK to its
-// answer are blocked meanwhile.
+// Called in the manager before each fork, with the `data` of pf_set_before_fork. The signals that are blocked from
+// FORK to its answer are blocked meanwhile.
 typedef void (*pf_before_fork_fn)(pf_t *pf, void *data);
 
 // Called in the manager after each fork that has succeeded, with the `pid` of the new
@@ -238,12 +238,11 @@ typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures
 // its own by this.
 pf_t *pf_new(void);
 
-// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
-// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
-// manager handles them and the program has not installed others since. In a worker this gives back those that
-// pf_wait_readable and its kin have replaced; all others stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-// the signal mask that it had before the event. After this its scoreboard may be
-// freed, or given to another manager.
+// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were trapped, and SIGCHLD, get
+// back the handlers that the program had before, if no other manager handles them and the program has not installed
+// others since. In a worker this gives back those that pf_wait_readable and its kin have replaced; all others stay as
+// they are. A FORK event that waits for its answer is withdrawn: the thread gets back the signal mask that it had
+// before the event. After this its scoreboard may be freed, or given to another manager.
 //
 // Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 // it.
@@ -321,23 +320,24 @@ pf_result pf_set_err_respawn_interval(pf_t *pf,
 pf_result pf_set_graceful_timeout(pf_t *pf,
                                   double timeout);
 
-// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy, pf_tick and
-// pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is sent SIGKILL by the next
-// pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT first, for which the program may
-// install a handler in its workers, and SIGKILL `grace` seconds later.
+// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy,
+// pf_tick and pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is
+// sent SIGKILL by the next pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT
+// first, for which the program may install a handler in its workers, and SIGKILL `grace` seconds later.
 //
-// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a debugger
-// has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a worker that was due
-// meanwhile gets as much time again, `timeout` at most.
+// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a
+// debugger has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a
+// worker that was due meanwhile gets as much time again, `timeout` at most.
 //
-// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0 ends it for
-// all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
+// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0
+// ends it for all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
 //
 // Called by: manager, hook.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if there is a
-// `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if
+// there is a `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for
+// it.
 pf_result pf_set_worker_timeout(pf_t *pf,
                                 double timeout,
                                 double grace);
@@ -355,9 +355,9 @@ pf_result pf_set_worker_timeout(pf_t *pf,
 pf_result pf_watch_oom(pf_t *pf);
 
 // Sets the `signal` that a worker is sent when its manager ends, in whatever way, SIGKILL included; 0, as in a new
-// handle, for none. It counts for workers that are forked from then on, by fork(2): before any code of the host runs in
-// one, pf_forked asks the system for it (PR_SET_PDEATHSIG in prctl(2)), and sends the signal if the manager is
-// gone already. That one is not seen from a PID namespace of the worker's own.
+// handle, for none. It counts for workers that are forked from then on, by fork(2): before any code of the host runs
+// in one, pf_forked asks the system for it (PR_SET_PDEATHSIG in prctl(2)), and sends the signal if the manager is gone
+// already. That one is not seen from a PID namespace of the worker's own.
 //
 // The system forgets it when the worker changes its user or its group; the first pf_wait_readable, pf_stopping or
 // pf_stop_fd after that asks for it again. It belongs to the thread that forks: so this and
@@ -734,27 +734,30 @@ pf_result pf_child_ended(pf_t *pf,
 
 // ---- Work ----------------------------------------------------------------------------------------
 //
-// A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the manager ends
-// a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So they do in a process that a
-// worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
+// A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the
+// manager ends a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So
+// they do in a process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no
+// message.
 
-// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called again
-// without pf_idle in between, it begins the next one.
+// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called
+// again without pf_idle in between, it begins the next one.
 //
 // Called by: worker, signal handler.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a
+// number.
 pf_result pf_busy(const pf_t *pf,
                   double seconds);
 
-// The worker goes on, and will be done within `seconds` from now. With 0 it may take as long as it likes, until the next call
-// of pf_tick or pf_busy.
+// The worker goes on, and will be done within `seconds` from now. With 0 it may take as long as it likes, until the
+// next call of pf_tick or pf_busy.
 //
 // Called by: worker, signal handler.
 //
 // # Errors
-// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a
+// number.
 pf_result pf_tick(const pf_t *pf,
                   double seconds);
 
@@ -822,12 +825,12 @@ size_t pf_exit_line(const pf_t *pf,
 
 // ---- The worker's wait ---------------------------------------------------------------------------
 //
-// A worker waits for its sockets and for its end by one call, pf_wait_readable, so that it finishes what it has begun and
-// drops no request. A worker with an event loop watches pf_stop_fd there, and asks pf_stopping.
+// A worker waits for its sockets and for its end by one call, pf_wait_readable, so that it finishes what it has begun
+// and drops no request. A worker with an event loop watches pf_stop_fd there, and asks pf_stopping.
 //
 // The first call of one of the three, in each worker, installs the library's handler for TERM, INT, QUIT and the
-// `stop_signal` of pf_set_spare_workers: from then on these do not end the worker. Without such a call a worker has none
-// of this. prefork-stopping(3) has more.
+// `stop_signal` of pf_set_spare_workers: from then on these do not end the worker. Without such a call a worker has
+// none of this. prefork-stopping(3) has more.
 
 // Why a worker is to stop.
 typedef enum {
@@ -840,24 +843,26 @@ typedef enum {
 } pf_stop_reason;
 
 // Waits until one of the `n` descriptors `fds` is readable, has come to its end or has an error (poll(2)), and sets
-// `which` (null is allowed) to its place in `fds`. Waits for `timeout` seconds at most (negative: for ever). `n` may be
-// 0, and `fds` null then.
+// `which` (null is allowed) to its place in `fds`. Waits for `timeout` seconds at most (negative: for ever). `n` may
+// be 0, and `fds` null then.
 //
-// Once the worker is to stop it returns PF_ERR_STOPPING, at once, whatever is readable. Of several descriptors that are
-// readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not end the
-// wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread blocks them.
+// Once the worker is to stop it returns PF_ERR_STOPPING, at once, whatever is readable. Of several descriptors that
+// are readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not
+// end the wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread
+// blocks them.
 //
-// From the return with a descriptor to the next call the worker is busy, as pf_busy and pf_idle tell (pf_set_worker_timeout).
+// From the return with a descriptor to the next call the worker is busy, as pf_busy and pf_idle tell
+// (pf_set_worker_timeout).
 //
 // Another worker may be faster at accept(2). So a listener should not block.
 //
 // Called by: worker.
 //
 // # Errors
-// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager, and in a child of the worker if the worker has made such a call before (it
-// gets PF_ERR_STOPPING otherwise),
-// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few
-// descriptors, at the first call (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
+// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager, and in a child of the worker if
+// the worker has made such a call before (it gets PF_ERR_STOPPING otherwise), PF_ERR_INVALID_ARGUMENT if `timeout` is
+// not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few descriptors, at the first call
+// (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
 pf_result pf_wait_readable(pf_t *pf,
                            const int32_t *fds,
                            size_t n,
@@ -872,13 +877,14 @@ pf_result pf_wait_readable(pf_t *pf,
 // Called by: worker.
 pf_stop_reason pf_stopping(pf_t *pf);
 
-// A descriptor that becomes readable when this worker is to stop, and stays so, for an event loop. Do not read from it, and
-// do not close it. Returns -1 if the call fails, as for pf_wait_readable, and for a null handle; pf_error_message says
-// why.
+// A descriptor that becomes readable when this worker is to stop, and stays so, for an event loop. Do not read from
+// it, and do not close it. Returns -1 if the call fails, as for pf_wait_readable, and for a null handle;
+// pf_error_message says why.
 //
-// Where pidfd_open(2) is refused (before Linux 5.3, or by a filter of system calls) it is readable once a second, too. So
-// ask pf_stopping each time: the descriptor is not readable then, unless the worker is to stop. Call this again before
-// each turn of the loop, or after each piece of work, if the program changes handlers of signals after the first call.
+// Where pidfd_open(2) is refused (before Linux 5.3, or by a filter of system calls) it is readable once a second, too.
+// So ask pf_stopping each time: the descriptor is not readable then, unless the worker is to stop. Call this again
+// before each turn of the loop, or after each piece of work, if the program changes handlers of signals after the
+// first call.
 //
 // Called by: worker.
 int32_t pf_stop_fd(pf_t *pf);

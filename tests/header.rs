@@ -44,8 +44,8 @@ const TOP: &str = r#"// libprefork: a prefork manager. Generated from src/capi; 
 //     pf_free(pf);
 //
 // A worker has the default action of each trapped signal and of SIGCHLD; other signals are as in the manager. So TERM
-// ends it at once, unless it waits by pf_wait_readable (examples/http.c) or handles that (examples/workers.c). The manual is prefork(3); each function has a page
-// under its own name. For all of them:
+// ends it at once, unless it waits by pf_wait_readable (examples/http.c) or handles that (examples/workers.c). The
+// manual is prefork(3); each function has a page under its own name. For all of them:
 //
 // - A handle is used by one thread at a time, but for pf_signal and pf_wake, which other
 //   threads and signal handlers may call as well.

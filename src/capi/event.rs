@@ -91,15 +91,15 @@ pub struct pf_event {
     pub signal: i32,
     /// WAIT: seconds to wait at most; negative: no limit.
     pub timeout: f64,
-    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only pf_next
-    /// reads from it. It may stay in a set that is watched, level-triggered or not.
+    /// WAIT: a descriptor to watch for reading, or -1; another one than before if the program has closed that. Only
+    /// pf_next reads from it. It may stay in a set that is watched, level-triggered or not.
     pub fd: i32,
     /// TIMED_OUT: workers that are left.
     pub workers: u32,
     /// REAPED: what the child has used, with the descendants that it has waited for.
     pub rusage: libc::rusage,
-    /// WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands of
-    /// SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
+    /// WAIT: 1 if the manager will look for children that have ended when `timeout` is over, and not before. Thousands
+    /// of SIGCHLD may arrive until then, and tell nothing new: a host may block SIGCHLD for this wait.
     pub may_block_sigchld: u32,
     /// REAPED: a pf_cause.
     pub cause: u32,

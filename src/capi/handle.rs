@@ -60,8 +60,8 @@ impl Inner {
 /// was given. Of the functions on `pf` it may call those that name the worker in "Called by:".
 pub type pf_worker_fn = Option<unsafe extern "C" fn(pf: *mut pf_t, data: *mut c_void) -> i32>;
 
-/// Called in the manager before each fork, with the `data` of pf_set_before_fork. The signals that are blocked from FORK to its
-/// answer are blocked meanwhile.
+/// Called in the manager before each fork, with the `data` of pf_set_before_fork. The signals that are blocked from
+/// FORK to its answer are blocked meanwhile.
 pub type pf_before_fork_fn = Option<unsafe extern "C" fn(pf: *mut pf_t, data: *mut c_void)>;
 
 /// Called in the manager after each fork that has succeeded, with the `pid` of the new

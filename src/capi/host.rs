@@ -100,8 +100,8 @@ pub unsafe extern "C" fn pf_wants_fork(pf: *mut pf_t) -> bool {
 /// by which the library decides, for hosts that come by these numbers in their own way.
 ///
 /// `low` and `high` (null is allowed) are set for pf_scoreboard_watch: with fewer busy workers than `low`, or more than
-/// `high`, the answer is another one. They do not depend on `idle`. Without spare workers there are no such numbers, and
-/// they are INT32_MIN and INT32_MAX.
+/// `high`, the answer is another one. They do not depend on `idle`. Without spare workers there are no such numbers,
+/// and they are INT32_MIN and INT32_MAX.
 ///
 /// Called by: manager, worker, hook, signal handler, other thread.
 #[unsafe(no_mangle)]
@@ -380,8 +380,8 @@ pub unsafe extern "C" fn pf_stop_workers(
     })
 }
 
-/// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of the
-/// `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
+/// Sets by which `signal`, beside TERM, INT and QUIT, this worker is told to stop (pf_wait_readable), in the place of
+/// the `stop_signal` of pf_set_spare_workers. It is for a host that sends another one by pf_stop_workers.
 ///
 /// Called by: worker. Before its first pf_wait_readable, pf_stopping or pf_stop_fd.
 ///
@@ -522,9 +522,9 @@ pub unsafe extern "C" fn pf_scoreboard_end_change(
     })
 }
 
-/// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of the
-/// library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and nothing
-/// else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
+/// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of
+/// the library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and
+/// nothing else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct pf_own_line {
@@ -540,8 +540,8 @@ pub struct pf_own_line {
     pub span: *const u64,
     /// When the manager looks. Not to be written.
     pub looks_at: *const u64,
-    /// What has to be `its_life` as long as this process is the worker, and is something else in what it forks. Null if nobody
-    /// can tell. Not to be written.
+    /// What has to be `its_life` as long as this process is the worker, and is something else in what it forks. Null if
+    /// nobody can tell. Not to be written.
     pub life: *const u64,
     /// What `life` points at in the worker.
     pub its_life: u64,
@@ -559,15 +559,15 @@ pub const PF_LINE_BUSY: u32 = 2;
 
 const _: () = assert!(PF_LINE_READY == IS_READY && PF_LINE_BUSY == IS_BUSY);
 
-/// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What pf_busy does
-/// is:
+/// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What
+/// pf_busy does is:
 ///
 /// 1. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
 /// 2. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
 /// 3. if `due` is not 0, and less than `looks_at`, call pf_ring.
 ///
-/// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may be left
-/// after any step.
+/// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may
+/// be left after any step.
 ///
 /// Called by: worker.
 #[unsafe(no_mangle)]

@@ -48,12 +48,11 @@ pub extern "C" fn pf_new() -> *mut pf_t {
     })
 }
 
-/// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were
-/// trapped, and SIGCHLD, get back the handlers that the program had before, if no other
-/// manager handles them and the program has not installed others since. In a worker this gives back those that
-/// pf_wait_readable and its kin have replaced; all others stay as they are. A FORK event that waits for its answer is withdrawn: the thread gets back
-/// the signal mask that it had before the event. After this its scoreboard may be
-/// freed, or given to another manager.
+/// Frees a manager; null is allowed. No worker is signalled or waited for. Signals that were trapped, and SIGCHLD, get
+/// back the handlers that the program had before, if no other manager handles them and the program has not installed
+/// others since. In a worker this gives back those that pf_wait_readable and its kin have replaced; all others stay as
+/// they are. A FORK event that waits for its answer is withdrawn: the thread gets back the signal mask that it had
+/// before the event. After this its scoreboard may be freed, or given to another manager.
 ///
 /// Called by: manager, worker. Not from a hook of the same handle, whose caller goes on with
 /// it.

@@ -80,23 +80,24 @@ pub unsafe extern "C" fn pf_set_graceful_timeout(pf: *mut pf_t, timeout: f64) ->
     })
 }
 
-/// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy, pf_tick and
-/// pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is sent SIGKILL by the next
-/// pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT first, for which the program may
-/// install a handler in its workers, and SIGKILL `grace` seconds later.
+/// Sets how many seconds a worker may be busy with one piece of work (0, which is no limit). A worker says by pf_busy,
+/// pf_tick and pf_idle what it does; one that says nothing is idle, and an idle one is never late. One that is late is
+/// sent SIGKILL by the next pf_next, once, and WAIT ends in time for that. With a `grace` above 0 it is sent SIGABRT
+/// first, for which the program may install a handler in its workers, and SIGKILL `grace` seconds later.
 ///
-/// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a debugger
-/// has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a worker that was due
-/// meanwhile gets as much time again, `timeout` at most.
+/// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a
+/// debugger has hold of, as long as it has. If the manager itself was stopped for more than a second while it waited, a
+/// worker that was due meanwhile gets as much time again, `timeout` at most.
 ///
-/// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0 ends it for
-/// all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
+/// A worker has the `timeout` that was set at its FORK. Workers that were forked before the first call have none. 0
+/// ends it for all. The manager wakes up once in `timeout`, whatever the number of workers, and when one is due.
 ///
 /// Called by: manager, hook.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if there is a
-/// `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if a number is negative, infinite or not a number, or if
+/// there is a `grace` and no `timeout`, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for
+/// it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_set_worker_timeout(
     pf: *mut pf_t,
@@ -133,9 +134,9 @@ pub unsafe extern "C" fn pf_watch_oom(pf: *mut pf_t) -> pf_result {
 }
 
 /// Sets the `signal` that a worker is sent when its manager ends, in whatever way, SIGKILL included; 0, as in a new
-/// handle, for none. It counts for workers that are forked from then on, by fork(2): before any code of the host runs in
-/// one, pf_forked asks the system for it (PR_SET_PDEATHSIG in prctl(2)), and sends the signal if the manager is
-/// gone already. That one is not seen from a PID namespace of the worker's own.
+/// handle, for none. It counts for workers that are forked from then on, by fork(2): before any code of the host runs
+/// in one, pf_forked asks the system for it (PR_SET_PDEATHSIG in prctl(2)), and sends the signal if the manager is gone
+/// already. That one is not seen from a PID namespace of the worker's own.
 ///
 /// The system forgets it when the worker changes its user or its group; the first pf_wait_readable, pf_stopping or
 /// pf_stop_fd after that asks for it again. It belongs to the thread that forks: so this and

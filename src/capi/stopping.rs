@@ -1,11 +1,11 @@
 //! The worker's wait
 //!
-//! A worker waits for its sockets and for its end by one call, pf_wait_readable, so that it finishes what it has begun and
-//! drops no request. A worker with an event loop watches pf_stop_fd there, and asks pf_stopping.
+//! A worker waits for its sockets and for its end by one call, pf_wait_readable, so that it finishes what it has begun
+//! and drops no request. A worker with an event loop watches pf_stop_fd there, and asks pf_stopping.
 //!
 //! The first call of one of the three, in each worker, installs the library's handler for TERM, INT, QUIT and the
-//! `stop_signal` of pf_set_spare_workers: from then on these do not end the worker. Without such a call a worker has none
-//! of this. prefork-stopping(3) has more.
+//! `stop_signal` of pf_set_spare_workers: from then on these do not end the worker. Without such a call a worker has
+//! none of this. prefork-stopping(3) has more.
 
 use super::error::{Error, Fallback, pf_result};
 use super::handle::{inner, limit, pf_t};
@@ -32,24 +32,26 @@ impl Fallback for pf_stop_reason {
 }
 
 /// Waits until one of the `n` descriptors `fds` is readable, has come to its end or has an error (poll(2)), and sets
-/// `which` (null is allowed) to its place in `fds`. Waits for `timeout` seconds at most (negative: for ever). `n` may be
-/// 0, and `fds` null then.
+/// `which` (null is allowed) to its place in `fds`. Waits for `timeout` seconds at most (negative: for ever). `n` may
+/// be 0, and `fds` null then.
 ///
-/// Once the worker is to stop it returns PF_ERR_STOPPING, at once, whatever is readable. Of several descriptors that are
-/// readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not end the
-/// wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread blocks them.
+/// Once the worker is to stop it returns PF_ERR_STOPPING, at once, whatever is readable. Of several descriptors that
+/// are readable it gives the one behind that of the last call, so that none has to wait for ever. Other signals do not
+/// end the wait; their handlers run. Signals that tell the worker to stop are let in meanwhile, even if the thread
+/// blocks them.
 ///
-/// From the return with a descriptor to the next call the worker is busy, as pf_busy and pf_idle tell (pf_set_worker_timeout).
+/// From the return with a descriptor to the next call the worker is busy, as pf_busy and pf_idle tell
+/// (pf_set_worker_timeout).
 ///
 /// Another worker may be faster at accept(2). So a listener should not block.
 ///
 /// Called by: worker.
 ///
 /// # Errors
-/// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager, and in a child of the worker if the worker has made such a call before (it
-/// gets PF_ERR_STOPPING otherwise),
-/// PF_ERR_INVALID_ARGUMENT if `timeout` is not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few
-/// descriptors, at the first call (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
+/// PF_ERR_STOPPING, PF_ERR_TIMED_OUT; PF_ERR_NULL, PF_ERR_WRONG_PROCESS in the manager, and in a child of the worker if
+/// the worker has made such a call before (it gets PF_ERR_STOPPING otherwise), PF_ERR_INVALID_ARGUMENT if `timeout` is
+/// not a number or a descriptor is not open, PF_ERR_SYSTEM if there are too few descriptors, at the first call
+/// (epoll_create1(2), pidfd_open(2), pipe2(2)), or too many to wait for (poll(2)).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_wait_readable(
     pf: *mut pf_t,
@@ -111,13 +113,14 @@ pub unsafe extern "C" fn pf_stopping(pf: *mut pf_t) -> pf_stop_reason {
     })
 }
 
-/// A descriptor that becomes readable when this worker is to stop, and stays so, for an event loop. Do not read from it, and
-/// do not close it. Returns -1 if the call fails, as for pf_wait_readable, and for a null handle; pf_error_message says
-/// why.
+/// A descriptor that becomes readable when this worker is to stop, and stays so, for an event loop. Do not read from
+/// it, and do not close it. Returns -1 if the call fails, as for pf_wait_readable, and for a null handle;
+/// pf_error_message says why.
 ///
-/// Where pidfd_open(2) is refused (before Linux 5.3, or by a filter of system calls) it is readable once a second, too. So
-/// ask pf_stopping each time: the descriptor is not readable then, unless the worker is to stop. Call this again before
-/// each turn of the loop, or after each piece of work, if the program changes handlers of signals after the first call.
+/// Where pidfd_open(2) is refused (before Linux 5.3, or by a filter of system calls) it is readable once a second, too.
+/// So ask pf_stopping each time: the descriptor is not readable then, unless the worker is to stop. Call this again
+/// before each turn of the loop, or after each piece of work, if the program changes handlers of signals after the
+/// first call.
 ///
 /// Called by: worker.
 #[unsafe(no_mangle)]

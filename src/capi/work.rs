@@ -1,8 +1,9 @@
 //! Work
 //!
-//! A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the manager ends
-//! a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So they do in a process that a
-//! worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
+//! A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the
+//! manager ends a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So
+//! they do in a process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no
+//! message.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,13 +43,14 @@ fn span(seconds: f64, zero: Span) -> Option<Span> {
     Some(Span::Of(span.unwrap_or(Duration::MAX)))
 }
 
-/// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called again
-/// without pf_idle in between, it begins the next one.
+/// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called
+/// again without pf_idle in between, it begins the next one.
 ///
 /// Called by: worker, signal handler.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a
+/// number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_busy(pf: *const pf_t, seconds: f64) -> pf_result {
     let Some(span) = span(seconds, Span::AsSet) else {
@@ -58,13 +60,14 @@ pub unsafe extern "C" fn pf_busy(pf: *const pf_t, seconds: f64) -> pf_result {
     unsafe { in_worker(pf, |line| line.busy(span)) }
 }
 
-/// The worker goes on, and will be done within `seconds` from now. With 0 it may take as long as it likes, until the next call
-/// of pf_tick or pf_busy.
+/// The worker goes on, and will be done within `seconds` from now. With 0 it may take as long as it likes, until the
+/// next call of pf_tick or pf_busy.
 ///
 /// Called by: worker, signal handler.
 ///
 /// # Errors
-/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a number.
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager, PF_ERR_INVALID_ARGUMENT if `seconds` is negative, infinite or not a
+/// number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pf_tick(pf: *const pf_t, seconds: f64) -> pf_result {
     let Some(span) = span(seconds, Span::NoEnd) else {

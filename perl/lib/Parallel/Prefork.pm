@@ -213,7 +213,6 @@ sub _work {
     exit 0;
 }
 
-# In a worker that may be late. What the program has for the signal stays.
 # A worker that is late hears of it. What the program has for ABRT by itself stays.
 sub _handle_lateness {
     my ($self, $is_wanted) = @_;
