@@ -353,6 +353,8 @@ sub inner_pool {
     my $status;
     my $inner = Parallel::Prefork->new(
         max_workers   => 1,
+        # A handler would keep it.
+        trap_signals  => {},
         on_child_reap => sub { $status = $_[2]; $_[0]->signal_received('enough') },
         %options,
     );
