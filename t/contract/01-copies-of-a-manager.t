@@ -105,8 +105,7 @@ $pm->after_fork(sub { $_[0]->signal_received('all') if ++$made == 3 });
 if (!$pm->start) {
     $SIG{TERM} = sub { exit 3 };
     kill USR1 => getppid;
-    sleep 60;
-    exit 0;
+    sleep 1 while 1;
 }
 select undef, undef, undef, 0.02 until $ready;
 $pm->after_fork(undef);
