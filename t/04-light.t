@@ -71,7 +71,7 @@ for my $before ('', 'require XSLoader;') {
     like qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -e '$program'}, qr{^\Q$arch/auto/Parallel/Prefork/Prefork.so\E$}m,
         "'$before': perl knows the object that was loaded";
 }
-for my $file (map { "Parallel/$_" } 'Prefork.pm', map { "Prefork/$_.pm" } qw(Alone Loop Options WorkerPids)) {
+for my $file (map { "Parallel/$_" } 'Prefork.pm', map { "Prefork/$_.pm" } qw(Alone Events Loop Options WorkerPids)) {
     -f "$arch/$file" or next;    # a plain build
     make_path(dirname("$elsewhere/$file"));
     copy("$arch/$file", "$elsewhere/$file") or die "$elsewhere/$file: $!";
@@ -90,21 +90,22 @@ like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Pr
 my $program = <<'PERL';
 use Parallel::Prefork;
 sub compiled {
-    my @compiled_late = qw(Loop::turn Options::check WorkerPids::tie_to);
+    my @compiled_late = qw(Events::go_on Loop::turn Options::check WorkerPids::tie_to);
     return join ' ', grep { defined &{"Parallel::Prefork::$_"} } @compiled_late;
 }
 my $pm = Parallel::Prefork->new(
     max_workers   => 2,
     trap_signals  => { TERM => 'TERM', HUP => ['TERM', 0.01] },
     before_fork   => undef,
-    on_child_reap => sub { $_[0]->signal_received('enough') },
 );
+my $manager = $$;
 $pm->start(sub {
     print 'worker: ', compiled(), join(' ', sort keys %INC), "\n";
+    kill TERM => $manager;
     exit 0;
 });
 $pm->wait_all_children;
-print 'manager: ', compiled(), join(' ', sort keys %INC), "\n";
+print 'manager: ', compiled(), ' ', join(' ', sort keys %INC), "\n";
 $pm->before_fork(sub { $_[0]->signal_received('enough') });
 $pm->start(sub { exit 0 });
 $pm->wait_all_children;
@@ -117,8 +118,8 @@ SKIP: {
     skip 'a plain build', 3 if !$is_light;
     my $light = "$alone Parallel/Prefork.pm strict.pm";
     is $said{worker},  $light, 'a worker of a pool without special wishes has nothing more in it';
-    is $said{manager}, $light, 'a manager of such a pool has nothing more in it, to its end';
-    is $said{later}, 'Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';
+    is $said{manager}, "Events::go_on $light", 'a manager of such a pool has at its end what ends it, and nothing more';
+    is $said{later}, 'Events::go_on Loop::turn', 'a hook before the fork takes the loop in Perl, and nothing else';
 }
 
 done_testing;

@@ -127,7 +127,7 @@ for my $kind ('plain', 'hooks', 'overriding', 'overriding, stored', 'spare') {
 }
 
 # In the middle of the compiling of what is compiled late: require is called by "use VERSION" there.
-for my $module (qw(Loop Options WorkerPids)) {
+for my $module (qw(Events Loop Options WorkerPids)) {
     my $p = run(<<'PERL', args => [$module], deadline => 30);
 use strict;
 use warnings;

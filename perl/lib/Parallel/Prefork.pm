@@ -4,7 +4,8 @@ package Parallel::Prefork;
 # loaded but strict: t/04-light.t holds it to warnings, and use VERSION gives strictures.
 # What is done once is done in BEGIN, whose memory the rest then takes.
 # What few programs need is compiled when they do: Options for what a check in C does not
-# simply pass, Loop for classes that override a part of the loop, WorkerPids for who looks into {worker_pids}.
+# simply pass, Events for what happens in start that is not the loop in C's alone, Loop for classes that override a
+# part of that loop, WorkerPids for who looks into {worker_pids}.
 
 use v5.12;
 
@@ -114,33 +115,17 @@ sub start {
     goto &Parallel::Prefork::Core::run_alone;
 }
 
-# The loop where Perl code has a part in it: what the loop in C has told is done here, and what it leaves to Perl.
+# The loop in C has told something. If there is code for the workers it has not begun yet; it may, so that they do not have
+# what is only for what it tells.
 sub _go_on {
-    my ($self, $code, $told, $pid, $status) = @_;
-    $told //= 'look';
-    # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
-    # in wait.c.
-    local $self->{_goal} = -1;
-
-    while (1) {
-        if ($told eq 'forked') {
-            _after_fork($self, $pid);
-            ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and _reaped($self, $pid, $status);
-        }
-        elsif ($told eq 'reaped') {
-            _reaped($self, $pid, $status);
-        }
-        last if _signal_to_act_on($self);
-        if ($told eq 'turn' || $told eq 'wanted') {
-            _load('Loop');
-            return _work($self, $code) if Parallel::Prefork::Loop::turn($self, $code, $told eq 'wanted');
-        }
-        ($told, $pid, $status) = $fork_is_overridden ? 'turn' : Parallel::Prefork::Core::run($self, $code)
-            or return _work($self, $code);
+    my ($self, $code, @told) = @_;
+    if (!@told && !$fork_is_overridden && Parallel::Prefork::Core::runs_alone($self)) {
+        local $self->{_goal} = -1;
+        @told = Parallel::Prefork::Core::run($self, $code) or return _work($self, $code);
     }
-
-    _act_on_signal($self);
-    return 1;
+    _load('Events');
+    @_ = ($self, $code, @told);
+    goto &Parallel::Prefork::Events::go_on;
 }
 
 sub _begin_generation {
@@ -153,55 +138,11 @@ sub _begin_generation {
     !$code || ref($code) eq 'CODE' or _check_value('code', 'the argument of start', $code);
     Parallel::Prefork::Core::load_what_is_called();
     _tie_worker_pids($self);
-    # Not in each worker.
+    # Not in each worker, and not between a hook and what it is about: a handler may die meanwhile.
+    _load('Events') if $self->{on_child_reap} || $self->{after_fork} || $self->{log_exits};
     _load('Loop') if $self->{on_worker_timeout};
     Parallel::Prefork::Core::begin($self);
     Parallel::Prefork::Core::show_next_signal($self);
-    return;
-}
-
-sub _act_on_signal {
-    my $self   = shift;
-    my $signal = _signal_to_act_on($self);
-    Parallel::Prefork::Core::signal_taken($self, $signal);
-    my ($send, $interval) = @{ $self->_action_for($signal) || [] };
-    if ($send && $interval) {
-        Parallel::Prefork::Core::signal_staggered($self, $send, $interval);
-    }
-    elsif ($send) {
-        $self->signal_all_children($send);
-    }
-    return;
-}
-
-sub _after_fork {
-    my ($self, $pid) = @_;
-    if (my $after_fork = $self->after_fork) {
-        local $newborn = $pid;
-        $after_fork->($self, $pid);
-        if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
-            # A hash that was there for the time of the hook has not got the worker.
-            $newborn = $pid;
-            _tie_worker_pids($self);
-        }
-    }
-    $self->_update_spawn_delay($self->spawn_interval);
-    return;
-}
-
-sub _reaped {
-    my ($self, $pid, $status) = @_;
-    _log_exit($self, $pid) if $self->{log_exits};
-    $self->_on_child_reap($pid, $status);
-    if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
-        # While there was another hash the core knew nothing of this worker.
-        _tie_worker_pids($self);
-        Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
-    }
-    my $generation = Parallel::Prefork::Core::remove_reaped($self, $pid);
-    if (defined $generation && $generation == $self->{generation} && $status != 0) {
-        $self->_update_spawn_delay($self->err_respawn_interval);
-    }
     return;
 }
 
@@ -249,27 +190,8 @@ sub num_workers {
 }
 
 sub wait_all_children {
-    my ($self, $timeout) = @_;
-    Parallel::Prefork::_update_spawn_delay($self, 0);
-    $self->{_no_adjust_until} = undef;
-    return 0 if $self->{in_child};
-    Parallel::Prefork::Core::become_manager($self);
-    _tie_worker_pids($self);
-    # Not a number ends at once, as a negative one does.
-    return $self->num_workers if $timeout && !($timeout > 0);
-    my $until = Parallel::Prefork::Core::deadline($timeout);
-    local $self->{_goal} = $until;
-    Parallel::Prefork::Core::show_next_signal($self);
-
-    while ($self->num_workers) {
-        my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : _next_exit($self, 1);
-        if ($pid && Parallel::Prefork::Core::disown_worker($self, $pid)) {
-            _log_exit($self, $pid) if $self->{log_exits};
-            $self->_on_child_reap($pid, $status);
-        }
-        last if Parallel::Prefork::Core::now() >= $until;
-    }
-    return $self->num_workers;
+    _load('Events');
+    goto &Parallel::Prefork::Events::wait_all_children;
 }
 
 sub signal_received {
@@ -287,20 +209,6 @@ sub signal_received {
         Parallel::Prefork::Core::show_next_signal($self) if !$value;
     }
     return $value;
-}
-
-# What signal_received says, without the program's having read it.
-sub _signal_to_act_on {
-    my $self = shift;
-    local $looking = 1;
-    my $seen = $self->{signal_received};
-    Parallel::Prefork::Core::look($self);
-    my $signal = $self->signal_received;
-    # A subclass may hide what is there; then it is not to hide what comes after it. What comes in
-    # this moment is not hidden yet.
-    Parallel::Prefork::Core::signal_dropped($self, $seen)
-        if !$signal && $seen && $self->{signal_received};
-    return $signal;
 }
 
 sub _trapped {
@@ -335,13 +243,6 @@ sub _on_child_reap {
     return;
 }
 
-sub _log_exit {
-    my ($self, $pid) = @_;
-    _load('Loop');
-    Parallel::Prefork::Loop::log_exit($self, $pid);
-    return;
-}
-
 # [signal to send, seconds between workers], or undef, for a signal that was received.
 sub _action_for {
     my ($self, $signal) = @_;
@@ -350,14 +251,6 @@ sub _action_for {
         : $actions->{ Parallel::Prefork::Core::alias($signal, keys %$actions) };
     return undef if !$action;
     return ref($action) ? $action : [$action, 0];
-}
-
-# _wait for our loops, which take out the worker that they are told of. An override may collect others as well, and look
-# for them in {worker_pids}.
-sub _next_exit {
-    my ($self, $blocking) = @_;
-    local $is_ours = $self->can('_wait') == \&_wait;
-    return $self->_wait($blocking);
 }
 
 # The next child that was reaped: its pid, its raw status, and what getrusage(2) counts; nothing
@@ -379,6 +272,7 @@ sub _max_wait { return undef }
 
 # For what packs programs into one file, and looks for what they load. Perl leaves these out.
 if (0) {
+    require Parallel::Prefork::Events;
     require Parallel::Prefork::Loop;
     require Parallel::Prefork::Options;
     require Parallel::Prefork::WorkerPids;
@@ -388,7 +282,7 @@ if (0) {
 # user, and are upgraded while they run.
 my %source;
 BEGIN {
-    for my $module (qw(Loop Options WorkerPids)) {
+    for my $module (qw(Events Loop Options WorkerPids)) {
         my $file = __FILE__;
         $file =~ s{\.pm\z}{/$module.pm};
         if (Parallel::Prefork::Core::has_trick('sources') && open my $source, '<', $file) {

@@ -22,7 +22,7 @@ sub turn {
         my $pid = _fork($self);
         return _enter($self, $code) if defined $pid && !$pid;
         if ($pid) {
-            Parallel::Prefork::_after_fork($self, $pid);
+            Parallel::Prefork::Events::after_fork($self, $pid);
         }
         else {
             $self->_update_spawn_delay($self->err_respawn_interval);
@@ -37,9 +37,9 @@ sub turn {
         $self->_update_spawn_delay($self->spawn_interval);
     }
     $self->{__dbg_callback}->() if $self->{__dbg_callback};
-    if (my ($pid, $status) = Parallel::Prefork::_next_exit($self, !$self->{__dbg_callback} && $action <= 0)) {
+    if (my ($pid, $status) = Parallel::Prefork::Events::next_exit($self, !$self->{__dbg_callback} && $action <= 0)) {
         Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
-        Parallel::Prefork::_reaped($self, $pid, $status);
+        Parallel::Prefork::Events::reaped($self, $pid, $status);
     }
     return 0;
 }
@@ -129,26 +129,6 @@ sub _is_late {
         eval { $on_worker_timeout->($self) if $on_worker_timeout; 1 } or warn "on_worker_timeout died: $@";
     };
     exit 1;
-}
-
-# The line about an exit that is out of the ordinary.
-sub log_exit {
-    my ($self, $pid) = @_;
-    my $line = Parallel::Prefork::Core::exit_line($self, $pid);
-    return if !defined $line;
-    my $log = $self->log_exits;
-    local $@;
-    # The program's handler of warnings may die, too.
-    eval {
-        if (!ref $log) {
-            warn "$line\n";
-        }
-        else {
-            eval { $log->($self, $line); 1 } or warn "log_exits died: $@";
-        }
-        1;
-    } or return;
-    return;
 }
 
 package    # not for the index of CPAN

@@ -133,9 +133,10 @@ sub _is_wrong_in_environment {
 # now.
 sub refuse {
     my ($class, @message) = @_;
+    my $ours = qr/(?:Events|Loop|Options|WorkerPids|SpareWorkers(?:::Scoreboard)?)/;
     my ($level, $package, $file, $line) = (0);
     do { ($package, $file, $line) = caller $level++ }
-        while defined $package && $package =~ /\AParallel::Prefork(?:::(?:Options|WorkerPids|SpareWorkers(?:::Scoreboard)?))?\z/;
+        while defined $package && $package =~ /\AParallel::Prefork(?:::$ours)?\z/;
     die join('', @message) . (defined $package ? " at $file line $line.\n" : "\n");
 }
 

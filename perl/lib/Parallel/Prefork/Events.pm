@@ -1,0 +1,153 @@
+package Parallel::Prefork::Events;
+
+# What start and wait_all_children do in Perl about what has happened: a fork with a hook behind it, a worker that has ended,
+# a signal to act on. The loops in C come here for it, and for the turns that are left to Loop.
+
+use v5.12;
+
+our $VERSION = '1.00';
+
+# The rest of start: what the loop in C has told is done here, and what it leaves to Perl. It has told nothing yet where it cannot
+# begin.
+sub go_on {
+    my ($self, $code, $told, $pid, $status) = @_;
+    $told //= 'look';
+    # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
+    # in wait.c.
+    local $self->{_goal} = -1;
+
+    while (1) {
+        if ($told eq 'forked') {
+            after_fork($self, $pid);
+            ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and reaped($self, $pid, $status);
+        }
+        elsif ($told eq 'reaped') {
+            reaped($self, $pid, $status);
+        }
+        last if _signal_to_act_on($self);
+        if ($told eq 'turn' || $told eq 'wanted') {
+            Parallel::Prefork::_load('Loop');
+            my $is_worker = Parallel::Prefork::Loop::turn($self, $code, $told eq 'wanted');
+            return Parallel::Prefork::_work($self, $code) if $is_worker;
+        }
+        ($told, $pid, $status)
+            = $Parallel::Prefork::fork_is_overridden ? 'turn' : Parallel::Prefork::Core::run($self, $code)
+            or return Parallel::Prefork::_work($self, $code);
+    }
+
+    _act_on_signal($self);
+    return 1;
+}
+
+sub _act_on_signal {
+    my $self   = shift;
+    my $signal = _signal_to_act_on($self);
+    Parallel::Prefork::Core::signal_taken($self, $signal);
+    my ($send, $interval) = @{ $self->_action_for($signal) || [] };
+    if ($send && $interval) {
+        Parallel::Prefork::Core::signal_staggered($self, $send, $interval);
+    }
+    elsif ($send) {
+        $self->signal_all_children($send);
+    }
+    return;
+}
+
+# What signal_received says, without the program's having read it.
+sub _signal_to_act_on {
+    my $self = shift;
+    local $Parallel::Prefork::looking = 1;
+    my $seen = $self->{signal_received};
+    Parallel::Prefork::Core::look($self);
+    my $signal = $self->signal_received;
+    # A subclass may hide what is there; then it is not to hide what comes after it. What comes in
+    # this moment is not hidden yet.
+    Parallel::Prefork::Core::signal_dropped($self, $seen)
+        if !$signal && $seen && $self->{signal_received};
+    return $signal;
+}
+
+sub after_fork {
+    my ($self, $pid) = @_;
+    if (my $after_fork = $self->after_fork) {
+        local $Parallel::Prefork::newborn = $pid;
+        $after_fork->($self, $pid);
+        if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
+            # A hash that was there for the time of the hook has not got the worker.
+            $Parallel::Prefork::newborn = $pid;
+            Parallel::Prefork::_tie_worker_pids($self);
+        }
+    }
+    $self->_update_spawn_delay($self->spawn_interval);
+    return;
+}
+
+sub reaped {
+    my ($self, $pid, $status) = @_;
+    _log_exit($self, $pid) if $self->{log_exits};
+    $self->_on_child_reap($pid, $status);
+    if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
+        # While there was another hash the core knew nothing of this worker.
+        Parallel::Prefork::_tie_worker_pids($self);
+        Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
+    }
+    my $generation = Parallel::Prefork::Core::remove_reaped($self, $pid);
+    if (defined $generation && $generation == $self->{generation} && $status != 0) {
+        $self->_update_spawn_delay($self->err_respawn_interval);
+    }
+    return;
+}
+
+# The line about an exit that is out of the ordinary.
+sub _log_exit {
+    my ($self, $pid) = @_;
+    my $line = Parallel::Prefork::Core::exit_line($self, $pid);
+    return if !defined $line;
+    my $log = $self->log_exits;
+    local $@;
+    # The program's handler of warnings may die, too.
+    eval {
+        if (!ref $log) {
+            warn "$line\n";
+        }
+        else {
+            eval { $log->($self, $line); 1 } or warn "log_exits died: $@";
+        }
+        1;
+    } or return;
+    return;
+}
+
+# _wait for our loops, which take out the worker that they are told of. An override may collect others as well, and look
+# for them in {worker_pids}.
+sub next_exit {
+    my ($self, $blocking) = @_;
+    local $Parallel::Prefork::is_ours = $self->can('_wait') == \&Parallel::Prefork::_wait;
+    return $self->_wait($blocking);
+}
+
+sub wait_all_children {
+    my ($self, $timeout) = @_;
+    Parallel::Prefork::_update_spawn_delay($self, 0);
+    $self->{_no_adjust_until} = undef;
+    return 0 if $self->{in_child};
+    Parallel::Prefork::Core::become_manager($self);
+    Parallel::Prefork::_tie_worker_pids($self);
+    # Not a number ends at once, as a negative one does.
+    return $self->num_workers if $timeout && !($timeout > 0);
+    my $until = Parallel::Prefork::Core::deadline($timeout);
+    local $self->{_goal} = $until;
+    Parallel::Prefork::Core::show_next_signal($self);
+
+    while ($self->num_workers) {
+        my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : next_exit($self, 1);
+        if ($pid && Parallel::Prefork::Core::disown_worker($self, $pid)) {
+            _log_exit($self, $pid) if $self->{log_exits};
+            $self->_on_child_reap($pid, $status);
+        }
+        last if Parallel::Prefork::Core::now() >= $until;
+    }
+    return $self->num_workers;
+}
+
+1;
