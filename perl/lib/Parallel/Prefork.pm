@@ -64,12 +64,7 @@ Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_}
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_pid fast_exit huge_pages));
 
 # Perl knows the names of functions that the program calls, and one is not there: see load_what_is_called.
-sub _load_module {
-    my $file = "$_[0].pm" =~ s{::}{/}gr;
-    local ($@, $!, $SIG{__DIE__});
-    eval { require $file };
-    return;
-}
+sub _load_module { return _options()->load_module(@_) }
 
 sub new {
     my $class = shift;
@@ -253,18 +248,10 @@ sub _action_for {
     return ref($action) ? $action : [$action, 0];
 }
 
-# The next child that was reaped: its pid, its raw status, and what getrusage(2) counts; nothing
-# if there is none. If $blocking, waits for one, or for anything else that start has
-# to look at. A worker that the program has asked for stays in {worker_pids} until the program deletes it, or a
-# loop of ours goes on.
+# Programs call it, to wait for a worker in a loop of their own.
 sub _wait {
-    my ($self, $blocking) = @_;
-    my $keep = !$is_ours;
-    return Parallel::Prefork::Core::next_exit($self, $keep) if !$blocking;
-    my $action = defined $self->{_no_adjust_until} ? $self->_decide_action : 0;
-    my $adjust = $action > 0
-        || -$action > Parallel::Prefork::Core::num_stopping($self) && !$self->{_nobody_to_stop};
-    return Parallel::Prefork::Core::next_exit($self, $keep, 1, $adjust, $self->_max_wait);
+    _load('Events');
+    goto &Parallel::Prefork::Events::wait_for_exit;
 }
 
 # Seconds after which start looks around although nothing has happened; undef for never.

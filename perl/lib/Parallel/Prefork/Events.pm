@@ -126,6 +126,20 @@ sub next_exit {
     return $self->_wait($blocking);
 }
 
+# The next child that was reaped: its pid, its raw status, and what getrusage(2) counts; nothing
+# if there is none. If $blocking, waits for one, or for anything else that start has
+# to look at. A worker that the program has asked for stays in {worker_pids} until the program deletes it, or a
+# loop of ours goes on.
+sub wait_for_exit {
+    my ($self, $blocking) = @_;
+    my $keep = !$Parallel::Prefork::is_ours;
+    return Parallel::Prefork::Core::next_exit($self, $keep) if !$blocking;
+    my $action = defined $self->{_no_adjust_until} ? $self->_decide_action : 0;
+    my $adjust = $action > 0
+        || -$action > Parallel::Prefork::Core::num_stopping($self) && !$self->{_nobody_to_stop};
+    return Parallel::Prefork::Core::next_exit($self, $keep, 1, $adjust, $self->_max_wait);
+}
+
 sub wait_all_children {
     my ($self, $timeout) = @_;
     Parallel::Prefork::_update_spawn_delay($self, 0);

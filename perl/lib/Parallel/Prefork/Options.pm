@@ -129,6 +129,15 @@ sub _is_wrong_in_environment {
     return $@ =~ s/, not '.*//sr;
 }
 
+# What 0.18 loads may be missing here, and what goes wrong in it is for the program to find.
+sub load_module {
+    my ($class, $module) = @_;
+    my $file = "$module.pm" =~ s{::}{/}gr;
+    local ($@, $!, $SIG{__DIE__});
+    eval { require $file };
+    return;
+}
+
 # Dies with the line of the program that called us, as Carp's croak does; that may be out of reach by
 # now.
 sub refuse {
