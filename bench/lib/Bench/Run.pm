@@ -47,7 +47,7 @@ sub missing {
     my ($module, $option) = split /, /, $who;
     return if $module =~ /^bare/;
     return 'not fetched: no Debian archive' if !$self->{switches}{$module};
-    return if $module ne 'ours' || !$option || $option eq 'on_child_reap';
+    return if $module ne 'ours' || !$option || grep { $_ eq $option } qw(on_child_reap off);
     $self->{can}{$option} = system(@{ $self->perl('ours', 'can.pl', $option) }) == 0
         if !defined $self->{can}{$option};
     return $self->{can}{$option} ? undef : 'not in this version';
