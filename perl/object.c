@@ -9,10 +9,11 @@ is_tied_itself(pTHX_ SV *object)
 }
 
 SV *
-member(pTHX_ SV *object, const char *name)
+member_by_length(pTHX_ SV *object, const char *name, I32 length)
 {
-    SV **found = hv_fetch((HV *)SvRV(object), name, (I32)strlen(name), 0);
-    if (found && is_tied_itself(aTHX_ object))
+    SV **found = hv_fetch((HV *)SvRV(object), name, length, 0);
+    /* What a tied hash gives has magic of its own. */
+    if (found && SvGMAGICAL(*found) && is_tied_itself(aTHX_ object))
         SvGETMAGIC(*found);
     return found ? *found : &PL_sv_undef;
 }

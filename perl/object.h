@@ -15,7 +15,8 @@
 
 /* A member of the object; undef if it has none of that name. Where the program has tied the object itself, its Perl code is
  * asked. */
-SV *member(pTHX_ SV *object, const char *name);
+static inline SV *member(pTHX_ SV *object, const char *name);
+SV *member_by_length(pTHX_ SV *object, const char *name, I32 length);
 
 /* Stores a copy there. What the program has hung on that member hears nothing of it; only if it has tied the object itself, its
  * Perl code is told. */
@@ -67,5 +68,12 @@ double monotonic(void);
 
 /* Croaks with the line of the program that called us. */
 void croak_for_caller(pTHX_ SV *message);
+
+/* The compiler knows how long a name is that stands in the code. */
+static inline SV *
+member(pTHX_ SV *object, const char *name)
+{
+    return member_by_length(aTHX_ object, name, (I32)strlen(name));
+}
 
 #endif

@@ -213,9 +213,14 @@ unblock_signals(const sigset_t *before)
 bool
 signal_is_noted(pTHX)
 {
-    int signal;
-    for (signal = 1; !PL_sig_pending && PL_psig_pend && signal < SIG_SIZE; signal++)
-        PL_sig_pending = PL_psig_pend[signal] != 0;
+    if (!PL_sig_pending && PL_psig_pend) {
+        int signal, noted = 0;
+        /* Each turn comes here several times. Without a way out of the middle this is a few operations on vectors. */
+        for (signal = 1; signal < SIG_SIZE; signal++)
+            noted |= PL_psig_pend[signal];
+        if (noted)
+            PL_sig_pending = 1;
+    }
     return PL_sig_pending != 0;
 }
 

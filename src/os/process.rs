@@ -165,7 +165,9 @@ fn known_page() -> Option<&'static AtomicU64> {
 
 /// The number of this process.
 fn life_in(page: &AtomicU64) -> u64 {
-    match page.load(Ordering::Relaxed) {
+    // In a child that has no number yet this page is not there: to read it first, and then to write to it, would be two page
+    // faults.
+    match page.fetch_or(0, Ordering::Relaxed) {
         0 => next_life(page, 0, |count| count),
         life => life,
     }
