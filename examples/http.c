@@ -27,7 +27,6 @@ static void answer(int client, pf_t *pf)
     ssize_t n, size = 0;
     bool is_head, is_good;
 
-    alarm(20); /* a client or an answer that takes longer costs this worker; another replaces it */
     while (!strstr(in, "\r\n\r\n") && (n = read(client, in + size, sizeof in - 1 - size)) > 0)
         in[size += n] = '\0';
     is_head = strncmp(in, "HEAD ", 5) == 0; /* as for GET, without the body */
@@ -41,7 +40,6 @@ static void answer(int client, pf_t *pf)
     while (!is_good && poll(&more, 1, 500) > 0 && read(client, in, sizeof in) > 0)
         continue;
     close(client);
-    alarm(0);
 }
 
 static int32_t serve(pf_t *pf, void *data)
@@ -56,12 +54,13 @@ static int32_t serve(pf_t *pf, void *data)
     return 0;
 }
 
-static void log_crash(pf_t *pf, const pf_event *child, void *data)
+static void log_exit(pf_t *pf, const pf_event *child, void *data)
 {
-    (void)pf, (void)data;
-    if (WIFSIGNALED(child->status) && WTERMSIG(child->status) != SIGTERM) /* it had not begun */
-        warnx("worker %d, pid %d, was killed by signal %d", (int)child->index, (int)child->pid,
-            WTERMSIG(child->status));
+    char line[300];
+
+    (void)child, (void)data;
+    if (pf_exit_line(pf, line, sizeof line) > 0) /* nothing for an end as it should be */
+        warnx("%s", line);
 }
 
 int main(int argc, char **argv)
@@ -69,7 +68,7 @@ int main(int argc, char **argv)
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof at;
     pf_t *pf = pf_new();
-    unsigned port = 0, tenths = 300;
+    unsigned port = 0;
     size_t left = 0;
     char junk;
 
@@ -82,7 +81,10 @@ int main(int argc, char **argv)
             || getsockname(listener, (struct sockaddr *)&at, &length))
         err(1, "cannot listen on port %u", port);
     signal(SIGPIPE, SIG_IGN); /* a client may leave before its answer */
-    if (pf_set_max_workers(pf, 4) || pf_set_on_child_reap(pf, log_crash, NULL)
+    pf_watch_oom(pf); /* where the system tells it, log_exit does */
+    if (pf_set_max_workers(pf, 4) || pf_set_on_child_reap(pf, log_exit, NULL)
+            || pf_set_worker_timeout(pf, 20, 0) /* who takes longer for a request is replaced... */
+            || pf_set_graceful_timeout(pf, 30)  /* ... and who takes longer to end is killed */
             || pf_trap_signal(pf, SIGHUP, SIGTERM, 0.1) || pf_trap_signal(pf, SIGTERM, SIGTERM, 0)
             || pf_trap_signal(pf, SIGINT, SIGTERM, 0) || pf_trap_signal(pf, SIGQUIT, SIGKILL, 0))
         errx(1, "cannot set up: %s", pf_error_message(pf));
@@ -96,7 +98,7 @@ int main(int argc, char **argv)
     pf_set_signal_received(pf, 0);
     do
         pf_wait_all_children(pf, 0.1, &left);
-    while (left > 0 && --tenths > 0 && pf_show_next_signal(pf) == 0);
+    while (left > 0 && pf_show_next_signal(pf) == 0);
     pf_signal_all_children(pf, SIGKILL);
     pf_wait_all_children(pf, -1, NULL);
     pf_free(pf);

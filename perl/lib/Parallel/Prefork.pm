@@ -1447,6 +1447,88 @@ never forks and never calls the host. It says what to do next. The host does tha
         }
     }
 
+=head1 RECIPES
+
+Workers that hang, crash or do not leave are taken care of by options. Which, depends on who writes the program.
+
+=head2 Starlet and Gazelle
+
+They call C<new> with options of their own, so the rest comes from the environment (L</PREFORK_OPTIONS>):
+
+    PREFORK_OPTIONS='graceful_timeout=30 pdeathsig=TERM log_exits=1' \
+        start_server --port 80 -- plackup -s Starlet --max-workers 20 app.psgi
+
+=over 4
+
+=item *
+
+A worker that has not left 30 seconds after TERM is killed. So the old server ends after a restart by C<start_server>,
+whatever its workers do.
+
+=item *
+
+The workers get TERM if their manager is killed, and finish the request at hand.
+
+=item *
+
+Each exit that is out of the ordinary makes a line in the log.
+
+=back
+
+These servers do not say when a worker begins a request. The application can, by three calls around its own: then
+C<worker_timeout=30> kills a worker that takes longer for a request, and the manager forks another one.
+
+    use Parallel::Prefork;
+
+    my $app = ...;
+
+    sub {
+        my $env    = shift;
+        my $worker = Parallel::Prefork->current or return $app->($env);
+        $worker->busy;
+        my $response = eval { $app->($env) };
+        my $error    = $@;
+        $worker->idle;
+        die $error if !$response;
+        return $response;
+    };
+
+Of an answer that is streamed this counts the time until it begins. F<examples/limited.psgi> is a whole program.
+
+=head2 Jobs from a queue
+
+A worker that polls a queue asks between two jobs whether it is to leave. Where there is no job it waits, but leaves at
+once:
+
+    my $pm = Parallel::Prefork->new(
+        max_workers      => 4,
+        trap_signals     => { TERM => 'TERM', HUP => 'TERM' },
+        worker_timeout   => 300,    # for a job...
+        graceful_timeout => 300,    # ... and for the one at hand when the worker is told to leave
+        log_exits        => 1,
+    );
+
+    sub work {
+        until ($pm->stopping) {
+            if (my $job = next_job()) {
+                $pm->busy;
+                do_job($job);
+                $pm->idle;
+            }
+            else {
+                $pm->wait_readable([], 1);
+            }
+        }
+    }
+
+A long job calls L</tick([SECONDS])> now and then. If the manager is killed, the workers leave after the job at hand. The job
+of a worker that was killed has to be put back, or away: C<on_child_reap> is the place. F<examples/jobs.pl> does all of
+that with a folder as the queue.
+
+=head2 A server in C
+
+See L<prefork-care(3)>, and F<examples/http.c>.
+
 =head1 DIFFERENCES FROM 0.18
 
 =head2 What is better
