@@ -25,9 +25,10 @@ for my $module (@MODULES) {
     is $said, "$path syntax OK\n", "$module is fine by -w";
 }
 
+# What a program has loaded when it begins: some is loaded between the compiling of a program and its run.
 sub loaded {
     my ($module, @folders) = @_;
-    my $program = qq{require $module; print join "\\n", sort keys %INC};
+    my $program = qq{use $module; print join "\\n", sort keys %INC};
     open my $perl, '-|', $^X, (map { "-I$_" } @folders, @inc), '-e', $program or die "$^X: $!\n";
     chomp(my @files = <$perl>);
     close $perl or die "$^X: status $?\n";

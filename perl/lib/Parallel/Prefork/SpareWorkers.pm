@@ -23,7 +23,8 @@ sub import {
     my @others = grep { my $name = $_; !grep { $_ eq $name } @EXPORT_OK } @names;
     if ($class ne __PACKAGE__ ? @wanted || Parallel::Prefork::Core::has_array($class, 'EXPORT') : grep { /\W/ } @others) {
         require Exporter;
-        goto &Exporter::import;
+        # By its full name it would look as if the program called it: see perl/internals/modules.c.
+        goto &{ Exporter->can('import') };
     }
     Parallel::Prefork::_croak(qq{"$others[0]" is not exported by the $class module}) if @others;
     Parallel::Prefork::Core::export("${into}::$_", __PACKAGE__->can($_)) for @names;
