@@ -3,6 +3,8 @@
  * The core decides. What a program may see or override is in Perl. Here are only the calls between them. */
 
 #include "fork.h"
+#include "loop.h"
+#include "modules.h"
 #include "options.h"
 #include "policy.h"
 #include "scoreboard.h"
@@ -14,8 +16,6 @@
 
 #include "internals/defaults.h"
 #include "internals/exit.h"
-#include "internals/loop.h"
-#include "internals/modules.h"
 #include "internals/switches.h"
 
 static int
@@ -94,15 +94,12 @@ MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::Core
 
 PROTOTYPES: DISABLE
 
-BOOT:
-    load_before_run(aTHX);
-
-# Whether this build has a trick of internals/: loop, exit, contents, fast_exit or sources.
+# Whether this build has a trick of internals/: exit, contents or fast_exit.
 bool
 has_trick(const char *name)
     CODE:
-        RETVAL = (TRICK_LOOP && strEQ(name, "loop")) || (TRICK_EXIT && strEQ(name, "exit"))
-            || (TRICK_CONTENTS && strEQ(name, "contents")) || (TRICK_FAST_EXIT && strEQ(name, "fast_exit")) || (TRICK_SOURCES && strEQ(name, "sources"));
+        RETVAL = (TRICK_EXIT && strEQ(name, "exit")) || (TRICK_CONTENTS && strEQ(name, "contents"))
+            || (TRICK_FAST_EXIT && strEQ(name, "fast_exit"));
     OUTPUT: RETVAL
 
 const char *
@@ -270,11 +267,10 @@ run(host_t *host, SV *code)
             push_told(aTHX_ what, &event);
         SPAGAIN;
 
-UV
-keep_body(SV *code)
+void
+note_methods()
     CODE:
-        RETVAL = keep_body(aTHX_ (CV *)SvRV(code));
-    OUTPUT: RETVAL
+        note_methods(aTHX);
 
 bool
 drain(host_t *host, double until)
@@ -293,6 +289,12 @@ void
 load_what_is_called(bool spare_workers = FALSE)
     CODE:
         load_what_is_called(aTHX_ spare_workers);
+
+# As soon as all of the program has been compiled.
+void
+load_when_compiled()
+    CODE:
+        load_when_compiled(aTHX);
 
 # The hash that shows the workers from now on, and what ties it.
 void

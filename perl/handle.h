@@ -28,16 +28,12 @@ typedef struct {
     double due_at;          /* until then, on the core's clock, nothing is due as long as no code of the program runs */
 } exits_t;
 
-/* What the loop in C found out of the object's class: see internals/loop.c. */
+/* What the loops in C keep: see loop.c. */
 typedef struct {
-    HV *stash;               /* the class when its methods were looked up... */
-    U32 changes;             /* ... and which state of perl's caches of methods that was */
-    bool is_plain;           /* no method that start calls was overridden there */
-    unsigned methods;        /* these are they */
-    struct { const CV *code; UV body; } method[14];
-    GV *newborn;             /* $newborn of Prefork.pm, as of then */
-    const SV *running;       /* the object's _goal when the loop began */
-} class_t;
+    GV *newborn;             /* $newborn of Prefork.pm; NULL until the first turn */
+    UV body[14];             /* of each method that they do the work of, as of then */
+    const SV *running;       /* the object's _goal when the loop of start began */
+} loop_t;
 
 /* Threads of a process have interpreters of their own. */
 #ifdef MULTIPLICITY
@@ -71,7 +67,7 @@ typedef struct host {
     policy_t policy;
     fork_t fork;
     exits_t exits;
-    class_t class;
+    loop_t loop;
     worker_t worker;
     const struct host *outer; /* that of the worker which this process is beside */
     defaults_t defaults;

@@ -29,7 +29,7 @@
 static bool
 is_running(pTHX_ const host_t *host, SV *goal)
 {
-    return host->class.running == goal || (SvOK(goal) && SvNV(goal) < 0);
+    return host->loop.running == goal || (SvOK(goal) && SvNV(goal) < 0);
 }
 
 /* It is set again for each turn. */

@@ -2,7 +2,7 @@
  * plain path, by what perl documents.
  *
  * `perl Makefile.PL PLAIN=1` leaves all of them out; so does a perl that is newer than those that they were tried with. One
- * alone goes by `perl Makefile.PL DEFINE=-DTRICK_LOOP=0`. */
+ * alone goes by `perl Makefile.PL DEFINE=-DTRICK_EXIT=0`. */
 
 #ifndef PREFORK_SWITCHES_H
 #define PREFORK_SWITCHES_H
@@ -15,9 +15,6 @@
 #define TRICKS 1
 #endif
 
-#ifndef TRICK_LOOP
-#define TRICK_LOOP TRICKS
-#endif
 #ifndef TRICK_DEFAULTS
 #define TRICK_DEFAULTS TRICKS
 #endif
@@ -32,9 +29,6 @@
 #endif
 #ifndef TRICK_LEXICALS
 #define TRICK_LEXICALS TRICK_FAST_EXIT
-#endif
-#ifndef TRICK_SOURCES
-#define TRICK_SOURCES TRICKS
 #endif
 
 #endif

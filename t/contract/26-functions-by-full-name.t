@@ -51,6 +51,14 @@ my $pm = Parallel::Prefork->new(trap_signals => {});
 my $error = $@;
 print Time::HiRes::time() > 1e9 ? 1 : 0, "\n$error\n";
 PERL
+    'Time::HiRes, where Parallel::Prefork is required in the run, without new' => [<<'PERL', "1\n"],
+require Parallel::Prefork;
+print Time::HiRes::time() > 1e9 ? 1 : 0, "\n";
+PERL
+    'Time::HiRes, where Parallel::Prefork is required just before the run' => [<<'PERL', "1\n"],
+UNITCHECK { require Parallel::Prefork }
+print Time::HiRes::time() > 1e9 ? 1 : 0, "\n";
+PERL
     'what the program itself loads later' => [<<'PERL', "1 1\n"],
 use Parallel::Prefork;
 use Time::HiRes qw(time);

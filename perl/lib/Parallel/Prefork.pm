@@ -20,7 +20,7 @@ BEGIN {
     my $is_wanted = !$INC{'XSLoader.pm'} && !defined &bootstrap;
     if (!$is_wanted || substr($alone, 0, 1) ne '/' || !-f $alone || !do $alone) {
         require XSLoader;
-        # By its full name it would look as if the program called it: see perl/internals/modules.c.
+        # By its full name it would look as if the program called it: see perl/modules.c.
         XSLoader->can('load')->(__PACKAGE__, $VERSION);
     }
 }
@@ -63,8 +63,9 @@ my %OPTIONS = (
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', $_, @{ $OPTIONS{$_} }) for keys %OPTIONS;
 Parallel::Prefork::Core::make_accessors('Parallel::Prefork', 'any', qw(manager_pid fast_exit huge_pages));
 
-# Perl knows the names of functions that the program calls, and one is not there: see load_what_is_called.
-sub _load_module { return _options()->load_module(@_) }
+# Perl knows the names of functions that the program calls, and one is not there: see perl/modules.c, which looks whether perl
+# knows the name of the one here.
+sub _load_module { return @_ ? _options()->load_module(@_) : Parallel::Prefork::Core::nowhere() }
 
 sub new {
     my $class = shift;
@@ -272,7 +273,7 @@ BEGIN {
     for my $module (qw(Events Loop Options WorkerPids)) {
         my $file = __FILE__;
         $file =~ s{\.pm\z}{/$module.pm};
-        if (Parallel::Prefork::Core::has_trick('sources') && open my $source, '<', $file) {
+        if (open my $source, '<', $file) {
             local $/;
             $source{$module} = qq{#line 1 "$file"\n} . <$source>;
             # Under taint checks what was read is no code. It is as trusted as this file, which perl has
@@ -280,7 +281,7 @@ BEGIN {
             Parallel::Prefork::Core::untaint($source{$module});
         }
         else {
-            # A plain build, or packed into one file with the program, say.
+            # Packed into one file with the program, say.
             my $packed = "Parallel/Prefork/$module.pm";
             require $packed;
         }
@@ -338,15 +339,15 @@ sub Parallel::Prefork::WorkerPids::STORABLE_thaw;
 sub Parallel::Prefork::WorkerPids::DESTROY { return }
 sub Parallel::Prefork::WorkerPids::UNTIE   { return }
 
-# What programs name of modules that 0.18 loads is looked up when they run; where that is not known, all are loaded.
-Parallel::Prefork::Core::load_what_is_called() if !Parallel::Prefork::Core::has_trick('sources');
+# What programs name of modules that 0.18 loads is looked up when all of the program is compiled, and again by new and start. From
+# UNITCHECK on perl would say that it is too late for that.
+{
+    local $^W;
+    Parallel::Prefork::Core::load_when_compiled();
+}
 
-# The methods that run and drain, the loops in C, do the work of. Where one of them is
-# overridden, each turn is Perl code.
-our %PLAIN = map { $_ => Parallel::Prefork::Core::keep_body(\&$_) } qw(
-    signal_received trap_signals num_workers max_workers spawn_interval err_respawn_interval
-    before_fork after_fork on_child_reap _on_child_reap _decide_action _update_spawn_delay _wait _max_wait
-);
+# Where one of the methods that the loops in C do the work of is overridden, each turn is Perl code.
+Parallel::Prefork::Core::note_methods();
 
 1;
 
@@ -1743,8 +1744,8 @@ The core sends the signals to workers: an override of C<kill> (C<CORE::GLOBAL::k
 L<PAR> takes only a module's own shared object along. F<libprefork.so.1> has to be where the system's linker finds it:
 installed (C<make install-c>), or in a directory that LD_LIBRARY_PATH names.
 
-C<perl Makefile.PL PLAIN=1> builds the module without what relies on perl's insides. It is slower then, and C<fast_exit>
-does nothing. So it is built for a perl that is newer than 5.42.
+C<perl Makefile.PL PLAIN=1> builds the module without what relies on perl's insides. Workers then cost more, though less
+than with version 0.18, and C<fast_exit> does nothing. So it is built for a perl that is newer than 5.42.
 
 Windows is not supported.
 

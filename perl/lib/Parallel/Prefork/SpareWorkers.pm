@@ -23,7 +23,7 @@ sub import {
     my @others = grep { my $name = $_; !grep { $_ eq $name } @EXPORT_OK } @names;
     if ($class ne __PACKAGE__ ? @wanted || Parallel::Prefork::Core::has_array($class, 'EXPORT') : grep { /\W/ } @others) {
         require Exporter;
-        # By its full name it would look as if the program called it: see perl/internals/modules.c.
+        # By its full name it would look as if the program called it: see perl/modules.c.
         goto &{ Exporter->can('import') };
     }
     Parallel::Prefork::_croak(qq{"$others[0]" is not exported by the $class module}) if @others;

@@ -1,99 +1,91 @@
-/* The loop of start, and of wait_all_children, as long as no Perl code has a part in it. The plain path is Loop.pm alone.
+/* The loop of start, and of wait_all_children, as long as no Perl code has a part in it.
  *
  * After a fork each page that the manager or the worker writes to is copied first (copy-on-write, see ARCHITECTURE.md),
  * and perl writes to many pages for each op that calls something. So this loop does the turns of classes that override
- * no method of %PLAIN (Prefork.pm). All other turns are done by Loop.pm, which calls each method, as 0.18 did.
+ * none of `methods`. All other turns are done by Loop.pm, which calls each method, as 0.18 did.
  *
  * - `run` returns to Perl for what is Perl's: a signal to look at, a hook to call.
- * - `class_is_plain` knows whether a method is overridden. Perl counts how often it has invalidated its caches of methods,
- *   and these counters say when to look again. A sub that has got another body is noticed by its body (`body_of`).
+ * - `class_is_plain` looks for an override in each turn, as perl does at each call. Perl keeps what it has found, so this is
+ *   no search through the classes.
  * - While `run` fills a pool, it looks for children after a fork only if SIGCHLD was noted, or if something of the core's
  *   is due (`due_at`). Code of the program that runs in between makes it look again. */
 
 #include "loop.h"
 
-#include "../fork.h"
-#include "../policy.h"
-#include "../traps.h"
-#include "../wait.h"
-#include "../workers.h"
-#include "switches.h"
+#include "fork.h"
+#include "policy.h"
+#include "subs.h"
+#include "traps.h"
+#include "wait.h"
+#include "workers.h"
 
-#if TRICK_LOOP
+/* The methods that the loops do the work of. */
+#define METHOD(name) { name, sizeof name - 1 }
+static const struct { const char *name; size_t length; } methods[] = {
+    METHOD("signal_received"), METHOD("trap_signals"), METHOD("num_workers"), METHOD("max_workers"), METHOD("spawn_interval"),
+    METHOD("err_respawn_interval"), METHOD("before_fork"), METHOD("after_fork"), METHOD("on_child_reap"),
+    METHOD("_on_child_reap"), METHOD("_decide_action"), METHOD("_update_spawn_delay"), METHOD("_wait"), METHOD("_max_wait"),
+};
+#undef METHOD
 
-/* What a sub does, as a number: it can be given another body, and stay the same. */
-static UV
-body_of(pTHX_ const CV *code)
+/* The sub that perl calls for it; NULL if there is none. */
+static const CV *
+method_of(pTHX_ HV *class, size_t i)
 {
-    PERL_UNUSED_CONTEXT;
-    if (!CvISXSUB(code))
-        return PTR2UV(CvROOT(code));
-    return CvXSUBANY(code).any_ptr ? PTR2UV(CvXSUBANY(code).any_ptr) : PTR2UV(CvXSUB(code));
+    GV *method = gv_fetchmeth_pvn(class, methods[i].name, methods[i].length, 0, 0);
+    return method ? GvCV(method) : NULL;
 }
 
-/* The same, and nothing else will ever be that number: a body that perl frees (undef &sub) leaves its address to the next
- * one that is compiled. So it is kept, by the count that threads share it by. */
-UV
-keep_body(pTHX_ const CV *code)
+/* Each interpreter has compiled its own: this is where the bodies are noted in one. */
+static SV *
+noted_bodies(pTHX)
 {
-    if (!CvISXSUB(code) && CvROOT(code)) {
-        OP_REFCNT_LOCK;
-        (void)OpREFCNT_inc(CvROOT(code));
-        OP_REFCNT_UNLOCK;
-    }
-    return body_of(aTHX_ code);
+    return get_sv("Parallel::Prefork::bodies", GV_ADDMULTI);
 }
 
-/* Notes the methods of the class that the loop would call. False if one is not what %PLAIN knows. */
-static bool
-note_methods(pTHX_ host_t *host, HV *stash)
+void
+note_methods(pTHX)
 {
-    HV *plain = get_hv("Parallel::Prefork::PLAIN", 0);
-    bool is_plain = plain != NULL;
-    HE *entry;
-    host->class.newborn = gv_fetchpvs("Parallel::Prefork::newborn", GV_ADD, SVt_PV);
-    host->class.methods = 0;
-    if (plain)
-        hv_iterinit(plain);
-    while (is_plain && (entry = hv_iternext(plain))) {
-        I32 length;
-        const char *name = hv_iterkey(entry, &length);
-        GV *method = gv_fetchmeth_pvn(stash, name, length, 0, 0);
-        if (!method || body_of(aTHX_ GvCV(method)) != SvUV(HeVAL(entry))
-                || host->class.methods == C_ARRAY_LENGTH(host->class.method))
-            return FALSE;
-        host->class.method[host->class.methods].code = GvCV(method);
-        host->class.method[host->class.methods++].body = SvUV(HeVAL(entry));
-    }
-    return is_plain;
+    HV *class = gv_stashpvs("Parallel::Prefork", 0);
+    UV body[C_ARRAY_LENGTH(methods)];
+    size_t i;
+    for (i = 0; i < C_ARRAY_LENGTH(methods); i++)
+        body[i] = keep_body(aTHX_ method_of(aTHX_ class, i));
+    sv_setpvn(noted_bodies(aTHX), (const char *)body, sizeof body);
 }
 
-/* Whether no method that the loop would call is overridden. They are looked up again only when perl
- * has invalidated its own caches of methods, those of the class, or, of what it inherits,
- * of classes above it. */
+/* What the loops look at in each turn. */
+static void
+prepare(pTHX_ host_t *host)
+{
+    STRLEN length;
+    const char *noted = SvPV(noted_bodies(aTHX), length);
+    if (length == sizeof host->loop.body)
+        Copy(noted, host->loop.body, length, char);
+    host->loop.newborn = gv_fetchpvs("Parallel::Prefork::newborn", GV_ADD, SVt_PV);
+}
+
+/* Whether none of the methods is overridden: the sub is another one then, or has another body. */
 static bool
 class_is_plain(pTHX_ host_t *host, SV *object)
 {
-    HV *stash = SvSTASH(SvRV(object));
-    const struct mro_meta *meta = HvMROMETA(stash);
-    const U32 changes = PL_sub_generation + meta->cache_gen + meta->pkg_gen;
-    unsigned i;
-    if (host->class.stash != stash || host->class.changes != changes) {
-        host->class.stash = stash;
-        host->class.changes = changes;
-        host->class.is_plain = note_methods(aTHX_ host, stash);
-    }
-    for (i = 0; host->class.is_plain && i < host->class.methods; i++)
-        if (body_of(aTHX_ host->class.method[i].code) != host->class.method[i].body)
+    HV *class = SvSTASH(SvRV(object));
+    size_t i;
+    if (!host->loop.newborn)
+        prepare(aTHX_ host);
+    for (i = 0; i < C_ARRAY_LENGTH(methods); i++) {
+        const CV *method = method_of(aTHX_ class, i);
+        if (!method || !has_body(method) || body_of(method) != host->loop.body[i])
             return FALSE;
-    return host->class.is_plain;
+    }
+    return TRUE;
 }
 
 /* Whether after_fork runs, and this loop has been called by it. */
 static bool
 has_newborn(pTHX_ const host_t *host)
 {
-    return SvTRUE_nomg(GvSV(host->class.newborn));
+    return SvTRUE_nomg(GvSV(host->loop.newborn));
 }
 
 /* Whether there is a hook to call. What a tie gives only Perl code can ask for. */
@@ -213,8 +205,8 @@ run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
 {
     run_t what;
     ENTER;
-    SAVESPTR(host->class.running);
-    host->class.running = member(aTHX_ object, "_goal");
+    SAVESPTR(host->loop.running);
+    host->loop.running = member(aTHX_ object, "_goal");
     host->exits.due_at = 0;
     host->exits.is_named = FALSE;
     keep_reaped(aTHX_ host, FALSE);
@@ -253,44 +245,3 @@ drain(pTHX_ host_t *host, SV *object, double until)
     } while (workers && monotonic() < until);
     return TRUE;
 }
-
-#else
-
-bool
-runs_alone(pTHX_ host_t *host, SV *object)
-{
-    PERL_UNUSED_CONTEXT;
-    PERL_UNUSED_VAR(host);
-    PERL_UNUSED_VAR(object);
-    return FALSE;
-}
-
-UV
-keep_body(pTHX_ const CV *code)
-{
-    PERL_UNUSED_CONTEXT;
-    return PTR2UV(code);
-}
-
-run_t
-run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event)
-{
-    PERL_UNUSED_CONTEXT;
-    PERL_UNUSED_VAR(host);
-    PERL_UNUSED_VAR(object);
-    PERL_UNUSED_VAR(runs_code);
-    PERL_UNUSED_VAR(event);
-    return RUN_TURN;
-}
-
-bool
-drain(pTHX_ host_t *host, SV *object, double until)
-{
-    PERL_UNUSED_CONTEXT;
-    PERL_UNUSED_VAR(host);
-    PERL_UNUSED_VAR(object);
-    PERL_UNUSED_VAR(until);
-    return FALSE;
-}
-
-#endif

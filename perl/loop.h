@@ -3,7 +3,7 @@
 #ifndef PREFORK_LOOP_H
 #define PREFORK_LOOP_H
 
-#include "../handle.h"
+#include "handle.h"
 
 /* How far the loop of start has come. */
 typedef enum {
@@ -16,6 +16,9 @@ typedef enum {
     RUN_REAPED       /* on_child_reap is due for event.pid and event.status */
 } run_t;
 
+/* Notes what the methods do that these loops do the work of: nobody has overridden one yet. */
+void note_methods(pTHX);
+
 /* Whether nothing of the loop of start is Perl's, as far as can be seen: no hook to call, no method overridden. */
 bool runs_alone(pTHX_ host_t *host, SV *object);
 
@@ -26,8 +29,5 @@ run_t run(pTHX_ host_t *host, SV *object, bool runs_code, pf_event *event);
 /* The same for wait_all_children, which ends at `until` on the clock of monotonic(). Returns whether it
  * is at its end, or only has to look again; if not, a turn of it is left to Perl. */
 bool drain(pTHX_ host_t *host, SV *object, double until);
-
-/* What a sub does, as a number that stays its own even if the sub gets another body. */
-UV keep_body(pTHX_ const CV *code);
 
 #endif
