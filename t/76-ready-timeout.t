@@ -197,7 +197,12 @@ my %ways = (
     wait_readable => sub { $pm->wait_readable([], 0) },
     status        => sub { $pm->set_status('_') },
     'busy status' => sub { $pm->set_status('A') },
-    handler       => sub { local $SIG{USR1} = sub { $pm->ready }; kill USR1 => $$ },
+    handler       => sub {
+        my $said;
+        local $SIG{USR1} = sub { $pm->ready; $said = 1 };
+        kill USR1 => $$;
+        select undef, undef, undef, 0.01 until $said;
+    },
     current       => sub { Parallel::Prefork->current->ready },
 );
 my @names = sort keys %ways;
@@ -337,6 +342,44 @@ $pm->wait_all_children;
 PERL
 is $errors{manager}, 'ready is a method for workers, and this is the manager', 'ready in the manager dies';
 is $errors{without}, 3 << 8, 'without ready_timeout it does nothing';
+
+# Whatever says it first wakes the manager, and nothing does after that.
+my @ways = qw(ready busy idle wait_readable);
+my $woken = start_program(<<'PERL', deadline => 90, args => \@ways);
+use Parallel::Prefork;
+my $pm = Parallel::Prefork->new(max_workers => scalar @ARGV, ready_timeout => 3600, trap_signals => { TERM => 'KILL' });
+my %way = (
+    ready         => sub { $pm->ready },
+    busy          => sub { $pm->busy },
+    idle          => sub { $pm->idle },
+    wait_readable => sub { $pm->wait_readable([], 0) },
+);
+$| = 1;
+$pm->start(sub {
+    my $way = $ARGV[$pm->worker_index];
+    $SIG{USR1} = sub { $way{$way}->(); print "said\n" };
+    print "$way $$\n";
+    select undef, undef, undef, 0.1 while 1;
+});
+$pm->wait_all_children;
+PERL
+my %pid = map { $woken->line =~ /(\w+) (\d+)/ } @ways;
+for my $way (@ways) {
+    ok eventually(sub { $woken->sleeps_on(1.2) }), "$way: the manager sleeps";
+    my ($before, $after) = ($woken->wakings);
+    kill USR1 => $pid{$way};
+    is $woken->line, 'said', '... the worker says that it is ready';
+    ok eventually(sub { defined($after = $woken->wakings) && $after > $before }), '... which wakes the manager';
+    eventually(sub { $woken->sleeps_on(0.3) });
+    eventually(sub { defined($before = $woken->wakings) });
+    kill USR1 => $pid{$way};
+    is $woken->line, 'said', '... the worker says it again';
+    eventually(sub { $woken->sleeps_on(0.3) });
+    eventually(sub { defined($after = $woken->wakings) });
+    is $after, $before, '... which does not';
+}
+$woken->signal('TERM');
+is $woken->wait, 0, 'it ends by TERM';
 
 # An idle pool of workers that are ready: nobody's time runs any more.
 my $idle = start_program(<<'PERL', deadline => 90);

@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn who_gets_ready_twice_is_told_once_and_nobody_is_after_a_clearance() {
+        let (workers, mut readiness) = starting(&[1, 2]);
+        let keys = [1, 2].map(|pid| workers.get(pid).unwrap().key());
+        readiness.is_ready(keys[0]);
+        readiness.is_ready(keys[0]);
+        assert_eq!(told(&mut readiness, &workers), [1]);
+        readiness.is_ready(keys[1]);
+        readiness.clear();
+        assert_eq!(told(&mut readiness, &workers), []);
+    }
+
+    #[test]
     fn only_who_is_to_be_told_is_kept() {
         let (workers, mut readiness) = starting(&[1]);
         readiness.is_told = false;
