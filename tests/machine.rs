@@ -1034,6 +1034,9 @@ fn a_process_that_forked_by_itself_has_no_workers() {
 #[test]
 fn where_nobody_awaits_that_a_worker_is_ready_after_a_second_and_no_wait_ends_for_it() {
     let mut driver = started(1);
+    driver
+        .machine
+        .set_graceful_timeout(Some(Duration::from_secs(5)));
     assert!(!driver.machine.awaits_ready());
     let worker = *driver.machine.workers().get(100).expect("a worker");
     driver.sleep(Duration::from_nanos(999_999_999));
@@ -1047,8 +1050,10 @@ fn where_nobody_awaits_that_a_worker_is_ready_after_a_second_and_no_wait_ends_fo
 fn a_worker_that_is_ready_is_told_once_by_what_it_is() {
     let mut driver = Driver::new(1);
     driver.machine.tell_ready();
+    assert!(driver.machine.awaits_ready());
     driver.machine.begin();
     assert_eq!(driver.wait(), Some(Duration::from_secs(1)));
+    assert!(driver.machine.has_starting());
     let worker = *driver.machine.workers().get(100).expect("a worker");
     assert!(!driver.machine.is_ready(&worker, driver.now));
     driver.sleep(Duration::from_secs(1));
@@ -1059,6 +1064,7 @@ fn a_worker_that_is_ready_is_told_once_by_what_it_is() {
     };
     assert_eq!(driver.run(), ready);
     assert!(driver.machine.is_ready(&worker, driver.now));
+    assert!(!driver.machine.has_starting());
     assert_eq!(driver.wait(), None);
 }
 
@@ -1089,5 +1095,21 @@ fn one_that_comes_back_after_it_was_disowned_is_ready() {
     assert!(driver.machine.disown(100));
     driver.machine.adopt(100, Some(serial), 1, driver.now);
     driver.wait();
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn one_that_has_ended_before_it_was_ready_is_not_awaited_nor_told() {
+    let mut driver = Driver::new(2);
+    driver.machine.keeps_reaped = true;
+    driver.machine.tell_ready();
+    driver.machine.begin();
+    driver.wait();
+    driver.machine.target = 0;
+    driver.exit(100, 0);
+    driver.exit(101, 0);
+    assert!(!driver.machine.has_starting());
+    driver.sleep(Duration::from_secs(5));
+    driver.machine.look_at_times();
     assert_eq!(driver.wait(), None);
 }

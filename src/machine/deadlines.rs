@@ -1,8 +1,7 @@
 //! By when a worker has to be gone that was told to end, or is late with its work; and by when it has to be ready. As
 //! long as no time is set, there is nothing here, and nothing is looked at.
 //!
-//! A worker has one deadline that ends with KILL, and is sent that once. Once it was told to end, only the time for
-//! that counts.
+//! A worker has one deadline that ends with KILL, and is sent that once. Once it was told to end, only the time for that counts.
 
 use core::time::Duration;
 use std::cmp::Reverse;
@@ -137,6 +136,11 @@ impl Deadlines {
     /// Whether workers that are forked now are to say that they are ready.
     pub fn awaits_ready(&self) -> bool {
         self.readiness.is_wanted()
+    }
+
+    /// Whether there is a worker that is not ready yet.
+    pub fn has_starting(&self) -> bool {
+        self.readiness.has_starting()
     }
 
     /// Whether this worker is not ready yet.

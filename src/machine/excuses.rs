@@ -47,3 +47,54 @@ impl Excuses {
         excuse.map_or(due, |excuse| due.max(excuse.until))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const MOST: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Time {
+        Time(seconds * SECOND)
+    }
+
+    #[test]
+    fn more_than_a_second_is_late() {
+        let mut excuses = Excuses::default();
+        excuses.is_back(at(5), at(6), MOST);
+        assert_eq!(excuses.due(at(5)), at(5));
+        excuses.is_back(at(5), Time(6 * SECOND + 1), MOST);
+        assert_eq!(excuses.due(at(5)), Time(7 * SECOND + 2));
+    }
+
+    #[test]
+    fn who_was_due_before_or_is_due_later_is_not_excused() {
+        let mut excuses = Excuses::default();
+        excuses.is_back(at(5), at(9), MOST);
+        assert_eq!(excuses.due(Time(5 * SECOND - 1)), Time(5 * SECOND - 1));
+        assert_eq!(excuses.due(at(5)), at(13));
+        assert_eq!(excuses.due(at(8)), at(13));
+        assert_eq!(excuses.due(at(14)), at(14));
+    }
+
+    #[test]
+    fn nobody_gets_more_than_the_most() {
+        let mut excuses = Excuses::default();
+        excuses.is_back(at(5), at(105), MOST);
+        assert_eq!(excuses.due(at(5)), at(115));
+    }
+
+    #[test]
+    fn one_excuse_is_over_before_the_next_begins() {
+        let mut excuses = Excuses::default();
+        excuses.is_back(at(5), at(9), MOST);
+        // Late again before 13, nobody gets more.
+        excuses.is_back(at(10), at(12), MOST);
+        assert_eq!(excuses.due(at(10)), at(13));
+        // At 13 it is used up by all who were excused until then.
+        excuses.is_back(at(10), at(13), MOST);
+        assert_eq!(excuses.due(at(13)), at(13));
+        assert_eq!(excuses.due(Time(13 * SECOND + 1)), at(16));
+    }
+}

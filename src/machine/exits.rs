@@ -61,8 +61,7 @@ pub struct Exit {
     pub grace_is_over: bool,
     /// The system has killed it because memory was short. Whoever knows the system fills this in.
     pub out_of_memory: bool,
-    /// How many pieces of work it had begun, by what it said itself. Whoever knows what workers say fills this in, and
-    /// the next.
+    /// How many pieces of work it had begun, by what it said itself. Whoever knows what workers say fills this in, and the next.
     pub requests: u64,
     /// For how long it had been busy; zero if it was not.
     pub busy_for: Duration,

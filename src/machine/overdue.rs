@@ -1,7 +1,7 @@
 //! Workers that are not done by the time that they have said.
 //!
-//! A worker says on the timesheet by when it will be done with what it does: it is **due** then. It is not asked, and
-//! an idle one says nothing. So the manager looks at all lines of the sheet from time to time:
+//! A worker says on the timesheet by when it will be done with what it does: it is **due** then. It is not asked, and an idle
+//! one says nothing. So the manager looks at all lines of the sheet from time to time:
 //!
 //! - A busy time that begins now is due `timeout` later, so the next look need not come sooner. One look in that time is
 //!   enough for any number of workers, unless somebody is due earlier: then it comes when the first of them is.

@@ -69,6 +69,11 @@ impl Readiness {
         self.starting.contains(&key)
     }
 
+    /// Whether anybody is not.
+    pub fn has_starting(&self) -> bool {
+        !self.starting.is_empty()
+    }
+
     /// It is.
     pub fn is_ready(&mut self, key: Key) {
         if self.starting.remove(&key) && self.is_told {
@@ -180,6 +185,9 @@ mod tests {
         assert_eq!(told(&mut readiness, &workers), []);
         let is_starting = |pid| readiness.is_starting(workers.get(pid).unwrap().key());
         assert!(is_starting(1) && !is_starting(2) && !is_starting(3));
+        assert!(readiness.has_starting());
+        readiness.is_gone(workers.get(1).unwrap().key());
+        assert!(!readiness.has_starting());
     }
 
     #[test]

@@ -241,8 +241,8 @@ impl Machine {
         self.deadlines.as_ref()?.graceful_timeout
     }
 
-    /// Sets how long workers may be busy that are forked from now on, and have a line on the timesheet; none: as long
-    /// as they like, and all others, too.
+    /// Sets how long workers may be busy that are forked from now on, and have a line on the timesheet; none: as long as they
+    /// like, and all others, too.
     pub fn set_worker_timeout(&mut self, set: Option<WorkerTimeout>) {
         if set.is_some() || self.deadlines.is_some() {
             self.deadlines
@@ -280,6 +280,12 @@ impl Machine {
     pub fn awaits_ready(&self) -> bool {
         let deadlines = self.deadlines.as_ref();
         deadlines.is_some_and(|deadlines| deadlines.awaits_ready())
+    }
+
+    /// Whether a worker is awaited that is not ready yet.
+    pub fn has_starting(&self) -> bool {
+        let deadlines = self.deadlines.as_ref();
+        deadlines.is_some_and(|deadlines| deadlines.has_starting())
     }
 
     /// Whether this worker is ready for work, as far as was seen by the last step: it has said so or, where there is no
@@ -392,8 +398,8 @@ impl Machine {
         }
     }
 
-    /// Enters a process that the host has forked by itself as a worker, or one that was a worker until the host
-    /// disowned it, which had this number; one that is there already only changes its generation.
+    /// Enters a process that the host has forked by itself as a worker, or one that was a worker until the host disowned it,
+    /// which had this number; one that is there already only changes its generation.
     pub fn adopt(&mut self, pid: Pid, had: Option<Serial>, generation: u64, now: Time) {
         match self.workers.get_mut(pid) {
             Some(worker) => worker.generation = generation,
@@ -456,8 +462,7 @@ impl Machine {
         self.remove(pid).is_some()
     }
 
-    /// Takes a worker out of the table if it was reaped. One that is alive stays: it has got the number of one that
-    /// was.
+    /// Takes a worker out of the table if it was reaped. One that is alive stays: it has got the number of one that was.
     pub fn remove_reaped(&mut self, pid: Pid) -> Option<Worker> {
         if self.workers.get(pid)?.reaped {
             self.take_out(pid)
@@ -719,7 +724,10 @@ impl Machine {
                 self.outbox.push_back((pid, KILL));
                 (pid, -KILL)
             }
-            Over::Kill(pid, _) => (pid, KILL),
+            Over::Kill(
+                pid,
+                Why::GraceOver | Why::Late | Why::StillThere | Why::NotReady | Why::HasLived,
+            ) => (pid, KILL),
         };
         if let Some(worker) = self.workers.get_mut(pid) {
             match over {
@@ -727,7 +735,11 @@ impl Machine {
                     worker.sent.note_end_of_grace();
                 }
                 Over::Kill(_, Why::NotReady) => worker.sent.note_not_ready(),
-                Over::Look(_) | Over::Abort(_) | Over::Kill(_, _) => worker.sent.note_late(),
+                Over::Look(_)
+                | Over::Abort(_)
+                | Over::Kill(_, Why::Late | Why::StillThere | Why::HasLived) => {
+                    worker.sent.note_late();
+                }
             }
         }
         Some(Step::Kill { pid, signal })

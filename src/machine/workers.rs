@@ -15,8 +15,8 @@
 //! - **steal**: other code has reaped a worker; its status is -1 (`PF_REASON_STOLEN`).
 //! - **stop**: a worker is told to end, as there are too many (`pf_stop_workers`).
 //!
-//! The table is ordered by **index**, the lowest free number from 0. A successor takes the index over. The index is
-//! also the worker's slot in the scoreboard. It is taken when FORK tells it, so a worker that a before_fork hook enters
+//! The table is ordered by **index**, the lowest free number from 0. A successor takes the index over. The index is also
+//! the worker's slot in the scoreboard. It is taken when FORK tells it, so a worker that a before_fork hook enters
 //! (`pf_adopt_worker`) gets another one. Beside the table lie the indexes, in the order of the pids.
 //!
 //! A pending action, such as a staggered signal, refers to a worker by **key**: its index and its serial number. So the

@@ -17,8 +17,8 @@ pub(super) fn make(end_for_workers: Option<RawFd>) -> Result<Timesheet, Failure>
 }
 
 impl Manager {
-    /// Sets how long workers may be busy that are forked from now on (`OwnLine::busy`), and what then becomes of them.
-    /// None: as long as they like, and so may all others. The first call makes the timesheet, which stays.
+    /// Sets how long workers may be busy that are forked from now on (`OwnLine::busy`), and what then becomes of them. None: as
+    /// long as they like, and so may all others. The first call makes the timesheet, which stays.
     ///
     /// # Errors
     /// There is no memory for the timesheet (mmap(2)), or no descriptor for the pipe (pipe2(2)).

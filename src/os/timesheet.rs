@@ -1,9 +1,9 @@
 //! The timesheet: memory in which each worker says that it is ready, and by when it will be done with what it does. The
 //! manager looks at it, and ends whoever is late.
 //!
-//! It is there only if something was set that needs it. It has a header and, for each index of a worker, a **line** of
-//! 64 bytes: no two workers write to one line of the processor's cache. Address space is reserved for all indexes,
-//! memory is used only by the lines that there are.
+//! It is there only if something was set that needs it. It has a header and, for each index of a worker, a **line** of 64
+//! bytes: no two workers write to one line of the processor's cache. Address space is reserved for all indexes, memory is used
+//! only by the lines that there are.
 //!
 //! | part | who writes it | when |
 //! |---|---|---|
@@ -13,9 +13,9 @@
 //! | line: `pid` | the manager | after the fork |
 //! | line: `flags` `requests` `changed_at`, then `due` | the worker | at each piece of work |
 //!
-//! Nobody locks. A worker first writes when it is due, and then reads `looks_at`; the manager first writes `looks_at`,
-//! and then reads who is due. So the manager sees the worker's number, or the worker sees the manager's, and rings
-//! (`ring`): it sets `is_wanted`, and writes a byte to the pipe that ends the manager's wait.
+//! Nobody locks. A worker first writes when it is due, and then reads `looks_at`; the manager first writes `looks_at`, and then
+//! reads who is due. So the manager sees the worker's number, or the worker sees the manager's, and rings (`ring`): it sets
+//! `is_wanted`, and writes a byte to the pipe that ends the manager's wait.
 //!
 //! A worker that is ready says so once: with the first of what it says, whatever that is. If the manager awaits that
 //! (`IS_AWAITED`), the worker takes that flag away, and rings. The manager reads the flags after it has taken
@@ -52,8 +52,7 @@ pub const IS_BUSY: u32 = 2;
 /// The worker is not ready, and the manager wants to be woken when it is.
 pub const IS_AWAITED: u32 = 4;
 
-/// What is there once. It lies in one page with the first lines: a worker takes a page fault for each page that it
-/// comes to.
+/// What is there once. It lies in one page with the first lines: a worker takes a page fault for each page that it comes to.
 #[repr(C, align(64))]
 struct Header {
     /// When the manager looks next, if nobody rings.
@@ -169,8 +168,8 @@ impl Timesheet {
         })
     }
 
-    /// The manager looks at this time, or before. Read the lines after this call: whoever is due before, and is not
-    /// seen there, rings.
+    /// The manager looks at this time, or before. Read the lines after this call: whoever is due before, and is not seen there,
+    /// rings.
     pub fn will_look(&self, at: Time) {
         self.header().looks_at.store(at.0, SeqCst);
     }
@@ -234,8 +233,8 @@ pub enum Span {
     NoEnd,
 }
 
-/// The line of the worker that this process is. All calls are async-signal-safe. In a process that the worker has
-/// forked by itself they do nothing.
+/// The line of the worker that this process is. All calls are async-signal-safe. In a process that the worker has forked by
+/// itself they do nothing.
 #[derive(Debug)]
 pub struct OwnLine {
     shared: Arc<Shared>,
@@ -243,8 +242,8 @@ pub struct OwnLine {
     process: Process,
 }
 
-/// Where a process keeps its line, if it is a worker. It is put there once. (Of a `OnceLock` each worker would have a
-/// page fault or two, for code that is nowhere near.)
+/// Where a process keeps its line, if it is a worker. It is put there once. (Of a `OnceLock` each worker would have a page fault
+/// or two, for code that is nowhere near.)
 #[derive(Debug, Default)]
 pub struct OwnLineCell {
     state: AtomicU8,
@@ -390,8 +389,8 @@ impl OwnLine {
         }
     }
 
-    /// The manager looks at the sheet before long. If the program has closed the descriptor, it looks when it would
-    /// have looked anyway.
+    /// The manager looks at the sheet before long. If the program has closed the descriptor, it looks when it would have
+    /// looked anyway.
     #[cold]
     pub fn ring(&self) {
         let header = &self.shared.sheet().header;
