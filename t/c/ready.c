@@ -435,13 +435,25 @@ static void is_not_told_where_nobody_asks(void)
     finish(pf);
 }
 
-/* The worker has the end of a pipe that is not the manager's any more. */
+/* The worker has the end of a pipe that is not the manager's any more. It says it when the manager has looked for children once
+ * more, a second after code of the host has run. */
+static int32_t says_it_late(pf_t *pf, void *data)
+{
+    double told_at;
+    UNTIL(GET(S.told));
+    told_at = now();
+    while (now() < told_at + 2.5)
+        nap();
+    CHECK(pf_ready(pf) == PF_OK);
+    return until_killed(pf, data);
+}
+
 static void is_told_without_the_pipe(void)
 {
     pf_t *pf = manager(LONG);
     pf_event event;
     pf_watch_ready(pf);
-    fork_workers(pf, 1, says_it_again_and_again, NULL);
+    fork_workers(pf, 1, says_it_late, NULL);
     pf_suspend(pf);
     close(wait_fd(pf));
     wait_fd(pf);
