@@ -28,6 +28,9 @@ extern "C" {
 // In `flags` of pf_own_line: it is at work.
 #define PF_LINE_BUSY 2
 
+// In `flags` of pf_own_line: the manager wants to be woken when the worker is ready.
+#define PF_LINE_AWAITED 4
+
 // Who decides that a worker is forked, or stopped.
 typedef enum {
   // The library: the next pf_next tells FORK when a worker is wanted.
@@ -70,7 +73,7 @@ typedef struct {
   uint64_t *requests;
   // When it began the last one or, if it is idle, when it became that.
   uint64_t *changed_at;
-  // PF_LINE_READY, PF_LINE_BUSY.
+  // PF_LINE_READY, PF_LINE_BUSY, PF_LINE_AWAITED.
   uint32_t *flags;
   // How long a piece of work takes that the worker says no other time for; 0: for ever. Not to be written.
   const uint64_t *span;
@@ -380,15 +383,16 @@ pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
                                    uint32_t before,
                                    bool is_whole);
 
-// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What
-// pf_busy does is:
+// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout,
+// pf_set_ready_timeout or pf_watch_ready. What pf_busy does is:
 //
-// 1. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
-// 2. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
-// 3. if `due` is not 0, and less than `looks_at`, call pf_ring.
+// 1. if `flags` has PF_LINE_AWAITED, call pf_ready;
+// 2. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
+// 3. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
+// 4. if `due` is not 0, and less than `looks_at`, call pf_ring.
 //
-// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may
-// be left after any step.
+// pf_tick does 3 and 4. pf_idle does 1, sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of
+// it may be left after any step.
 //
 // Called by: worker.
 bool pf_work_line(const pf_t *pf,

@@ -116,6 +116,8 @@ typedef enum {
   PF_EVENT_DRAINED = 5,
   // pf_drain: the time-out has passed, and workers are left.
   PF_EVENT_TIMED_OUT = 6,
+  // A worker is ready for work. Only after pf_watch_ready. No answer.
+  PF_EVENT_READY = 7,
 } pf_event_type;
 
 // Why a child is reported, by what the pool makes of it; how it ended is the status.
@@ -148,6 +150,8 @@ typedef enum {
   PF_CAUSE_EXTERNAL = 3,
   // It was busy for too long, and the manager has told it so or killed it (pf_set_worker_timeout).
   PF_CAUSE_TIMEOUT = 4,
+  // It was not ready in time, and the manager has killed it (pf_set_ready_timeout).
+  PF_CAUSE_NOT_READY = 5,
 } pf_cause;
 
 // An event, and what it is about. Members that an event does not name are zero, and fd is -1.
@@ -156,13 +160,13 @@ typedef struct {
   uint32_t type;
   // REAPED: a pf_reason.
   uint32_t reason;
-  // REAPED: the child.
+  // REAPED: the child. READY: the worker.
   int32_t pid;
   // REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
   int32_t status;
-  // FORK, REAPED: the worker's generation.
+  // FORK, REAPED, READY: the worker's generation.
   uint64_t generation;
-  // FORK, REAPED: the worker's index.
+  // FORK, REAPED, READY: the worker's index.
   uint32_t index;
   // STOPPED: the signal.
   int32_t signal;
@@ -187,9 +191,10 @@ typedef struct {
   uint32_t flags;
   // REAPED: how many seconds after its fork its end was noticed.
   double age;
-  // REAPED: how many pieces of work it had begun (pf_busy); 0 without pf_set_worker_timeout.
+  // REAPED: how many pieces of work it had begun (pf_busy); 0 without pf_set_worker_timeout and
+  // pf_set_ready_timeout.
   uint64_t requests;
-  // REAPED: for how many seconds it had been busy; 0 if it was not, and without pf_set_worker_timeout.
+  // REAPED: for how many seconds it had been busy; 0 if it was not, and where `requests` is.
   double busy_for;
   // Room for what later versions tell.
   uint32_t reserved[6];
@@ -341,6 +346,36 @@ pf_result pf_set_graceful_timeout(pf_t *pf,
 pf_result pf_set_worker_timeout(pf_t *pf,
                                 double timeout,
                                 double grace);
+
+// Sets how many seconds after its fork a worker has to be ready for work (0, which is no limit). It says so by
+// pf_ready, or by the first pf_busy, pf_idle or pf_wait_readable. One that is not ready then is sent SIGKILL by the
+// next pf_next, once, and WAIT ends in time for that. It has failed: its successor comes after err_respawn_interval.
+// Set this only where workers say that they are ready; another program that a worker executes cannot.
+//
+// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a
+// debugger has hold of, which has as much time again. If the manager itself was stopped for more than a second while
+// it waited, a worker whose time was over meanwhile gets as much time again, `timeout` at most.
+//
+// It counts for workers that are forked from then on. 0 ends it for all.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is negative, infinite or not a number,
+// PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+pf_result pf_set_ready_timeout(pf_t *pf,
+                               double timeout);
+
+// From now on pf_next and pf_wait tell when a worker is ready for work, by the event READY: once for each worker that
+// is forked from now on, and not after its end. A worker is ready when it says so (pf_ready, pf_busy, pf_idle,
+// pf_wait_readable) or, without pf_set_ready_timeout, when it has lived for a second. One that ends right after that
+// may have no such event.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+pf_result pf_watch_ready(pf_t *pf);
 
 // From now on the event of a worker's end says whether the system has killed it because memory was
 // short (PF_EXIT_OUT_OF_MEMORY): the system counts such kills for the control group that this process
@@ -734,10 +769,20 @@ pf_result pf_child_ended(pf_t *pf,
 
 // ---- Work ----------------------------------------------------------------------------------------
 //
-// A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the
-// manager ends a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So
-// they do in a process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no
-// message.
+// A worker says here when it is ready for work, when it begins a piece of work, and when it waits for one. After
+// pf_set_worker_timeout the manager ends a worker that is busy for too long, after pf_set_ready_timeout one that is
+// not ready. Without these, and pf_watch_ready, the calls do nothing, and cost next to nothing. So they do in a
+// process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
+
+// The worker is ready for work: it has loaded and opened what it needs. The manager is woken if it awaits that
+// (pf_set_ready_timeout, pf_watch_ready). Later calls change nothing. Whoever calls pf_busy, pf_idle or
+// pf_wait_readable first says it by that.
+//
+// Called by: worker, signal handler.
+//
+// # Errors
+// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager.
+pf_result pf_ready(const pf_t *pf);
 
 // The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called
 // again without pf_idle in between, it begins the next one.

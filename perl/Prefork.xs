@@ -197,6 +197,7 @@ begin(host_t *host)
         become_manager(aTHX_ host);
         check_result(aTHX_ host, pass_death_signal(aTHX_ host, object));
         pass_worker_timeout(aTHX_ host, object);
+        pass_ready_timeout(aTHX_ host, object);
         CALL(
             result = pf_begin(host->pf);
             if (result == PF_OK)
@@ -216,7 +217,7 @@ void
 become_manager(host_t *host)
     CODE:
         become_manager(aTHX_ host);
-        end_worker_timeout(aTHX_ host, ST(0));
+        end_timeouts(aTHX_ host, ST(0));
 
 # start looks at signal_received now: what comes after this ends the next wait.
 void
@@ -780,6 +781,11 @@ current(...)
     OUTPUT: RETVAL
 
 void
+ready(host_t *host)
+    CODE:
+        is_ready_for_work(aTHX_ host);
+
+void
 busy(host_t *host, SV *seconds = NULL)
     CODE:
         begin_work(aTHX_ host, seconds_of_work(aTHX_ "busy", seconds));
@@ -913,7 +919,7 @@ SV *
 last_exit(host_t *host)
     INIT:
         static const char *const reasons[] = { "ended", "failed", "stopped", "stolen", "foreign" };
-        static const char *const causes[] = { "", "asked", "surplus", "external", "timeout" };
+        static const char *const causes[] = { "", "asked", "surplus", "external", "timeout", "not_ready" };
         pf_event exit;
         bool is_there;
         HV *record;

@@ -136,7 +136,7 @@ become_manager(pTHX_ host_t *host)
                 host->pf = pf;
                 host->policy.lead = PF_LEAD_HOST;
                 host->policy.graceful_timeout = 0;
-                host->policy.worker_timeout = host->policy.worker_timeout_grace = 0;
+                host->policy.worker_timeout = host->policy.worker_timeout_grace = host->policy.ready_timeout = 0;
                 host->keeps_reaped = FALSE;
             }
         );

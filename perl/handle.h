@@ -9,7 +9,7 @@
 typedef struct {
     pf_lead lead;
     double max_workers, spawn_interval, err_respawn_interval;
-    double graceful_timeout, worker_timeout, worker_timeout_grace;
+    double graceful_timeout, worker_timeout, worker_timeout_grace, ready_timeout;
     double pause_shown;       /* what was stored in {_no_adjust_until} by us */
 } policy_t;
 

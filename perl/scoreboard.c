@@ -86,7 +86,7 @@ static void
 is_told(pTHX_ const board_t *board, uint8_t status)
 {
     const host_t *host = host_of_worker(aTHX);
-    const MAGIC *mg = host && host->scoreboard && host->policy.worker_timeout > 0
+    const MAGIC *mg = host && host->scoreboard && is_heard(host)
         ? mg_findext(host->scoreboard, PERL_MAGIC_ext, &scoreboard_magic) : NULL;
     if (mg && (const board_t *)mg->mg_ptr == board)
         status_is_set(aTHX_ status);

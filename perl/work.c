@@ -1,8 +1,8 @@
-/* What a worker says of its work, and what the manager makes of it.
+/* What a worker says of its work and that it is ready for it, and what the manager makes of that.
  *
  * A worker says it at each request, so it is written to the worker's line on the timesheet in C, in the steps that
  * pf_work_line lists: no system call, and no Rust on the stack where an immediate handler of Perl's leaves by longjmp. Only to
- * find the line, once, and to ring for the manager the core is called. */
+ * find the line, once, and to wake the manager the core is called. */
 
 #include "work.h"
 
@@ -25,11 +25,17 @@ forget_line(void)
         own.pf = NULL;
 }
 
-/* NULL where there is nothing to be written: without a time-out, and in what a worker has forked by itself. */
+bool
+is_heard(const host_t *host)
+{
+    return host->policy.worker_timeout > 0 || host->policy.ready_timeout > 0;
+}
+
+/* NULL where there is nothing to be written: without a time-out for it, and in what a worker has forked by itself. */
 static const pf_own_line *
 own_line(pTHX_ const host_t *host)
 {
-    if (!(host->policy.worker_timeout > 0))
+    if (!is_heard(host))
         return NULL;
     if (own.pf != host->pf)
         CALL(
@@ -87,7 +93,7 @@ nanoseconds_now(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Steps 2 and 3. With 0 seconds there is no end. */
+/* Steps 3 and 4. With 0 seconds there is no end. */
 static void
 is_due(pTHX_ const host_t *host, const pf_own_line *line, uint64_t now, double seconds)
 {
@@ -105,10 +111,19 @@ is_due(pTHX_ const host_t *host, const pf_own_line *line, uint64_t now, double s
         CALL(pf_ring(host->pf));
 }
 
+/* Step 1, once: a handler that leaves by longjmp waits until the manager is woken. */
+static void
+is_ready(pTHX_ const host_t *host, const pf_own_line *line)
+{
+    if (__atomic_load_n(line->flags, __ATOMIC_RELAXED) & PF_LINE_AWAITED)
+        CALL(pf_ready(host->pf));
+}
+
 static void
 is_busy_from_now(pTHX_ const host_t *host, const pf_own_line *line, double seconds)
 {
     const uint64_t now = nanoseconds_now();
+    is_ready(aTHX_ host, line);
     STORE_SOON(line->flags, PF_LINE_READY | PF_LINE_BUSY);
     __atomic_fetch_add(line->requests, 1, __ATOMIC_RELAXED);
     STORE_SOON(line->changed_at, now);
@@ -124,8 +139,7 @@ goes_on(pTHX_ const host_t *host, const pf_own_line *line, double seconds)
 static void
 is_idle(pTHX_ const host_t *host, const pf_own_line *line)
 {
-    PERL_UNUSED_CONTEXT;
-    PERL_UNUSED_VAR(host);
+    is_ready(aTHX_ host, line);
     STORE_SOON(line->flags, PF_LINE_READY);
     STORE_SOON(line->changed_at, nanoseconds_now());
     STORE(line->due, 0);
@@ -138,6 +152,13 @@ is_at_work(const pf_own_line *line)
 }
 #else
 /* Nothing is known of this compiler: the core does it. */
+static void
+is_ready(pTHX_ const host_t *host, const pf_own_line *line)
+{
+    PERL_UNUSED_VAR(line);
+    CALL(pf_ready(host->pf));
+}
+
 static void
 is_busy_from_now(pTHX_ const host_t *host, const pf_own_line *line, double seconds)
 {
@@ -164,6 +185,14 @@ is_at_work(const pf_own_line *line)
     return (*(const volatile uint32_t *)line->flags & PF_LINE_BUSY) != 0;
 }
 #endif
+
+void
+is_ready_for_work(pTHX_ const host_t *host)
+{
+    const pf_own_line *line = line_of_worker(aTHX_ host, "ready");
+    if (line)
+        is_ready(aTHX_ host, line);
+}
 
 void
 begin_work(pTHX_ const host_t *host, double seconds)
@@ -233,8 +262,27 @@ pass_worker_timeout(pTHX_ host_t *host, SV *object)
 }
 
 void
-end_worker_timeout(pTHX_ host_t *host, SV *object)
+pass_ready_timeout(pTHX_ host_t *host, SV *object)
 {
+    const double timeout = seconds_member(aTHX_ object, "ready_timeout");
+    pf_result result = PF_OK;
+    if (timeout == host->policy.ready_timeout)
+        return;
+    CALL(
+        result = pf_set_ready_timeout(host->pf, timeout);
+        if (result == PF_OK)
+            host->policy.ready_timeout = timeout;
+    );
+    check_result(aTHX_ host, result);
+}
+
+void
+end_timeouts(pTHX_ host_t *host, SV *object)
+{
+    if (host->policy.ready_timeout > 0 && !(seconds_member(aTHX_ object, "ready_timeout") > 0)) {
+        CALL(pf_set_ready_timeout(host->pf, 0));
+        host->policy.ready_timeout = 0;
+    }
     if (host->policy.worker_timeout > 0 && !(seconds_member(aTHX_ object, "worker_timeout") > 0)) {
         CALL(pf_set_worker_timeout(host->pf, 0, 0));
         host->policy.worker_timeout = host->policy.worker_timeout_grace = 0;

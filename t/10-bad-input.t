@@ -27,7 +27,8 @@ sub refuses {
 my $pm = Parallel::Prefork->new(trap_signals => {});
 my $nan = 9**9**9 / 9**9**9;
 
-for my $option (qw(max_workers spawn_interval err_respawn_interval graceful_timeout worker_timeout worker_timeout_grace)) {
+for my $option (qw(max_workers spawn_interval err_respawn_interval graceful_timeout worker_timeout
+    worker_timeout_grace ready_timeout)) {
     for my $value (-1, -0.5, 'many', '', '3 workers', $nan, 9**9**9, [3], {}) {
         my $shown = quotemeta $value;
         refuses("new: $option => '$value'", qr/\b$option must be a number.*'$shown'/,

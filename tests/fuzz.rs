@@ -164,7 +164,7 @@ impl Fuzzer {
         let board = self.board();
         // SAFETY: the handle and the scoreboard are null or live, out-parameters are live or null.
         unsafe {
-            match self.rng.u32(0..46) {
+            match self.rng.u32(0..48) {
                 0 => {
                     let n = self.unsigned();
                     let result = pf_set_max_workers(pf, n);
@@ -405,6 +405,17 @@ impl Fuzzer {
                     let pid = self.pid();
                     pf_scoreboard_clear(board, pid);
                     self.note(format!("pf_scoreboard_watch {low} {high}, clear {pid}"));
+                }
+                45 => {
+                    let t = self.seconds();
+                    let result = pf_set_ready_timeout(pf, t);
+                    self.check(&format!("pf_set_ready_timeout {t}"), result);
+                }
+                46 => {
+                    let result = pf_watch_ready(pf);
+                    self.check("pf_watch_ready", result);
+                    let result = pf_ready(pf);
+                    self.check("pf_ready", result);
                 }
                 _ => {
                     pf_max_workers(pf);

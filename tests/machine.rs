@@ -62,6 +62,7 @@ impl Driver {
                     self.forked.push((pid, index));
                 }
                 step @ (Step::Reaped(_)
+                | Step::Ready { .. }
                 | Step::Wait { .. }
                 | Step::Stopped(_)
                 | Step::Drained
@@ -1028,4 +1029,87 @@ fn a_process_that_forked_by_itself_has_no_workers() {
     driver.wait();
     assert_eq!(driver.forked.len(), 6);
     assert_eq!(driver.forked[3].1, 0, "indexes begin anew");
+}
+
+#[test]
+fn where_nobody_awaits_that_a_worker_is_ready_after_a_second_and_no_wait_ends_for_it() {
+    let mut driver = started(1);
+    driver
+        .machine
+        .set_graceful_timeout(Some(Duration::from_secs(5)));
+    assert!(!driver.machine.awaits_ready());
+    let worker = *driver.machine.workers().get(100).expect("a worker");
+    driver.sleep(Duration::from_nanos(999_999_999));
+    assert!(!driver.machine.is_ready(&worker, driver.now));
+    driver.sleep(Duration::from_nanos(1));
+    assert!(driver.machine.is_ready(&worker, driver.now));
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn a_worker_that_is_ready_is_told_once_by_what_it_is() {
+    let mut driver = Driver::new(1);
+    driver.machine.tell_ready();
+    assert!(driver.machine.awaits_ready());
+    driver.machine.begin();
+    assert_eq!(driver.wait(), Some(Duration::from_secs(1)));
+    assert!(driver.machine.has_starting());
+    let worker = *driver.machine.workers().get(100).expect("a worker");
+    assert!(!driver.machine.is_ready(&worker, driver.now));
+    driver.sleep(Duration::from_secs(1));
+    let ready = Step::Ready {
+        pid: 100,
+        index: 0,
+        generation: 1,
+    };
+    assert_eq!(driver.run(), ready);
+    assert!(driver.machine.is_ready(&worker, driver.now));
+    assert!(!driver.machine.has_starting());
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn what_the_host_has_forked_by_itself_is_ready_and_nobody_is_told() {
+    let mut driver = Driver::new(1);
+    driver
+        .machine
+        .set_ready_timeout(Some(Duration::from_secs(5)));
+    driver.machine.tell_ready();
+    driver.machine.adopt(50, None, 1, driver.now);
+    driver.machine.begin();
+    driver.wait();
+    let worker = *driver.machine.workers().get(50).expect("a worker");
+    assert!(driver.machine.is_ready(&worker, driver.now));
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn one_that_comes_back_after_it_was_disowned_is_ready() {
+    let mut driver = Driver::new(1);
+    driver
+        .machine
+        .set_ready_timeout(Some(Duration::from_secs(5)));
+    driver.machine.begin();
+    assert_eq!(driver.wait(), Some(Duration::from_secs(5)));
+    let serial = driver.machine.workers().get(100).expect("a worker").serial;
+    assert!(driver.machine.disown(100));
+    driver.machine.adopt(100, Some(serial), 1, driver.now);
+    driver.wait();
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn one_that_has_ended_before_it_was_ready_is_not_awaited_nor_told() {
+    let mut driver = Driver::new(2);
+    driver.machine.keeps_reaped = true;
+    driver.machine.tell_ready();
+    driver.machine.begin();
+    driver.wait();
+    driver.machine.target = 0;
+    driver.exit(100, 0);
+    driver.exit(101, 0);
+    assert!(!driver.machine.has_starting());
+    driver.sleep(Duration::from_secs(5));
+    driver.machine.look_at_times();
+    assert_eq!(driver.wait(), None);
 }

@@ -17,8 +17,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use prefork::machine::{
-    Action, Exit, FORK_RETRY_MIN, Goal, Machine, Pid, Policy, Reason, Signal, Spare, Statuses,
-    Step, Time, Times, Worker, WorkerTimeout,
+    Action, Cause, Exit, FORK_RETRY_MIN, Goal, Machine, Pid, Policy, Reason, Signal, Spare,
+    Statuses, Step, Time, Times, Worker, WorkerTimeout,
 };
 
 const STEPS: usize = 200;
@@ -40,10 +40,11 @@ const PIDS: Pid = 60;
 #[derive(Default)]
 struct Board(BTreeSet<u32>);
 
-/// When workers are due, by index, who is traced, and when the manager looks.
+/// When workers are due and who is ready, by index, who is traced, and when the manager looks.
 #[derive(Default)]
 struct Sheet {
     due: BTreeMap<u32, Time>,
+    ready: BTreeSet<u32>,
     traced: BTreeSet<Pid>,
     looks_at: Cell<Time>,
 }
@@ -61,6 +62,7 @@ impl Statuses for Said<'_> {
     fn times(&self, worker: &Worker) -> Times {
         Times {
             due: self.sheet.due.get(&worker.index).copied(),
+            is_ready: self.sheet.ready.contains(&worker.index),
             ..Times::default()
         }
     }
@@ -94,7 +96,30 @@ struct Owned {
     has_line: bool,
     /// It is, or was, traced: it may have been spared.
     may_be_spared: bool,
+    forked_at: Time,
+    start: Start,
+    /// It was killed as it was not ready.
+    was_not_ready: bool,
 }
+
+/// Whether somebody waits for a worker to be ready.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Start {
+    /// Nobody does.
+    Unwatched,
+    /// It is ready when it says so, or has lived for a second.
+    Free,
+    /// It has to say so by then.
+    Until(Time),
+    /// It was told that it is ready.
+    Told,
+}
+
+/// What an excuse is: who was due at the first of these moments, or later, is due at the second.
+type Excuse = Option<(Time, Time)>;
+
+/// A worker that says nothing is ready after so long.
+const READY_AFTER: Duration = Duration::from_secs(1);
 
 /// The time that a worker has to end once it was told so, or was sent ABRT.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -186,8 +211,12 @@ struct World {
     worker_timeout: Option<WorkerTimeout>,
     /// When the host wanted to be back from its last wait, if it has not come to that since.
     wanted: Option<Time>,
-    /// Who was due at the first of these moments, or later, is due at the second.
-    excuse: Option<(Time, Time)>,
+    excuse: Excuse,
+    ready_timeout: Option<Duration>,
+    /// There are steps that tell who is ready.
+    tells_ready: bool,
+    /// The excuse of those who are not ready.
+    ready_excuse: Excuse,
     ending: bool,
     log: String,
 }
@@ -256,10 +285,17 @@ impl World {
             worker_timeout: None,
             wanted: None,
             excuse: None,
+            ready_timeout: None,
+            tells_ready: false,
+            ready_excuse: None,
             ending: false,
             log: String::new(),
         };
         world.set_worker_timeout();
+        world.set_ready_timeout();
+        if world.rng.bool() {
+            world.tell_ready();
+        }
         world
     }
 
@@ -426,7 +462,7 @@ impl World {
         }
     }
 
-    /// A worker says by when it will be done, or that it is; or a debugger takes hold of it, or lets it go.
+    /// A worker says that it is ready, by when it will be done, or that it is; or a debugger takes hold of it, or lets it go.
     fn work(&mut self) {
         let pids: Vec<Pid> = self
             .owned
@@ -438,8 +474,16 @@ impl World {
             return;
         };
         let worker = self.owned[&pid];
-        match self.rng.u32(0..8) {
-            0..=4 if worker.has_line => {
+        match self.rng.u32(0..10) {
+            0 | 1 if worker.has_line => {
+                note!(self, "{pid} is ready");
+                self.gets_ready(pid);
+            }
+            what @ 2..=6 if worker.has_line => {
+                // A tick is no word about that.
+                if what > 2 {
+                    self.gets_ready(pid);
+                }
                 let short = self.rng.bool().then(|| self.span());
                 let span = short.or(self.worker_timeout.map(|set| set.timeout));
                 let due = span.map_or(Time(self.rng.u64(..)), |span| self.now.after(span));
@@ -450,8 +494,9 @@ impl World {
                     self.woken = true;
                 }
             }
-            5 | 6 if worker.has_line => {
+            7 | 8 if worker.has_line => {
                 note!(self, "{pid} is idle");
+                self.gets_ready(pid);
                 self.sheet.due.remove(&worker.index);
             }
             _ => {
@@ -462,6 +507,54 @@ impl World {
                 self.owned.get_mut(&pid).expect("ours").may_be_spared = true;
             }
         }
+    }
+
+    /// Once it rings, if somebody waits for that.
+    fn gets_ready(&mut self, pid: Pid) {
+        let worker = self.owned[&pid];
+        if self.sheet.ready.insert(worker.index) && worker.start != Start::Unwatched {
+            self.machine.look_at_times();
+            self.woken = true;
+        }
+    }
+
+    fn tell_ready(&mut self) {
+        note!(self, "who is ready is told");
+        self.machine.tell_ready();
+        if std::mem::replace(&mut self.tells_ready, true) {
+            return;
+        }
+        // Of those who were seen to be ready before nobody is told.
+        for known in self.machine.workers().iter() {
+            if self.machine.is_ready(known, self.now) {
+                let stolen = self.stolen.iter_mut().find(|it| it.pid == known.pid);
+                let owned = self.owned.get_mut(&known.pid);
+                if let Some(worker) = owned.or(stolen.map(|stolen| &mut stolen.worker)) {
+                    worker.start = Start::Told;
+                }
+            }
+        }
+    }
+
+    fn set_ready_timeout(&mut self) {
+        let millis = self.rng.u64(1..5_000);
+        let set = self.rng.bool().then(|| Duration::from_millis(millis));
+        note!(self, "ready timeout {set:?}");
+        self.ready_timeout = set;
+        self.machine.set_ready_timeout(set);
+        if set.is_none() {
+            self.ready_excuse = None;
+            let is_told = self.tells_ready;
+            let stolen = self.stolen.iter_mut().map(|stolen| &mut stolen.worker);
+            for worker in self.owned.values_mut().chain(stolen) {
+                match worker.start {
+                    Start::Free | Start::Until(_) if !is_told => worker.start = Start::Unwatched,
+                    Start::Until(_) if !worker.was_not_ready => worker.start = Start::Free,
+                    _ => {}
+                }
+            }
+        }
+        self.wake();
     }
 
     fn set_worker_timeout(&mut self) {
@@ -482,7 +575,7 @@ impl World {
     }
 
     fn setting(&mut self) {
-        match self.rng.u32(0..9) {
+        match self.rng.u32(0..11) {
             0 | 1 => {
                 self.machine.target = self.rng.u32(0..10);
                 self.wake();
@@ -509,6 +602,8 @@ impl World {
             }
             6 => self.tell_all(),
             7 => self.set_worker_timeout(),
+            8 => self.set_ready_timeout(),
+            9 if self.rng.u32(0..4) == 0 => self.tell_ready(),
             _ => self.wake(),
         }
     }
@@ -608,19 +703,39 @@ impl World {
 
     /// A host that comes back late excuses, once, who was due meanwhile.
     fn come_back(&mut self) {
-        let (Some(wanted), Some(set)) = (self.wanted.take(), self.worker_timeout) else {
+        let Some(wanted) = self.wanted.take() else {
             return;
         };
-        let late = Duration::from_nanos(self.now.0.saturating_sub(wanted.0));
-        let is_excused = self.excuse.is_some_and(|(_, until)| until > self.now);
-        if late > Duration::from_secs(1) && !is_excused {
-            let used = self
-                .excuse
-                .map_or(0, |(_, until)| until.0.saturating_add(1));
-            let until = self.now.after(late.min(set.timeout));
-            self.excuse = Some((wanted.max(Time(used)), until));
-            note!(self, "late by {late:?}: {:?}", self.excuse);
+        if let Some(set) = self.worker_timeout {
+            self.excuse = self.excused(self.excuse, wanted, set.timeout);
         }
+        if let Some(timeout) = self.ready_timeout {
+            self.ready_excuse = self.excused(self.ready_excuse, wanted, timeout);
+        }
+    }
+
+    fn excused(&mut self, before: Excuse, wanted: Time, most: Duration) -> Excuse {
+        let late = Duration::from_nanos(self.now.0.saturating_sub(wanted.0));
+        let is_excused = before.is_some_and(|(_, until)| until > self.now);
+        if late <= Duration::from_secs(1) || is_excused {
+            return before;
+        }
+        let used = before.map_or(0, |(_, until)| until.0.saturating_add(1));
+        let excuse = (wanted.max(Time(used)), self.now.after(late.min(most)));
+        note!(self, "late by {late:?}: {excuse:?}");
+        Some(excuse)
+    }
+
+    /// When this worker is killed if it is not ready, as far as that counts.
+    fn ready_by(&self, worker: &Owned) -> Option<Time> {
+        let Start::Until(at) = worker.start else {
+            return None;
+        };
+        if worker.grace != Grace::None || self.sheet.ready.contains(&worker.index) {
+            return None;
+        }
+        let excuse = self.ready_excuse.filter(|&(from, _)| at >= from);
+        Some(excuse.map_or(at, |(_, until)| at.max(until)))
     }
 
     /// When this worker is due, as far as that counts.
@@ -696,9 +811,15 @@ impl World {
                     "it spins: a wait without length, and nobody asked for it"
                 );
                 assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
-                self.wanted = until.filter(|_| self.worker_timeout.is_some());
+                let excuses = self.worker_timeout.is_some() || self.ready_timeout.is_some();
+                self.wanted = until.filter(|_| excuses);
                 self.asleep = Some(Asleep { until, busy });
             }
+            Step::Ready {
+                pid,
+                index,
+                generation,
+            } => self.is_ready(pid, index, generation),
             Step::Stopped(signal) => {
                 assert!(self.phase == Phase::Running, "stopped outside of a run");
                 assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
@@ -861,6 +982,15 @@ impl World {
         let worker = *self.ours(pid);
         match worker.grace {
             Grace::Until(until) => assert!(until <= self.now, "{pid} had some time left"),
+            Grace::None if self.was_not_ready(pid) => {
+                let by = self.ready_by(&worker);
+                assert!(
+                    by.is_some_and(|by| by <= self.now),
+                    "{pid} had some time left"
+                );
+                assert!(!self.sheet.traced.contains(&pid), "{pid} is traced");
+                self.ours(pid).was_not_ready = true;
+            }
             Grace::None => {
                 self.check_late(pid, &worker);
                 let set = self.worker_timeout.expect("somebody is late");
@@ -872,6 +1002,29 @@ impl World {
         if self.is_alive(pid) {
             self.exit(pid, KILL);
         }
+    }
+
+    fn was_not_ready(&self, pid: Pid) -> bool {
+        let worker = self.machine.workers().get(pid);
+        worker.is_some_and(|worker| worker.sent.was_not_ready())
+    }
+
+    /// A worker is told to be ready, once: it has said so, or has lived for a second.
+    fn is_ready(&mut self, pid: Pid, index: u32, generation: u64) {
+        assert!(self.tells_ready, "nobody wants to know that");
+        let now = self.now;
+        let has_said = self.sheet.ready.contains(&index);
+        let known = *self.machine.workers().get(pid).expect("a worker");
+        assert!(self.machine.is_ready(&known, now), "{pid} is not");
+        let worker = self.ours(pid);
+        assert_eq!((worker.index, worker.generation), (index, generation));
+        assert!(!worker.was_not_ready, "{pid} was killed as it was not");
+        match worker.start {
+            Start::Free => assert!(has_said || worker.forked_at.after(READY_AFTER) <= now),
+            Start::Until(_) => assert!(has_said, "{pid} has not said so"),
+            Start::Unwatched | Start::Told => panic!("{pid} was told before, or is of before"),
+        }
+        worker.start = Start::Told;
     }
 
     /// A worker that is late is sent ABRT, once, and may end by that.
@@ -1008,6 +1161,8 @@ impl World {
             (exit.index, exit.generation),
             (worker.index, worker.generation)
         );
+        let was_not_ready = exit.cause == Cause::NotReady;
+        assert_eq!(was_not_ready, worker.was_not_ready);
         self.board.0.remove(&worker.index);
         self.ends += 1;
     }
@@ -1050,8 +1205,14 @@ impl World {
                 note!(self, "forked {pid}");
                 assert_eq!(self.machine.forked(pid, self.now), Ok(index));
                 self.own(pid, index, generation);
-                let has_line = self.worker_timeout.is_some();
-                self.owned.get_mut(&pid).expect("ours").has_line = has_line;
+                let start = match self.ready_timeout {
+                    Some(timeout) => Start::Until(self.now.after(timeout)),
+                    None if self.tells_ready => Start::Free,
+                    None => Start::Unwatched,
+                };
+                let has_line = self.worker_timeout.is_some() || start != Start::Unwatched;
+                let worker = self.owned.get_mut(&pid).expect("ours");
+                (worker.has_line, worker.start) = (has_line, start);
                 self.set_gate(self.machine.pacing.spawn_interval);
             }
         }
@@ -1077,6 +1238,7 @@ impl World {
         self.serial.insert(pid, self.forks);
         self.sheet.traced.remove(&pid);
         self.sheet.due.remove(&index);
+        self.sheet.ready.remove(&index);
         self.owned.insert(
             pid,
             Owned {
@@ -1086,6 +1248,9 @@ impl World {
                 grace: Grace::None,
                 has_line: false,
                 may_be_spared: false,
+                forked_at: self.now,
+                start: Start::Unwatched,
+                was_not_ready: false,
             },
         );
     }
@@ -1107,6 +1272,21 @@ impl World {
             }
             let due = self.due(worker).filter(|_| !worker.may_be_spared);
             assert!(due.is_none_or(ends_by), "nobody will see that one is late");
+            let by = self.ready_by(worker).filter(|_| !worker.may_be_spared);
+            assert!(
+                by.is_none_or(ends_by),
+                "nobody will end one that is not ready"
+            );
+            let lives = Some(worker.forked_at.after(READY_AFTER));
+            let ready_at = lives.filter(|_| worker.start == Start::Free);
+            assert!(
+                ready_at.is_none_or(ends_by),
+                "nobody will tell who is ready"
+            );
+            let is_watched = matches!(worker.start, Start::Free | Start::Until(_));
+            let is_untold = is_watched && self.tells_ready && !worker.was_not_ready;
+            let has_said = self.sheet.ready.contains(&worker.index);
+            assert!(!is_untold || !has_said, "one is ready and not told");
         }
         assert!(
             self.kernel.values().all(|child| child.zombie.is_none()),

@@ -25,6 +25,8 @@ pub enum pf_event_type {
     PF_EVENT_DRAINED = 5,
     /// pf_drain: the time-out has passed, and workers are left.
     PF_EVENT_TIMED_OUT = 6,
+    /// A worker is ready for work. Only after pf_watch_ready. No answer.
+    PF_EVENT_READY = 7,
 }
 
 /// Why a child is reported, by what the pool makes of it; how it ended is the status.
@@ -61,6 +63,8 @@ pub enum pf_cause {
     PF_CAUSE_EXTERNAL = 3,
     /// It was busy for too long, and the manager has told it so or killed it (pf_set_worker_timeout).
     PF_CAUSE_TIMEOUT = 4,
+    /// It was not ready in time, and the manager has killed it (pf_set_ready_timeout).
+    PF_CAUSE_NOT_READY = 5,
 }
 
 /// For the member `flags`: the worker was killed by the manager, as it had not ended in time after
@@ -79,13 +83,13 @@ pub struct pf_event {
     pub r#type: u32,
     /// REAPED: a pf_reason.
     pub reason: u32,
-    /// REAPED: the child.
+    /// REAPED: the child. READY: the worker.
     pub pid: i32,
     /// REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
     pub status: i32,
-    /// FORK, REAPED: the worker's generation.
+    /// FORK, REAPED, READY: the worker's generation.
     pub generation: u64,
-    /// FORK, REAPED: the worker's index.
+    /// FORK, REAPED, READY: the worker's index.
     pub index: u32,
     /// STOPPED: the signal.
     pub signal: i32,
@@ -110,9 +114,10 @@ pub struct pf_event {
     pub flags: u32,
     /// REAPED: how many seconds after its fork its end was noticed.
     pub age: f64,
-    /// REAPED: how many pieces of work it had begun (pf_busy); 0 without pf_set_worker_timeout.
+    /// REAPED: how many pieces of work it had begun (pf_busy); 0 without pf_set_worker_timeout and
+    /// pf_set_ready_timeout.
     pub requests: u64,
-    /// REAPED: for how many seconds it had been busy; 0 if it was not, and without pf_set_worker_timeout.
+    /// REAPED: for how many seconds it had been busy; 0 if it was not, and where `requests` is.
     pub busy_for: f64,
     /// Room for what later versions tell.
     pub reserved: [u32; 6],
@@ -156,6 +161,16 @@ impl pf_event {
                 self.tell_exit(exit);
                 self.rusage = *rusage;
             }
+            Event::Ready {
+                pid,
+                index,
+                generation,
+            } => {
+                self.r#type = pf_event_type::PF_EVENT_READY as u32;
+                self.pid = *pid;
+                self.index = *index;
+                self.generation = *generation;
+            }
             Event::Wait(wait) => {
                 self.timeout = wait.timeout.map_or(-1.0, |timeout| timeout.as_secs_f64());
                 self.fd = wait.fd.unwrap_or(-1);
@@ -187,6 +202,7 @@ impl pf_event {
             Cause::Surplus => pf_cause::PF_CAUSE_SURPLUS,
             Cause::External => pf_cause::PF_CAUSE_EXTERNAL,
             Cause::Timeout => pf_cause::PF_CAUSE_TIMEOUT,
+            Cause::NotReady => pf_cause::PF_CAUSE_NOT_READY,
         };
         let flags = [
             (exit.grace_is_over, PF_EXIT_GRACE_OVER),

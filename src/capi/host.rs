@@ -14,7 +14,7 @@ use crate::machine::{Action, Counts, Lead, Spare, busy_bounds, wanted};
 use crate::os::clock::BEHIND;
 use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
-use crate::os::timesheet::{IS_BUSY, IS_READY, OwnLine};
+use crate::os::timesheet::{IS_AWAITED, IS_BUSY, IS_READY, OwnLine};
 
 /// How many bytes pf_host_room has.
 pub const PF_HOST_ROOM: usize = 768;
@@ -534,7 +534,7 @@ pub struct pf_own_line {
     pub requests: *mut u64,
     /// When it began the last one or, if it is idle, when it became that.
     pub changed_at: *mut u64,
-    /// PF_LINE_READY, PF_LINE_BUSY.
+    /// PF_LINE_READY, PF_LINE_BUSY, PF_LINE_AWAITED.
     pub flags: *mut u32,
     /// How long a piece of work takes that the worker says no other time for; 0: for ever. Not to be written.
     pub span: *const u64,
@@ -556,18 +556,22 @@ const _: () = assert!(PF_CLOCK_IS_BEHIND as u128 == BEHIND.as_nanos());
 pub const PF_LINE_READY: u32 = 1;
 /// In `flags` of pf_own_line: it is at work.
 pub const PF_LINE_BUSY: u32 = 2;
+/// In `flags` of pf_own_line: the manager wants to be woken when the worker is ready.
+pub const PF_LINE_AWAITED: u32 = 4;
 
 const _: () = assert!(PF_LINE_READY == IS_READY && PF_LINE_BUSY == IS_BUSY);
+const _: () = assert!(PF_LINE_AWAITED == IS_AWAITED);
 
-/// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout. What
-/// pf_busy does is:
+/// Sets `line` to the line of this worker, and returns whether it has one: not without pf_set_worker_timeout,
+/// pf_set_ready_timeout or pf_watch_ready. What pf_busy does is:
 ///
-/// 1. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
-/// 2. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
-/// 3. if `due` is not 0, and less than `looks_at`, call pf_ring.
+/// 1. if `flags` has PF_LINE_AWAITED, call pf_ready;
+/// 2. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
+/// 3. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
+/// 4. if `due` is not 0, and less than `looks_at`, call pf_ring.
 ///
-/// pf_tick does 2 and 3. pf_idle sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of it may
-/// be left after any step.
+/// pf_tick does 3 and 4. pf_idle does 1, sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of
+/// it may be left after any step.
 ///
 /// Called by: worker.
 #[unsafe(no_mangle)]

@@ -118,6 +118,45 @@ pub unsafe extern "C" fn pf_set_worker_timeout(
     })
 }
 
+/// Sets how many seconds after its fork a worker has to be ready for work (0, which is no limit). It says so by
+/// pf_ready, or by the first pf_busy, pf_idle or pf_wait_readable. One that is not ready then is sent SIGKILL by the
+/// next pf_next, once, and WAIT ends in time for that. It has failed: its successor comes after err_respawn_interval.
+/// Set this only where workers say that they are ready; another program that a worker executes cannot.
+///
+/// Spared are: a worker that was told to end, whose time for that runs (pf_set_graceful_timeout); a worker that a
+/// debugger has hold of, which has as much time again. If the manager itself was stopped for more than a second while
+/// it waited, a worker whose time was over meanwhile gets as much time again, `timeout` at most.
+///
+/// It counts for workers that are forked from then on. 0 ends it for all.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_INVALID_ARGUMENT if `timeout` is negative, infinite or not a number,
+/// PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_ready_timeout(pf: *mut pf_t, timeout: f64) -> pf_result {
+    manager!(pf, Refuse, |manager| {
+        let timeout = finite_seconds("ready_timeout", timeout)?;
+        let timeout = (!timeout.is_zero()).then_some(timeout);
+        manager.set_ready_timeout(timeout).map_err(Error::from)
+    })
+}
+
+/// From now on pf_next and pf_wait tell when a worker is ready for work, by the event READY: once for each worker that
+/// is forked from now on, and not after its end. A worker is ready when it says so (pf_ready, pf_busy, pf_idle,
+/// pf_wait_readable) or, without pf_set_ready_timeout, when it has lived for a second. One that ends right after that
+/// may have no such event.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS, PF_ERR_SYSTEM if there is no memory (mmap(2)) or no descriptor (pipe2(2)) for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_watch_ready(pf: *mut pf_t) -> pf_result {
+    manager!(pf, Refuse, |manager| manager.watch_ready())
+}
+
 /// From now on the event of a worker's end says whether the system has killed it because memory was
 /// short (PF_EXIT_OUT_OF_MEMORY): the system counts such kills for the control group that this process
 /// is in (oom_kill in memory.events, cgroups(7)). The count is read now, and whenever a worker was

@@ -1,9 +1,9 @@
 //! Work
 //!
-//! A worker says here when it begins a piece of work, and when it waits for one. After pf_set_worker_timeout the
-//! manager ends a worker that is busy for too long. Without it these calls do nothing, and cost next to nothing. So
-//! they do in a process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no
-//! message.
+//! A worker says here when it is ready for work, when it begins a piece of work, and when it waits for one. After
+//! pf_set_worker_timeout the manager ends a worker that is busy for too long, after pf_set_ready_timeout one that is
+//! not ready. Without these, and pf_watch_ready, the calls do nothing, and cost next to nothing. So they do in a
+//! process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,6 +41,20 @@ fn span(seconds: f64, zero: Span) -> Option<Span> {
     }
     let span = Duration::try_from_secs_f64(seconds);
     Some(Span::Of(span.unwrap_or(Duration::MAX)))
+}
+
+/// The worker is ready for work: it has loaded and opened what it needs. The manager is woken if it awaits that
+/// (pf_set_ready_timeout, pf_watch_ready). Later calls change nothing. Whoever calls pf_busy, pf_idle or
+/// pf_wait_readable first says it by that.
+///
+/// Called by: worker, signal handler.
+///
+/// # Errors
+/// PF_ERR_NULL, PF_ERR_WRONG_PROCESS in a manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_ready(pf: *const pf_t) -> pf_result {
+    // SAFETY: promised by our caller.
+    unsafe { in_worker(pf, OwnLine::ready) }
 }
 
 /// The worker begins a piece of work, and will be done within `seconds` (0: those of pf_set_worker_timeout). Called

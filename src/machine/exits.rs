@@ -32,6 +32,8 @@ pub enum Cause {
     Surplus,
     /// It was busy for too long.
     Timeout,
+    /// It was not ready in time.
+    NotReady,
     /// A signal that the manager has not sent.
     External,
 }
@@ -121,6 +123,7 @@ fn ending_signal(status: i32) -> Option<Signal> {
 fn cause(worker: &Worker, status: i32) -> Cause {
     match ending_signal(status) {
         _ if worker.sent.was_late() => Cause::Timeout,
+        _ if worker.sent.was_not_ready() => Cause::NotReady,
         // Whether it was told to end is still to be seen in `sent`.
         Some(signal) if !worker.sent.has(signal) => Cause::External,
         _ if worker.sent.has_told() && worker.stopping => Cause::Surplus,
@@ -193,6 +196,18 @@ mod tests {
             worker.sent.note(KILL, false);
             let exit = Exit::of_worker(&worker, status, Reason::Ended, Duration::ZERO);
             assert_eq!((exit.cause, exit.sent), (Cause::Timeout, KILL));
+        }
+    }
+
+    #[test]
+    fn one_that_was_killed_as_it_was_not_ready_has_ended_for_that() {
+        for told in [false, true] {
+            let mut worker = Worker::default();
+            worker.sent.note(TERM, told);
+            worker.sent.note_not_ready();
+            worker.sent.note(KILL, false);
+            let exit = Exit::of_worker(&worker, KILL, Reason::Ended, Duration::ZERO);
+            assert_eq!(exit.cause, Cause::NotReady);
         }
     }
 

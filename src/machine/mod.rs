@@ -7,9 +7,11 @@
 
 mod compact;
 mod deadlines;
+mod excuses;
 mod exits;
 mod overdue;
 pub mod page;
+mod readiness;
 mod reaping;
 mod said;
 mod sent;
@@ -28,4 +30,4 @@ pub use signals::Action;
 pub use spare::{Counts, Spare, busy_bounds, wanted};
 pub use state::{Goal, Lead, Machine, Misuse, Policy, Step};
 pub use timers::{FORK_RETRY_MIN, FORK_WARNING_EVERY, Time};
-pub use workers::{Pid, SERIES, Serial, Worker, Workers};
+pub use workers::{Line, Pid, SERIES, Serial, Worker, Workers};

@@ -9,21 +9,14 @@
 //!   told on the sheet (`Statuses::will_look`), and wakes the manager if it is due before. The manager tells before it reads
 //!   the lines: so it sees what a worker has written, or that worker sees what the manager has told.
 //!
-//! **The manager itself may be late**: it was stopped, as the whole machine may have been, and its workers with it. If it
-//! comes back from a wait later than it wanted, by more than a second, then whoever was due meanwhile gets as much time again,
-//! `timeout` at most. Each gets that once: else a manager that is always late would never end anybody.
+//! Whoever was due while the manager itself was away is excused, once (`excuses.rs`).
 
 use core::time::Duration;
 
+use super::excuses::Excuses;
 use super::said::Statuses;
 use super::timers::Time;
-use super::workers::{Key, Worker, Workers};
-
-/// So much later than it wanted a manager may come back from a wait on a machine that is busy.
-const NOT_LATE: Duration = Duration::from_secs(1);
-
-/// The shortest time that there is.
-const TICK: Duration = Duration::from_nanos(1);
+use super::workers::{Key, Line, Worker, Workers};
 
 /// How long workers may be busy, and what then becomes of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +33,7 @@ pub struct Overdue {
     /// What was set.
     pub set: WorkerTimeout,
     looks_at: Time,
-    excuse: Option<Excuse>,
-}
-
-/// Time for workers that were due while the manager was away.
-#[derive(Clone, Copy, Debug)]
-struct Excuse {
-    /// For those who were due at this moment, or later.
-    from: Time,
-    /// They are due now.
-    until: Time,
+    excuses: Excuses,
 }
 
 impl Overdue {
@@ -58,7 +42,7 @@ impl Overdue {
         Overdue {
             set,
             looks_at: Time::default(),
-            excuse: None,
+            excuses: Excuses::default(),
         }
     }
 
@@ -74,18 +58,7 @@ impl Overdue {
 
     /// The manager has waited, and has wanted to be back at `wanted` at the latest.
     pub fn is_back(&mut self, wanted: Time, now: Time) {
-        let late = now.since(wanted);
-        let is_excused = self.excuse.is_some_and(|excuse| excuse.until > now);
-        if late <= NOT_LATE || is_excused {
-            return;
-        }
-        let used_up = self
-            .excuse
-            .map_or(wanted, |excuse| excuse.until.after(TICK));
-        self.excuse = Some(Excuse {
-            from: wanted.max(used_up),
-            until: now.after(late.min(self.set.timeout)),
-        });
+        self.excuses.is_back(wanted, now, self.set.timeout);
     }
 
     /// Looks at all lines if it is time for that. Returns who is late and was not seen to be before.
@@ -99,7 +72,7 @@ impl Overdue {
         for worker in workers.iter() {
             match self.due(worker, said) {
                 Some(due) if due > now => next = next.min(due),
-                Some(_) if !worker.overdue => late.push(worker.key()),
+                Some(_) if worker.line != Line::Late => late.push(worker.key()),
                 Some(_) | None => {}
             }
         }
@@ -110,12 +83,11 @@ impl Overdue {
 
     /// When this worker is due, as far as that counts: of one that was told to end only the time for that does.
     fn due(&self, worker: &Worker, said: &dyn Statuses) -> Option<Time> {
-        if !worker.has_line || worker.leaving || worker.reaped {
+        if !worker.has_line() || worker.leaving || worker.reaped {
             return None;
         }
         let due = said.times(worker).due?;
-        let excuse = self.excuse.filter(|excuse| due >= excuse.from);
-        Some(excuse.map_or(due, |excuse| due.max(excuse.until)))
+        Some(self.excuses.due(due))
     }
 
     /// Whether this worker is still late: it may have gone on meanwhile.
@@ -164,7 +136,7 @@ mod tests {
         let mut workers = Workers::default();
         for pid in 1..=due.len() as Pid {
             workers.enter(pid, 1, Time(0));
-            workers.get_mut(pid).unwrap().has_line = true;
+            workers.get_mut(pid).unwrap().line = Line::Own;
         }
         let sheet = Sheet::default();
         *sheet.due.borrow_mut() = due.to_vec();
@@ -214,8 +186,8 @@ mod tests {
         let (mut overdue, mut workers, sheet) = pool(&[5, 5, 5, 5, 5]);
         workers.get_mut(1).unwrap().leaving = true;
         workers.get_mut(2).unwrap().reaped = true;
-        workers.get_mut(3).unwrap().has_line = false;
-        workers.get_mut(4).unwrap().overdue = true;
+        workers.get_mut(3).unwrap().line = Line::None;
+        workers.get_mut(4).unwrap().line = Line::Late;
         assert_eq!(late(&mut overdue, 10, &workers, &sheet), [5]);
     }
 

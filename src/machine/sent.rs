@@ -17,39 +17,49 @@ pub fn tells_to_end(signal: Signal) -> bool {
     matches!(signal.saturating_abs(), INT | QUIT | TERM)
 }
 
-/// What a worker has been sent. In two bytes, as there is one in each worker's entry (`page.rs`): the numbers of signals leave
-/// one bit of each.
+/// What a worker has been sent, and why it was. In three bytes, as there is one in each worker's entry (`page.rs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// The first signal that told it to end; 0: none has. And whether its time for that was over.
+    /// The first signal that told it to end; 0: none has.
     told: u8,
-    /// The last one, but KILL stays. And whether it was late with its work.
+    /// The last one, but KILL stays.
     last: u8,
+    /// What was over for it.
+    over: u8,
 }
 
-const IS_OVER: u8 = 0x80;
+/// The time to end.
+const GRACE: u8 = 1;
+/// The time for a piece of work.
+const WORK: u8 = 2;
+/// The time to get ready.
+const START: u8 = 4;
 
 impl Sent {
     /// It has been sent this signal, which tells it to end, or does not.
     pub fn note(&mut self, signal: Signal, tells_to_end: bool) {
-        // Those that exist fit, but for the last one of some systems.
-        let number = u8::try_from(signal.saturating_abs()).map_or(0, |number| number & !IS_OVER);
-        if tells_to_end && self.told & !IS_OVER == 0 {
-            self.told |= number;
+        let number = u8::try_from(signal.saturating_abs()).unwrap_or(0);
+        if tells_to_end && self.told == 0 {
+            self.told = number;
         }
         if number != 0 && self.last_signal() != KILL {
-            self.last = self.last & IS_OVER | number;
+            self.last = number;
         }
     }
 
     /// It is killed, as its time to end is over.
     pub fn note_end_of_grace(&mut self) {
-        self.told |= IS_OVER;
+        self.over |= GRACE;
     }
 
     /// It is killed, or told so first, as it is not done with its work in time.
     pub fn note_late(&mut self) {
-        self.last |= IS_OVER;
+        self.over |= WORK;
+    }
+
+    /// It is killed, as it was not ready in time.
+    pub fn note_not_ready(&mut self) {
+        self.over |= START;
     }
 
     /// Whether a signal has told it to end.
@@ -59,20 +69,25 @@ impl Sent {
 
     /// Whether it was killed, as its time to end was over.
     pub fn grace_is_over(self) -> bool {
-        self.told & IS_OVER != 0
+        self.over & GRACE != 0
     }
 
     /// Whether it was sent a signal as it was late with its work.
     pub fn was_late(self) -> bool {
-        self.last & IS_OVER != 0
+        self.over & WORK != 0
+    }
+
+    /// Whether it was killed, as it was not ready in time.
+    pub fn was_not_ready(self) -> bool {
+        self.over & START != 0
     }
 
     fn first_told(self) -> Signal {
-        Signal::from(self.told & !IS_OVER)
+        Signal::from(self.told)
     }
 
     fn last_signal(self) -> Signal {
-        Signal::from(self.last & !IS_OVER)
+        Signal::from(self.last)
     }
 
     /// The signal that told it to end, or else the last one; 0: none.
@@ -109,8 +124,26 @@ mod tests {
         sent.note(-TERM, true);
         sent.note_end_of_grace();
         sent.note(KILL, false);
-        assert!(sent.was_late() && sent.grace_is_over());
+        assert!(sent.was_late() && sent.grace_is_over() && !sent.was_not_ready());
         assert_eq!(sent.signal(), TERM);
         assert!(sent.has(TERM) && sent.has(KILL) && !sent.has(ABRT));
+        let mut sent = Sent::default();
+        sent.note_not_ready();
+        assert!(sent.was_not_ready() && !sent.was_late() && !sent.grace_is_over());
+    }
+
+    #[test]
+    fn the_first_that_tells_stays_and_so_does_kill() {
+        let mut sent = Sent::default();
+        sent.note(INT, true);
+        sent.note(TERM, true);
+        assert_eq!(sent.signal(), INT);
+        let mut sent = Sent::default();
+        sent.note(KILL, false);
+        sent.note(QUIT, false);
+        assert_eq!(sent.signal(), KILL);
+        // Some systems have a signal 128; no byte is to be taken for another signal.
+        sent.note(300, true);
+        assert!(!sent.has_told());
     }
 }

@@ -7,13 +7,14 @@ use super::compact::ShortQueue;
 use super::deadlines::{Deadlines, Over, Why};
 use super::exits::{Exit, Reason};
 use super::overdue::WorkerTimeout;
+use super::readiness::READY_AFTER;
 use super::reaping::{Look, Looks};
 use super::said::Statuses;
 use super::sent::{ABRT, KILL, Signal, tells_to_end};
 use super::signals::{Action, Signals, Staggered};
 use super::spare::{self, Spare};
 use super::timers::{Pacing, Time};
-use super::workers::{Key, Pid, Serial, Worker, Workers};
+use super::workers::{Key, Line, Pid, Serial, Worker, Workers};
 
 /// What the host wants of the machine at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,15 @@ pub enum Step {
     },
     /// Other code has reaped a worker. (One that we reap by `Reap` or `ReapWorker` the manager tells of by itself.)
     Reaped(Exit),
+    /// A worker is ready for work. Only after `tell_ready`; once for each worker, and not after its end.
+    Ready {
+        /// The worker.
+        pid: Pid,
+        /// Its index.
+        index: u32,
+        /// Its generation.
+        generation: u64,
+    },
     /// Sleep until something happens, or until the moment given.
     Wait {
         /// When to come back at the latest.
@@ -246,6 +256,48 @@ impl Machine {
         self.deadlines.as_ref()?.worker_timeout()
     }
 
+    /// Sets how long after its fork a worker has to be ready that is forked from now on; none: it need not say so, and
+    /// all others need not, either.
+    pub fn set_ready_timeout(&mut self, timeout: Option<Duration>) {
+        if timeout.is_some() || self.deadlines.is_some() {
+            self.deadlines
+                .get_or_insert_default()
+                .set_ready_timeout(timeout, &self.workers);
+        }
+    }
+
+    /// How long after its fork a worker has to be ready that is forked now.
+    pub fn ready_timeout(&self) -> Option<Duration> {
+        self.deadlines.as_ref()?.ready_timeout()
+    }
+
+    /// From now on there is a step for each worker that gets ready.
+    pub fn tell_ready(&mut self) {
+        self.deadlines.get_or_insert_default().tell_ready();
+    }
+
+    /// Whether workers that are forked now are to say on the timesheet that they are ready.
+    pub fn awaits_ready(&self) -> bool {
+        let deadlines = self.deadlines.as_ref();
+        deadlines.is_some_and(|deadlines| deadlines.awaits_ready())
+    }
+
+    /// Whether a worker is awaited that is not ready yet.
+    pub fn has_starting(&self) -> bool {
+        let deadlines = self.deadlines.as_ref();
+        deadlines.is_some_and(|deadlines| deadlines.has_starting())
+    }
+
+    /// Whether this worker is ready for work, as far as was seen by the last step: it has said so or, where there is no
+    /// `ready_timeout`, has lived for a second. As long as nobody awaits that, what workers say is not looked at.
+    pub fn is_ready(&self, worker: &Worker, now: Time) -> bool {
+        let deadlines = self.deadlines.as_ref();
+        match deadlines.filter(|deadlines| deadlines.awaits_ready()) {
+            Some(deadlines) => !deadlines.is_starting(worker.key()),
+            None => now.since(worker.spawned_at) >= READY_AFTER,
+        }
+    }
+
     /// A worker wants the manager to look at the timesheet.
     pub fn look_at_times(&mut self) {
         if let Some(deadlines) = &mut self.deadlines {
@@ -387,9 +439,11 @@ impl Machine {
             self.to_settle.retain(|key| *key != worker.key());
         }
         // One that is alive may come back with the same key.
-        let may_return = (worker.leaving || worker.overdue) && !worker.reaped;
-        if let Some(deadlines) = self.deadlines.as_mut().filter(|_| may_return) {
-            deadlines.forget(worker.key());
+        if let Some(deadlines) = self.deadlines.as_mut().filter(|_| !worker.reaped) {
+            let key = worker.key();
+            if worker.leaving || worker.line == Line::Late || deadlines.is_starting(key) {
+                deadlines.forget(key);
+            }
         }
         Some(worker)
     }
@@ -442,11 +496,8 @@ impl Machine {
         }
         self.workers
             .insert(pid, index, serial, self.generation, now);
-        if let Some(deadlines) = &self.deadlines {
-            let has_line = deadlines.worker_timeout().is_some();
-            if let Some(worker) = self.workers.get_mut(pid) {
-                worker.has_line = has_line;
-            }
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.forked(pid, now, &mut self.workers);
         }
         if self.lead == Lead::Machine {
             self.pacing.defer(now, self.pacing.spawn_interval);
@@ -541,8 +592,12 @@ impl Machine {
         };
         let age = now.since(worker.spawned_at);
         let exit = Exit::of_worker(worker, status, reason, age);
+        let key = worker.key();
         if !stolen {
-            self.to_settle.push_back(worker.key());
+            self.to_settle.push_back(key);
+        }
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.ended(key);
         }
         exit
     }
@@ -597,6 +652,7 @@ impl Machine {
         let step = self
             .next_to_send(now)
             .or_else(|| self.end_a_time(now, pool))
+            .or_else(|| self.next_ready())
             .or_else(|| self.stopped());
         if let Some(step) = step {
             return Ok(step);
@@ -654,7 +710,8 @@ impl Machine {
         Some(Step::Kill { pid, signal })
     }
 
-    /// The end of a worker whose time is over: it was told to end and has not, or is not done with what it does.
+    /// The end of a worker whose time is over: it was told to end and has not, is not done with what it does, or is not
+    /// ready.
     fn end_a_time(&mut self, now: Time, pool: &dyn Statuses) -> Option<Step> {
         let deadlines = self.deadlines.as_mut()?;
         deadlines.look(now, &mut self.workers, pool);
@@ -662,24 +719,40 @@ impl Machine {
         let (pid, signal) = match over {
             Over::Look(pid) => return Some(Step::ReapWorker(pid)),
             Over::Abort(pid) => (pid, ABRT),
-            Over::Kill(pid, Why::GraceOver | Why::Late | Why::StillThere) => (pid, KILL),
             Over::Kill(pid, Why::GraceOfGroupOver) => {
                 // It may have left its group since.
                 self.outbox.push_back((pid, KILL));
                 (pid, -KILL)
             }
+            Over::Kill(
+                pid,
+                Why::GraceOver | Why::Late | Why::StillThere | Why::NotReady | Why::HasLived,
+            ) => (pid, KILL),
         };
         if let Some(worker) = self.workers.get_mut(pid) {
             match over {
                 Over::Kill(_, Why::GraceOver | Why::GraceOfGroupOver) => {
                     worker.sent.note_end_of_grace();
                 }
-                Over::Look(_) | Over::Abort(_) | Over::Kill(_, Why::Late | Why::StillThere) => {
+                Over::Kill(_, Why::NotReady) => worker.sent.note_not_ready(),
+                Over::Look(_)
+                | Over::Abort(_)
+                | Over::Kill(_, Why::Late | Why::StillThere | Why::HasLived) => {
                     worker.sent.note_late();
                 }
             }
         }
         Some(Step::Kill { pid, signal })
+    }
+
+    /// A worker that is ready.
+    fn next_ready(&mut self) -> Option<Step> {
+        let worker = self.deadlines.as_mut()?.next_ready(&self.workers)?;
+        Some(Step::Ready {
+            pid: worker.pid,
+            index: worker.index,
+            generation: worker.generation,
+        })
     }
 
     /// The end of the run.

@@ -83,14 +83,24 @@ pub struct Worker {
     pub leaving: bool,
     /// What the manager has sent it.
     pub sent: Sent,
-    /// It has a line of its own on the timesheet, under its index.
-    pub has_line: bool,
-    /// It was seen to be late, and what follows from that is still to be done.
-    pub overdue: bool,
+    /// What it has on the timesheet.
+    pub line: Line,
     /// A notice has named it as one that has ended, and nobody has looked yet.
     pub named: bool,
     /// It has been reaped, and the host has not been told, or has not moved on since.
     pub reaped: bool,
+}
+
+/// What a worker has on the timesheet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Line {
+    /// Nothing: there was no sheet at its fork.
+    #[default]
+    None,
+    /// A line of its own, under its index.
+    Own,
+    /// One by which it was seen to be late, and what follows from that is still to be done.
+    Late,
 }
 
 /// No process has this id.
@@ -110,6 +120,11 @@ impl Worker {
             index: self.index,
             serial: self.serial,
         }
+    }
+
+    /// Whether it has a line of its own on the timesheet.
+    pub fn has_line(&self) -> bool {
+        self.line != Line::None
     }
 
     fn has(&self, key: Key) -> bool {
@@ -222,8 +237,7 @@ impl Workers {
             stopping: false,
             leaving: false,
             sent: Sent::default(),
-            has_line: false,
-            overdue: false,
+            line: Line::None,
             named: false,
             reaped: false,
         });

@@ -35,7 +35,7 @@ impl Statuses for Said<'_> {
     }
 
     fn times(&self, worker: &Worker) -> Times {
-        let timesheet = self.timesheet.filter(|_| worker.has_line);
+        let timesheet = self.timesheet.filter(|_| worker.has_line());
         timesheet.map_or_else(Times::default, |timesheet| timesheet.times(worker.index))
     }
 

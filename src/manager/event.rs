@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use crate::machine::{Exit, Signal};
+use crate::machine::{Exit, Pid, Signal};
 
 /// The next thing for the host to do.
 #[derive(Clone, Debug)]
@@ -22,6 +22,15 @@ pub enum Event {
         exit: Exit,
         /// What it has used, with the descendants that it has waited for.
         rusage: libc::rusage,
+    },
+    /// A worker is ready for work. Only after [`Manager::watch_ready`](super::Manager::watch_ready).
+    Ready {
+        /// Its process id.
+        pid: Pid,
+        /// Its index.
+        index: u32,
+        /// Its generation.
+        generation: u64,
     },
     /// Nothing to do until a signal, the exit of a child, the descriptor or the time-out.
     Wait(Wait),

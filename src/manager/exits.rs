@@ -68,7 +68,7 @@ impl Manager {
         exit.out_of_memory = self.was_out_of_memory(exit);
         if let Some(timesheet) = &self.timesheet {
             let worker = self.machine.workers().with_index(exit.index);
-            if worker.is_some_and(|worker| worker.serial == exit.serial && worker.has_line) {
+            if worker.is_some_and(|worker| worker.serial == exit.serial && worker.has_line()) {
                 let times = timesheet.times(exit.index);
                 exit.requests = times.requests;
                 if times.is_busy {
@@ -137,15 +137,24 @@ impl Manager {
                 None => "worker_timeout".to_owned(),
             });
         }
+        if exit.cause == Cause::NotReady {
+            // It is not set any more, perhaps.
+            notes.push(match self.machine.ready_timeout() {
+                Some(timeout) => format!("ready_timeout of {} s", timeout.as_secs_f64()),
+                None => "ready_timeout".to_owned(),
+            });
+        }
         if !exit.busy_for.is_zero() {
             notes.push(format!("busy for {:.1} s", exit.busy_for.as_secs_f64()));
         }
-        let was_told =
-            exit.cause != Cause::Timeout || ![libc::SIGABRT, libc::SIGKILL].contains(&exit.sent);
+        let was_told = !matches!(exit.cause, Cause::Timeout | Cause::NotReady)
+            || ![libc::SIGABRT, libc::SIGKILL].contains(&exit.sent);
         if exit.sent != 0 && was_told && exit.signal() != Some(exit.sent) {
             let surplus = match exit.cause {
                 Cause::Surplus => " as one too many",
-                Cause::None | Cause::Asked | Cause::Timeout | Cause::External => "",
+                Cause::None | Cause::Asked | Cause::Timeout | Cause::NotReady | Cause::External => {
+                    ""
+                }
             };
             notes.push(format!("it was sent {}{surplus}", signals::name(exit.sent)));
         }

@@ -98,6 +98,17 @@ impl Manager {
                     let recheck = is_uncertain || self.has_deaf_workers();
                     return Ok(Event::Wait(self.tell_wait(now, until, recheck)));
                 }
+                Step::Ready {
+                    pid,
+                    index,
+                    generation,
+                } => {
+                    return Ok(Event::Ready {
+                        pid,
+                        index,
+                        generation,
+                    });
+                }
                 Step::Stopped(signal) => return Ok(Event::Stopped(signal)),
                 Step::Drained => return Ok(Event::Drained),
                 Step::TimedOut => return Ok(self.timed_out()),

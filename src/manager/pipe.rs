@@ -4,7 +4,7 @@
 //! out, the manager looks whether the number is still its pipe (`os/descriptor.rs`). If not, it makes another pipe. The event
 //! WAIT tells the host the new descriptor, `Waker` tells the handlers, and the scoreboard and the timesheet tell the workers that
 //! are forked from then on. Workers of before have an end of a pipe that nobody reads. As long as one of them is there, the manager
-//! looks at the scoreboard every 250 ms (`has_deaf_workers`).
+//! looks every 250 ms at the scoreboard, and who is ready (`has_deaf_workers`).
 //!
 //! The loops of the library look only after code of the program has run, where there is one thread (`is_unchecked`). Such
 //! code is a hook or, after a sleep that has not timed out, a signal handler. A fork may run code of the program as well
@@ -168,7 +168,7 @@ impl Manager {
         if !is_there {
             self.pipe.lost_at = Time::default();
         }
-        is_there && self.board.is_some()
+        is_there && (self.board.is_some() || self.machine.has_starting())
     }
 
     /// Tells which descriptor ends a wait. Of a pipe that is new nobody knew, so that a signal may have come meanwhile; where

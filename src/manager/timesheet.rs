@@ -1,7 +1,8 @@
-//! The timesheet of a manager's workers. `os/timesheet.rs` has what is shared, and `machine/overdue.rs` what the manager makes of
-//! it.
+//! The timesheet of a manager's workers. `os/timesheet.rs` has what is shared; `machine/overdue.rs` and
+//! `machine/readiness.rs` have what the manager makes of it.
 
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use super::{Failure, Manager};
 use crate::machine::{Pid, WorkerTimeout};
@@ -23,14 +24,49 @@ impl Manager {
     /// There is no memory for the timesheet (mmap(2)), or no descriptor for the pipe (pipe2(2)).
     pub fn set_worker_timeout(&mut self, set: Option<WorkerTimeout>) -> Result<(), Failure> {
         self.check_is_manager()?;
-        if set.is_some() && self.timesheet.is_none() {
-            self.wake_pipe()?;
-            let end = self.pipe.end_for_workers()?;
-            self.timesheet = Some(make(end)?);
+        if set.is_some() {
+            self.need_timesheet()?;
         }
         if self.machine.worker_timeout() != set {
             self.machine.set_worker_timeout(set);
             self.machine.wake();
+        }
+        Ok(())
+    }
+
+    /// Sets how long after its fork a worker has to be ready that is forked from now on (`OwnLine::ready`); then it is
+    /// sent KILL. None: it need not say so, nor need all others.
+    ///
+    /// # Errors
+    /// As `set_worker_timeout`.
+    pub fn set_ready_timeout(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        if timeout.is_some() {
+            self.need_timesheet()?;
+        }
+        if self.machine.ready_timeout() != timeout {
+            self.machine.set_ready_timeout(timeout);
+            self.machine.wake();
+        }
+        Ok(())
+    }
+
+    /// From now on there is an event for each worker that gets ready, of those that are forked from now on.
+    ///
+    /// # Errors
+    /// As `set_worker_timeout`.
+    pub fn watch_ready(&mut self) -> Result<(), Failure> {
+        self.check_is_manager()?;
+        self.need_timesheet()?;
+        self.machine.tell_ready();
+        Ok(())
+    }
+
+    fn need_timesheet(&mut self) -> Result<(), Failure> {
+        if self.timesheet.is_none() {
+            self.wake_pipe()?;
+            let end = self.pipe.end_for_workers()?;
+            self.timesheet = Some(make(end)?);
         }
         Ok(())
     }
@@ -48,7 +84,8 @@ impl Manager {
     pub(super) fn prepare_line(&self, index: u32, generation: u64) {
         if let Some(timesheet) = &self.timesheet {
             let set = self.machine.worker_timeout();
-            timesheet.prepare(index, generation, set.map(|set| set.timeout));
+            let span = set.map(|set| set.timeout);
+            timesheet.prepare(index, generation, span, self.machine.awaits_ready());
         }
     }
 

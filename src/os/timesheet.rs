@@ -1,5 +1,5 @@
-//! The timesheet: memory in which each worker says by when it will be done with what it does. The manager looks at it, and
-//! ends whoever is late.
+//! The timesheet: memory in which each worker says that it is ready, and by when it will be done with what it does. The
+//! manager looks at it, and ends whoever is late.
 //!
 //! It is there only if something was set that needs it. It has a header and, for each index of a worker, a **line** of 64
 //! bytes: no two workers write to one line of the processor's cache. Address space is reserved for all indexes, memory is used
@@ -8,8 +8,8 @@
 //! | part | who writes it | when |
 //! |---|---|---|
 //! | header: `looks_at` | the manager | before it reads the lines, and after |
-//! | header: `is_wanted` | a worker that is due before that | the manager takes it away when it looks |
-//! | line: `span` `generation` `started_at`, zeros to all else | the manager | before the fork |
+//! | header: `is_wanted` | a worker that is due before that, or is ready | the manager takes it away when it looks |
+//! | line: `span` `generation` `started_at` `flags`, zeros to all else | the manager | before the fork |
 //! | line: `pid` | the manager | after the fork |
 //! | line: `flags` `requests` `changed_at`, then `due` | the worker | at each piece of work |
 //!
@@ -17,11 +17,15 @@
 //! reads who is due. So the manager sees the worker's number, or the worker sees the manager's, and rings (`ring`): it sets
 //! `is_wanted`, and writes a byte to the pipe that ends the manager's wait.
 //!
-//! Where the system can, the memory is a file without a name (memfd_create(2)), sealed so that nobody can shorten it or map it
-//! for writing again. Elsewhere it is anonymous.
+//! A worker that is ready says so once: with the first of what it says, whatever that is. If the manager awaits that
+//! (`IS_AWAITED`), the worker takes that flag away, and rings. The manager reads the flags after it has taken
+//! `is_wanted`, so it sees `IS_READY`, or is woken by the byte.
 //!
-//! A worker may be in the hands of somebody else, and the whole sheet is its to write to. The manager takes no size, no index
-//! and no pid from it, and any number there is one that it can work with. SECURITY.md says what follows.
+//! Where the system can, the memory is a file without a name (memfd_create(2)), sealed so that nobody can shorten it or
+//! map it for writing again. Elsewhere it is anonymous.
+//!
+//! A worker may be in the hands of somebody else, and the whole sheet is its to write to. The manager takes no size, no
+//! index and no pid from it, and any number there is one that it can work with. SECURITY.md says what follows.
 
 use std::cell::UnsafeCell;
 use std::io;
@@ -45,6 +49,8 @@ pub const MAX_LINES: u32 = 1 << 20;
 pub const IS_READY: u32 = 1;
 /// And it is at work.
 pub const IS_BUSY: u32 = 2;
+/// The worker is not ready, and the manager wants to be woken when it is.
+pub const IS_AWAITED: u32 = 4;
 
 /// What is there once. It lies in one page with the first lines: a worker takes a page fault for each page that it comes to.
 #[repr(C, align(64))]
@@ -127,15 +133,17 @@ impl Timesheet {
         }
     }
 
-    /// A worker is to be forked, which may be busy for this long (none: for as long as it likes). Its line is empty.
-    pub fn prepare(&self, index: u32, generation: u64, span: Option<Duration>) {
+    /// A worker is to be forked, which may be busy for this long (none: for as long as it likes), and wakes the manager
+    /// when it is ready if that is awaited. Otherwise its line is empty.
+    pub fn prepare(&self, index: u32, generation: u64, span: Option<Duration>, is_awaited: bool) {
         let Some(line) = self.line(index) else {
             return;
         };
         for word in [&line.due, &line.requests, &line.changed_at] {
             word.store(0, SeqCst);
         }
-        line.flags.store(0, SeqCst);
+        let flags = if is_awaited { IS_AWAITED } else { 0 };
+        line.flags.store(flags, SeqCst);
         line.pid.store(0, SeqCst);
         line.generation.store(generation, SeqCst);
         line.started_at.store(clock::now().0, SeqCst);
@@ -172,10 +180,14 @@ impl Timesheet {
         is_wanted.load(SeqCst) != 0 && is_wanted.swap(0, SeqCst) != 0
     }
 
-    /// What the worker with this index has said.
+    /// What the worker with this index has said. One that has no line cannot say that it is ready, and is taken for
+    /// that.
     pub fn times(&self, index: u32) -> Times {
         let Some(line) = self.line(index) else {
-            return Times::default();
+            return Times {
+                is_ready: true,
+                ..Times::default()
+            };
         };
         let due = line.due.load(SeqCst);
         let flags = line.flags.load(SeqCst);
@@ -278,7 +290,7 @@ pub struct Places {
     pub requests: NonNull<u64>,
     /// When that was, or when it was idle.
     pub changed_at: NonNull<u64>,
-    /// `IS_READY`, `IS_BUSY`.
+    /// `IS_READY`, `IS_BUSY`, `IS_AWAITED`.
     pub flags: NonNull<u32>,
     /// How long a piece of work may take; 0: for ever.
     pub span: NonNull<u64>,
@@ -301,6 +313,7 @@ impl OwnLine {
         if self.process.is_this() {
             let line = self.line();
             let now = clock::about_now();
+            self.end_start(line);
             line.flags.store(IS_READY | IS_BUSY, Relaxed);
             line.requests.fetch_add(1, Relaxed);
             line.changed_at.store(now.0, Relaxed);
@@ -319,6 +332,7 @@ impl OwnLine {
     pub fn idle(&self) {
         if self.process.is_this() {
             let line = self.line();
+            self.end_start(line);
             line.flags.store(IS_READY, Relaxed);
             line.changed_at.store(clock::about_now().0, Relaxed);
             line.due.store(0, SeqCst);
@@ -328,7 +342,26 @@ impl OwnLine {
     /// The worker is ready for work.
     pub fn ready(&self) {
         if self.process.is_this() {
-            self.line().flags.fetch_or(IS_READY, SeqCst);
+            let line = self.line();
+            self.end_start(line);
+            line.flags.fetch_or(IS_READY, SeqCst);
+        }
+    }
+
+    fn end_start(&self, line: &Line) {
+        if line.flags.load(Relaxed) & IS_AWAITED != 0 {
+            self.wake_as_ready(line);
+        }
+    }
+
+    /// Once, also where a signal handler says the same in between.
+    #[cold]
+    fn wake_as_ready(&self, line: &Line) {
+        let said = line
+            .flags
+            .compare_exchange(IS_AWAITED, IS_READY, SeqCst, SeqCst);
+        if said.is_ok() {
+            self.ring();
         }
     }
 
@@ -457,7 +490,7 @@ mod tests {
 
     fn sheet() -> Timesheet {
         let sheet = Timesheet::new().unwrap();
-        sheet.prepare(3, 7, Some(MINUTE));
+        sheet.prepare(3, 7, Some(MINUTE), false);
         sheet
     }
 
@@ -493,10 +526,41 @@ mod tests {
     }
 
     #[test]
+    fn whoever_gets_ready_rings_once_if_that_is_awaited() {
+        type Say = fn(&OwnLine);
+        let ways: [Say; 3] = [OwnLine::ready, OwnLine::idle, |line| line.busy(Span::AsSet)];
+        for is_awaited in [true, false] {
+            for say in ways {
+                let sheet = sheet();
+                sheet.prepare(3, 7, None, is_awaited);
+                let line = sheet.own_line(3).unwrap();
+                line.tick(Span::AsSet);
+                assert!(!sheet.times(3).is_ready && !sheet.take_ring());
+                say(&line);
+                assert!(sheet.times(3).is_ready);
+                assert_eq!(sheet.take_ring(), is_awaited);
+                for again in ways {
+                    again(&line);
+                    assert!(sheet.times(3).is_ready && !sheet.take_ring());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ready_does_not_end_what_a_worker_does() {
+        let sheet = sheet();
+        let line = sheet.own_line(3).unwrap();
+        line.busy(Span::AsSet);
+        line.ready();
+        assert!(sheet.times(3).is_busy && sheet.times(3).due.is_some());
+    }
+
+    #[test]
     fn the_next_worker_finds_an_empty_line() {
         let sheet = sheet();
         sheet.own_line(3).unwrap().busy(Span::AsSet);
-        sheet.prepare(3, 8, None);
+        sheet.prepare(3, 8, None, false);
         assert_eq!(sheet.times(3), Times::default());
         let line = sheet.own_line(3).unwrap();
         line.busy(Span::AsSet);
@@ -527,10 +591,11 @@ mod tests {
     fn an_index_beyond_the_end_has_no_line() {
         let sheet = sheet();
         for index in [MAX_LINES, u32::MAX] {
-            sheet.prepare(index, 1, Some(MINUTE));
+            sheet.prepare(index, 1, Some(MINUTE), true);
             sheet.is_forked(index, 1);
             assert!(sheet.own_line(index).is_none());
-            assert_eq!(sheet.times(index), Times::default());
+            let times = sheet.times(index);
+            assert!(times.is_ready && !times.is_busy && times.due.is_none());
         }
         assert!(sheet.own_line(MAX_LINES - 1).is_some());
     }

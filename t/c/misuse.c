@@ -86,6 +86,9 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NOTHING(pf_stopping(pf));
     is_int(pf_stop_fd(pf), -1, "pf_stop_fd");
     NULL_IS(pf_set_worker_timeout(pf, 1, 0));
+    NULL_IS(pf_set_ready_timeout(pf, 1));
+    NULL_IS(pf_watch_ready(pf));
+    NULL_IS(pf_ready(pf));
     NULL_IS(pf_busy(pf, 1));
     NULL_IS(pf_tick(pf, 1));
     NULL_IS(pf_idle(pf));
@@ -200,6 +203,7 @@ static void seconds(void)
         refused(pf, pf_set_graceful_timeout(pf, s), "pf_set_graceful_timeout", shown, "graceful_timeout");
         refused(pf, pf_set_worker_timeout(pf, s, 0), "pf_set_worker_timeout", shown, "worker_timeout");
         refused(pf, pf_set_worker_timeout(pf, 1, s), "pf_set_worker_timeout", shown, "worker_timeout_grace");
+        refused(pf, pf_set_ready_timeout(pf, s), "pf_set_ready_timeout", shown, "ready_timeout");
         is_int(pf_busy(pf, s), PF_ERR_INVALID_ARGUMENT, "pf_busy: %s", shown);
         is_int(pf_tick(pf, s), PF_ERR_INVALID_ARGUMENT, "pf_tick: %s", shown);
         refused(pf, pf_set_spawn_delay(pf, s), "pf_set_spawn_delay", shown, NULL);
@@ -220,6 +224,7 @@ static void seconds(void)
     }
     refused(pf, pf_set_graceful_timeout(pf, INFINITY), "pf_set_graceful_timeout", "inf", "graceful_timeout");
     refused(pf, pf_set_worker_timeout(pf, INFINITY, 0), "pf_set_worker_timeout", "inf", "worker_timeout");
+    refused(pf, pf_set_ready_timeout(pf, INFINITY), "pf_set_ready_timeout", "inf", "ready_timeout");
     refused(pf, pf_set_worker_timeout(pf, 0, 1), "pf_set_worker_timeout", "worker_timeout_grace", "worker_timeout");
     pf_set_max_workers(pf, 1);
     pf_begin(pf);
@@ -605,6 +610,8 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_watch_oom(pf));
     REFUSED(pf_set_parent_death_signal(pf, 0));
     REFUSED(pf_set_worker_timeout(pf, 1, 0));
+    REFUSED(pf_set_ready_timeout(pf, 1));
+    REFUSED(pf_watch_ready(pf));
     REFUSED(pf_set_spare_workers(pf, 1, 2, SIGTERM));
     REFUSED(pf_trap_signal(pf, SIGUSR2, 0, 0));
     REFUSED(pf_set_reap_foreign(pf, false));

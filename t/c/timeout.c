@@ -366,6 +366,8 @@ static void count_reaped(pf_t *pf, const pf_event *exit, void *data)
 static void noise(void)
 {
     pf_t *pf = manager(TIMEOUT, TIMEOUT);
+    pf_set_ready_timeout(pf, TIMEOUT);
+    pf_watch_ready(pf);
     pf_set_on_child_reap(pf, count_reaped, NULL);
     pf_set_max_workers(pf, 3);
     is_int(pf_start(pf, makes_noise, NULL), PF_OK, "beside a worker that spoils the timesheet the pool works");

@@ -53,7 +53,10 @@ our $newborn = 0;
 
 # By what a value has to be.
 my %OPTIONS = (
-    number  => [qw(max_workers spawn_interval err_respawn_interval graceful_timeout worker_timeout worker_timeout_grace)],
+    number  => [
+        qw(max_workers spawn_interval err_respawn_interval graceful_timeout worker_timeout worker_timeout_grace
+            ready_timeout)
+    ],
     code    => [qw(on_child_reap before_fork after_fork on_worker_timeout)],
     signals => ['trap_signals'],
     log     => ['log_exits'],
@@ -495,8 +498,9 @@ back has to be told again.
 =item log_exits => BOOLEAN or CODE
 
 Says something about each worker that has ended in a way that is out of the ordinary: with a status other than 0, by a
-signal that the manager has not sent, or because its C<graceful_timeout> or C<worker_timeout> was over. Default: false. With a true
-value the manager warns; CODE is called with the manager and the line, which has no newline. If it dies, perl warns.
+signal that the manager has not sent, or because its C<graceful_timeout>, C<worker_timeout> or C<ready_timeout> was
+over. Default: false. With a true value the manager warns; CODE is called with the manager and the line, which has no
+newline. If it dies, perl warns.
 
     worker 3 (pid 4711, generation 2) was killed by SIGKILL after 12.3 s: graceful_timeout of 2 s, it was sent SIGTERM
     worker 2 (pid 4714, generation 2) was killed by SIGKILL after 12.3 s, 41 requests: worker_timeout of 10 s, busy for 10.0 s
@@ -560,6 +564,30 @@ A handler that the program sets for ABRT, in the worker or before C<start>, stay
 
 How long after ABRT KILL comes. Default, and the meaning of 0: 2. It means nothing without C<on_worker_timeout>, and
 C<start> dies if there is no C<worker_timeout>.
+
+=item ready_timeout => SECONDS
+
+How long after its fork a worker may take to get ready for work. Then the manager sends it KILL, once, and forks another
+one, as after any failure. Default: no limit, which is also 0. A change counts for the workers of the next C<start>; 0
+ends it for all.
+
+A worker is ready when it calls L</ready>, or first calls L</busy([SECONDS])>, L</idle>, C<wait_readable> or
+C<set_status> of L<Parallel::Prefork::SpareWorkers>. So a worker that hangs while it loads or connects does not stay:
+
+    my $pm = Parallel::Prefork->new(ready_timeout => 10);
+
+    $pm->start(sub {
+        my $database = connect_to_database();
+        $pm->ready;
+        serve($database);
+    });
+
+Set it only if the workers say so. Others are killed, however well they work.
+
+The manager kills a stopped worker as any other, but none that a debugger has hold of. A worker whose time to end runs
+(C<graceful_timeout>) has that time. If the manager was itself stopped for more than a second while it waited, workers
+that had to be ready meanwhile get as much time again, C<ready_timeout> at most. C<start> and C<wait_all_children> send
+KILL, so it comes late if the manager does something else meanwhile.
 
 =item trap_signals => \%action_of
 
@@ -674,11 +702,12 @@ variable of the environment has options, with blanks between them:
 
     PREFORK_OPTIONS='graceful_timeout=30 log_exits=1' start_server --port 80 -- plackup -s Starlet app.psgi
 
-It may have C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<worker_timeout>, C<pdeathsig>; C<fast_exit>,
-C<huge_pages> and C<log_exits>, as 0 or 1; for L<Parallel::Prefork::SpareWorkers> also C<min_spare_workers>,
-C<max_spare_workers> and C<heartbeat>. They count for every manager of the process, and of programs that it starts, as far as the
-program does not give that option to C<new>. The manager warns of what is wrong, and leaves it out. Under taint checks
-(L<perlsec>) the variable is not looked at.
+It may have C<max_workers>, C<spawn_interval>, C<err_respawn_interval>, C<graceful_timeout>, C<worker_timeout>,
+C<ready_timeout>, C<pdeathsig>; C<fast_exit>, C<huge_pages> and C<log_exits>, as 0 or 1; for
+L<Parallel::Prefork::SpareWorkers> also C<min_spare_workers>, C<max_spare_workers> and C<heartbeat>. They count for
+every manager of the process, and of programs that it starts, as far as the program does not give that option to
+C<new>. The manager warns of what is wrong, and leaves it out. Under taint checks (L<perlsec>) the variable is not
+looked at.
 
 =head1 METHODS
 
@@ -807,9 +836,9 @@ code has reaped it), C<foreign> (it was no worker).
 =item cause
 
 What made it end: C<asked> (a signal that the program has sent by the manager), C<surplus> (it was one too many),
-C<timeout> (it was busy for more than C<worker_timeout>), C<external> (a signal that the manager has not sent: from
-another process, from the system, or for a fault of its own).
-C<''> if it has ended by itself.
+C<timeout> (it was busy for more than C<worker_timeout>), C<not_ready> (it was not ready within C<ready_timeout>),
+C<external> (a signal that the manager has not sent: from another process, from the system, or for a fault of its
+own). C<''> if it has ended by itself.
 
 =item sent_signal
 
@@ -823,7 +852,8 @@ short, which is known with C<log_exits> only. Otherwise 0.
 
 =item requests, busy_for
 
-How many pieces of work it had begun, and for how many seconds it had been busy; 0 without C<worker_timeout>.
+How many pieces of work it had begun, and for how many seconds it had been busy; 0 without C<worker_timeout> and
+C<ready_timeout>.
 
 =item age
 
@@ -921,10 +951,19 @@ has forked it returns that worker's object, for what it may be worth there.
 
 I<Where:> anywhere.
 
+=head2 ready
+
+Tells that the worker is ready for work: it has loaded and opened what it needs. Later calls change nothing. Returns
+nothing. Without C<ready_timeout> it does nothing.
+
+I<Where:> a worker, and its handlers; in a process that a worker has forked by itself it does nothing. I<Errors:> dies in
+the manager.
+
 =head2 busy([SECONDS])
 
-Tells that the worker begins a piece of work. It has C<worker_timeout> seconds for that, or SECONDS if that is given
-and not 0. A second call without L</idle> in between begins the next one. Returns nothing.
+Tells that the worker begins a piece of work, which also says that it is ready. It has C<worker_timeout> seconds for
+that, or SECONDS if that is given and not 0. A second call without L</idle> in between begins the next one. Returns
+nothing.
 
 I<Where:> a worker, and its handlers; in a process that a worker has forked by itself it does nothing. Without
 C<worker_timeout> it does nothing either, and takes a fraction of a microsecond. I<Errors:> dies in the manager. Dies

@@ -89,7 +89,7 @@ sub _check_scoreboard {
 # What may come from the environment: options with one plain value.
 my %KIND_IN_ENVIRONMENT = (
     (map { $_ => 'number' } qw(max_workers spawn_interval err_respawn_interval graceful_timeout
-        worker_timeout min_spare_workers max_spare_workers heartbeat)),
+        worker_timeout ready_timeout min_spare_workers max_spare_workers heartbeat)),
     (map { $_ => 'boolean' } qw(fast_exit huge_pages log_exits)),
     pdeathsig => 'signal',
 );

@@ -253,7 +253,8 @@ Sets the status of the worker that calls it to the first character of STATUS, an
 idle. Any other character means busy, and the program chooses it. Workers must not set C<STATUS_NEXIST>.
 
 With C<worker_timeout> it also does what L<Parallel::Prefork/busy([SECONDS])> and L<Parallel::Prefork/idle> do; one
-busy status after another begins no new piece of work, but its time anew.
+busy status after another begins no new piece of work, but its time anew. With C<ready_timeout> it says that the worker
+is ready.
 
 I<Where:> a worker, and its handlers. I<Errors:> dies in a process that has no slot on the scoreboard (C<child_start
 not called?>). Dies if STATUS is empty or has a character above 255.
