@@ -395,8 +395,8 @@ pf_result pf_watch_oom(pf_t *pf);
 // already. That one is not seen from a PID namespace of the worker's own.
 //
 // The system forgets it when the worker changes its user or its group; the first pf_wait_readable, pf_stopping or
-// pf_stop_fd after that asks for it again. It belongs to the thread that forks: so this and
-// pf_begin are refused in another thread than the first one.
+// pf_stop_fd after that asks for it again, and sends the signal if the manager has gone meanwhile. It belongs to the
+// thread that forks: so this and pf_begin are refused in another thread than the first one.
 //
 // Called by: manager, hook.
 //

@@ -53,7 +53,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::machine::{Exit, Goal, Machine, Signal};
+use crate::machine::{Exit, Goal, Machine, Pid, Signal};
 use crate::os::children::Parent;
 use crate::os::clock;
 use crate::os::mask::{SavedMask, restore};
@@ -95,6 +95,8 @@ pub struct Manager {
     board: Option<Rc<RefCell<Scoreboard>>>,
     /// What a worker is sent when its manager ends; 0: nothing.
     death_signal: Signal,
+    /// The worker that has asked the system for that.
+    tied: Pid,
     /// None until something is set that needs it.
     timesheet: Option<Timesheet>,
     /// The last event was a wait.
@@ -133,6 +135,7 @@ impl Manager {
             oom_watch: None,
             board: None,
             death_signal: 0,
+            tied: 0,
             timesheet: None,
             told_wait: false,
             is_in_loop: false,

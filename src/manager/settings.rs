@@ -76,17 +76,22 @@ impl Manager {
         Ok(())
     }
 
-    /// The same again, for a worker that has changed its user since. Whoever is no child of the manager is left alone: it
-    /// is a child of the worker, or has lost its manager, and learns of that in another way.
+    /// In a new worker: it ends with its manager, which may have ended already.
+    #[cold]
+    pub(super) fn tie_to_manager(&mut self) {
+        self.tied = process::pid();
+        self.ask_for_death_signal();
+    }
+
+    /// The same again, for a worker that has changed its user since: the system has forgotten what it was asked for. A child of
+    /// the worker is left alone. (One with the number of the worker is in another PID namespace, and cannot see its parent.)
     pub(super) fn tie_to_manager_again(&self) {
-        if process::parent() == self.owner.pid() {
-            let _ = process::set_parent_death_signal(self.death_signal);
+        if process::pid() == self.tied && process::parent_death_signal() == Ok(0) {
+            self.ask_for_death_signal();
         }
     }
 
-    /// In a new worker: it ends with its manager, which may have ended already.
-    #[cold]
-    pub(super) fn tie_to_manager(&self) {
+    fn ask_for_death_signal(&self) {
         // The signal exists. Where the system refuses, a worker without it is better than none.
         let _ = process::set_parent_death_signal(self.death_signal);
         let parent = process::parent();

@@ -272,6 +272,24 @@ pub fn set_parent_death_signal(signal: Signal) -> Result<(), Errno> {
     }
 }
 
+/// Which signal that is; 0: none, or none any more.
+///
+/// # Errors
+/// ENOSYS where the system knows nothing like this.
+pub fn parent_death_signal() -> Result<Signal, Errno> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut signal: libc::c_int = 0;
+        // SAFETY: this option writes to a live int.
+        let result = unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) };
+        Errno::result(result).map(|_| signal)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        Err(Errno::ENOSYS)
+    }
+}
+
 /// Sends this process a signal.
 pub fn signal_this(signal: Signal) {
     // SAFETY: kill(2) takes two integers and touches no memory of ours.

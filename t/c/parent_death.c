@@ -3,12 +3,13 @@
 #include "tap.h"
 
 #ifdef __linux__
+#include <sys/prctl.h>
 
 #define WORKERS 3
 
 /* Each worker has the writing end of it, and nobody else: at its end all of them are gone. */
 static int lives[2];
-static int *there;
+static int *there, *right;
 
 static int32_t stubborn(pf_t *pf, void *data)
 {
@@ -63,6 +64,75 @@ static void killed(const char *name, void (*manage)(pf_t *), int signal)
     close(lives[0]);
 }
 
+/* As when a worker changes its user, and its manager ends before the worker has made the next call. */
+static int32_t asks_too_late(pf_t *pf, void *data)
+{
+    const pid_t manager = getppid();
+    (void)data;
+    prctl(PR_SET_PDEATHSIG, 0);
+    ADD(*there, 1);
+    UNTIL(getppid() != manager);
+    pf_stopping(pf);
+    return until_killed(pf, NULL);
+}
+
+static void by_start_too_late(pf_t *pf)
+{
+    pf_start(pf, asks_too_late, NULL);
+}
+
+/* It is told once: by the system, or by the call. */
+static volatile sig_atomic_t told;
+
+static void is_told(int signal)
+{
+    (void)signal;
+    told++;
+}
+
+static int32_t is_told_once(pf_t *pf, void *data)
+{
+    const pid_t manager = getppid();
+    const int is_forgotten = pf_worker_index(pf) == 0;
+    (void)data;
+    signal(SIGUSR2, is_told);
+    if (is_forgotten)
+        prctl(PR_SET_PDEATHSIG, 0);
+    ADD(*there, 1);
+    UNTIL(getppid() != manager);
+    UNTIL(is_forgotten || told);
+    CHECK(pf_stopping(pf) == PF_STOP_MANAGER_GONE);
+    CHECK(pf_stopping(pf) == PF_STOP_MANAGER_GONE);
+    CHECK(told == 1);
+    ADD(*right, checks() == 0);
+    return 0;
+}
+
+static void told_once(void)
+{
+    char byte;
+    pid_t manager;
+    SET(*there, 0);
+    CHECK(pipe(lives) == 0);
+    manager = fork();
+    if (manager == 0) {
+        pf_t *pf = pf_new();
+        close(lives[0]);
+        pf_set_max_workers(pf, WORKERS);
+        pf_set_parent_death_signal(pf, SIGUSR2);
+        signal(SIGUSR2, SIG_IGN);
+        pf_start(pf, is_told_once, NULL);
+        _exit(1);
+    }
+    close(lives[1]);
+    UNTIL(GET(*there) == WORKERS);
+    kill(manager, SIGKILL);
+    waitpid(manager, NULL, 0);
+    is_int((int)read(lives[0], &byte, 1), 0, "workers with a handler for the signal leave");
+    is_int(GET(*right), WORKERS, "... and were sent it once, whoever has sent it");
+    close(lives[0]);
+}
+
 static void *refused(void *data)
 {
     pf_t *pf = data;
@@ -113,9 +183,12 @@ int main(void)
 {
     begin();
     there = shared(sizeof *there);
+    right = shared(sizeof *right);
     killed("pf_start", by_start, SIGKILL);
     killed("pf_start", by_start, SIGTERM);
     killed("pull", by_pull, SIGKILL);
+    killed("a worker that the system has forgotten", by_start_too_late, SIGKILL);
+    told_once();
     in_threads();
     no_signals();
     return done();

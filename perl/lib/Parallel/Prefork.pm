@@ -519,8 +519,8 @@ C<start> on, and also for one whose manager ends before that worker has asked fo
 prctl(2), on Linux. Elsewhere C<start> dies.)
 
 The system forgets it when the worker changes its user or its group. The first call of L</stopping>, C<wait_readable> or
-C<stop_fd> asks for it again, so make that call afterwards. In a thread other than the first one C<start>
-dies, because the system would send the signal at the end of the thread.
+C<stop_fd> asks for it again, so make that call afterwards. If the manager has gone meanwhile, that call sends the signal.
+In a thread other than the first one C<start> dies, because the system would send the signal at the end of the thread.
 
 =item worker_timeout => SECONDS
 
