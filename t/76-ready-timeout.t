@@ -250,7 +250,8 @@ is $replaced{ends}, 'not_ready', 'the first worker is killed once';
 is $replaced{successor}, 'ready', '... and another one takes its place';
 
 my %together = seen('three times', <<'PERL');
-# 0 is not ready, 1 is busy for ever, 2 does not end.
+# 0 does not end, 1 is busy for ever once it is told, 2 is not ready: so nobody is late before all are there.
+pipe my $told, my $tell or die "pipe: $!";
 my $forked = 0;
 my %cause;
 $pm = Parallel::Prefork->new(
@@ -267,17 +268,21 @@ $pm = Parallel::Prefork->new(
 );
 $pm->start(sub {
     $SIG{TERM} = 'IGNORE';
-    $pm->busy if $pm->worker_index == 1;
-    $pm->ready if $pm->worker_index == 2;
+    $pm->ready if $pm->worker_index < 2;
     say_so('there');
+    if ($pm->worker_index == 1) {
+        sysread $told, my $byte, 1;
+        $pm->busy;
+    }
     sleep 30 while 1;
 });
+syswrite $tell, 'x';
 $pm->wait_all_children;
 print "$_ = @{ $cause{$_} || [] }\n" for 0 .. 2;
 PERL
-is $together{0}, 'not_ready', 'with three time-outs the worker that is not ready is killed for that';
+is $together{2}, 'not_ready', 'with three time-outs the worker that is not ready is killed for that';
 is $together{1}, 'timeout',   '... one that is ready and busy for too long is killed for that';
-is $together{2}, 'grace',     '... one that is ready and does not end is killed for that';
+is $together{0}, 'grace',     '... one that is ready and does not end is killed for that';
 
 my %told = seen('told to end', <<'PERL');
 $pm = Parallel::Prefork->new(
@@ -300,7 +305,12 @@ my %back = seen('the time-out is taken back', <<'PERL');
 $pm = Parallel::Prefork->new(
     max_workers   => 1,
     ready_timeout => TIMEOUT,
-    after_fork    => sub { $_[0]->ready_timeout(0); $_[0]->signal_received('enough') },
+    after_fork    => sub {
+        # It is told before anybody looks who is late.
+        $_[0]->ready_timeout(0);
+        $_[0]->wait_all_children(0.01);
+        $_[0]->signal_received('enough');
+    },
 );
 $pm->start(sub { sleep 30 while 1 });
 print 'left = ', $pm->wait_all_children(3 * TIMEOUT), "\n";

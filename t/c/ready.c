@@ -264,15 +264,19 @@ static void set_in_a_run(void)
     finish(pf);
 }
 
-/* Together with other time-outs. The worker with index 0 is not ready, 1 is busy for ever, and 2 does not end. */
+/* Together with other time-outs. The worker with index 0 does not end, 1 is busy for ever once it is told, and 2 is not ready:
+ * so nobody is late before all are there. */
 static int32_t by_index(pf_t *pf, void *data)
 {
+    const int32_t index = pf_worker_index(pf);
     signal(SIGTERM, SIG_IGN);
-    if (pf_worker_index(pf) == 1)
-        CHECK(pf_busy(pf, 0) == PF_OK);
-    if (pf_worker_index(pf) == 2)
+    if (index < 2)
         CHECK(pf_ready(pf) == PF_OK);
     ADD(S.said, 1);
+    if (index == 1) {
+        UNTIL(GET(S.told));
+        CHECK(pf_busy(pf, 0) == PF_OK);
+    }
     return until_killed(pf, data);
 }
 
@@ -292,14 +296,22 @@ static void three_times(void)
     size_t left = 99;
     pf_set_worker_timeout(pf, TIMEOUT, 0);
     pf_set_graceful_timeout(pf, TIMEOUT);
-    fork_ready(pf, 3, by_index);
     pf_set_on_child_reap(pf, tell_the_last, NULL);
+    fork_ready(pf, 3, by_index);
+    SET(S.told, 1);
     pf_wait_all_children(pf, -1, &left);
     is_int((intmax_t)seen.killed, 3, "of three workers that hang each is killed");
     is_int(seen.not_ready, 1, "... one as it was not ready");
     is_int(seen.late, 1, "... one as it was busy for too long");
     is_int(has_grace_over, 1, "... one as it did not end");
     pf_free(pf);
+}
+
+static int32_t is_never_ready(pf_t *pf, void *data)
+{
+    signal(SIGTERM, SIG_IGN);
+    ADD(S.said, 1);
+    return until_killed(pf, data);
 }
 
 static void tells_to_end(pf_t *pf, int32_t pid, void *data)
@@ -314,7 +326,7 @@ static void told_to_end(void)
     pf_t *pf = manager(TIMEOUT);
     size_t left = 99;
     pf_set_graceful_timeout(pf, LONG);
-    fork_more(pf, 1, by_index, tells_to_end);
+    fork_more(pf, 1, is_never_ready, tells_to_end);
     pf_wait_all_children(pf, 3 * TIMEOUT, &left);
     is_int((intmax_t)left, 1, "for a worker that was told to end only the time for that counts");
     pf_set_graceful_timeout(pf, 0);
