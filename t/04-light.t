@@ -51,8 +51,10 @@ is_deeply [loaded('Parallel::Prefork')], [sort $loads, 'Parallel/Prefork.pm', 's
 is_deeply [loaded('Parallel::Prefork::SpareWorkers')], [sort $loads, @MODULES, 'strict.pm'],
     'SpareWorkers loads no module but those of its own';
 
-# Perl says which functions a program calls by their full names. Where it did not, all modules that 0.18 loads would be loaded.
-my $mute = 'use Parallel::Prefork; BEGIN { delete $Parallel::Prefork::Core::{nowhere} } print join q( ), sort keys %INC';
+# Perl says which functions a program calls by their full names. Where it did not, all modules that 0.18 loads would be
+# loaded.
+my $mute = 'use Parallel::Prefork; BEGIN { delete $Parallel::Prefork::Core::{nowhere} } '
+    . 'print join q( ), sort keys %INC';
 like qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -e '$mute'}, qr{\bList/Util\.pm\b.* Time/HiRes\.pm\b},
     'where perl does not say what is called, all that 0.18 loads is loaded';
 

@@ -1,5 +1,5 @@
-# Contract 16: perl looks for a method at each call. So one that is overridden counts from that moment on, however it was done,
-# and also while start runs: it is called in the next turn of the loop.
+# Contract 16: perl looks for a method at each call. So one that is overridden counts from that moment on, however that
+# was done, and also while start runs: it is called in the next turn of the loop.
 use strict;
 use warnings;
 
@@ -7,7 +7,8 @@ use lib 't/lib';
 use ProcessTest;
 use Test::More;
 
-# Two workers are all that there is to be, and four where the new code is called. Only that ends start, when there are three.
+# Two workers are all that there is to be, and four where the new code is called. Only that ends start, when there are
+# three.
 my $changing = <<'PERL';
 use strict;
 use warnings;
@@ -195,12 +196,12 @@ eval {
 PERL
 my $is_gone = qr/\Adied: Can't (?:locate object method|use anonymous symbol table for method lookup)/;
 my @while = (
-    ['glob',   'wait', qr/\Aleft 0$/, 'a sub is assigned to the glob while wait_all_children runs'],
-    ['body',   'wait', qr/\Aleft 0$/, 'a sub gets another body while wait_all_children runs'],
-    ['undef',  'start', $is_gone, 'the package is undefined while start runs: that is an error, as it is for perl'],
-    ['empty',  'start', $is_gone, 'the package is emptied while start runs: that is an error, as it is for perl'],
-    ['delete', 'start', $is_gone, 'the package is deleted while start runs: that is an error, as it is for perl'],
-    ['undef',  'wait', $is_gone, 'the package is undefined while wait_all_children runs: that is an error, as it is for perl'],
+    ['glob',   'wait',  qr/\Aleft 0$/, 'a sub is assigned to the glob while wait_all_children runs'],
+    ['body',   'wait',  qr/\Aleft 0$/, 'a sub gets another body while wait_all_children runs'],
+    ['undef',  'start', $is_gone, 'the package is undefined while start runs: that is an error'],
+    ['empty',  'start', $is_gone, 'the package is emptied while start runs: that is an error'],
+    ['delete', 'start', $is_gone, 'the package is deleted while start runs: that is an error'],
+    ['undef',  'wait',  $is_gone, 'the package is undefined while wait_all_children runs: that is an error'],
 );
 for my $case (@while) {
     my ($how, $runs, $expected, $name) = @$case;
