@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn the_signal_that_has_ended_it_is_the_one_of_wait() {
+        let signal = |status| Exit::of_stranger(1, status).signal();
+        assert_eq!(signal(SEGV), Some(SEGV));
+        assert_eq!(signal(SEGV | 0x80), Some(SEGV));
+        assert_eq!(signal(0), None);
+        assert_eq!(signal(3 << 8), None);
+        // As if it was stopped, and a status that nobody knows.
+        assert_eq!(signal(0x137f), None);
+        assert_eq!(signal(-1), None);
+    }
+
+    #[test]
     fn one_that_was_told_to_end_was_asked_however_it_ends() {
         for status in [0, 256, TERM] {
             assert_eq!(exit(status, false, &[(TERM, true)]), (Cause::Asked, TERM));

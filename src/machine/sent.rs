@@ -146,4 +146,25 @@ mod tests {
         sent.note(300, true);
         assert!(!sent.has_told());
     }
+
+    #[test]
+    fn what_is_noted_twice_is_still_noted() {
+        let mut sent = Sent::default();
+        for _ in 0..2 {
+            sent.note_end_of_grace();
+            sent.note_late();
+            sent.note_not_ready();
+        }
+        assert!(sent.grace_is_over() && sent.was_late() && sent.was_not_ready());
+    }
+
+    #[test]
+    fn no_signal_hides_none_that_was_sent() {
+        let mut sent = Sent::default();
+        sent.note(10, false);
+        sent.note(0, false);
+        assert_eq!(sent.signal(), 10);
+        sent.note(12, false);
+        assert!(sent.has(12) && !sent.has(10));
+    }
 }
