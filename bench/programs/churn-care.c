@@ -27,6 +27,7 @@ static int32_t worker(pf_t *pf, void *data)
 static bool takes_all_care(pf_t *pf)
 {
     return pf_set_graceful_timeout(pf, 30) == PF_OK && pf_set_worker_timeout(pf, 60, 0) == PF_OK
+        && pf_set_ready_timeout(pf, 30) == PF_OK
         && pf_set_parent_death_signal(pf, SIGTERM) == PF_OK && pf_watch_oom(pf) == PF_OK;
 }
 

@@ -13,6 +13,7 @@ my ($forks, $pool, $has_all) = @ARGV;
 my %care = (
     graceful_timeout => 30,
     worker_timeout   => 60,
+    ready_timeout    => 30,
     pdeathsig        => 'TERM',
     log_exits        => 1,
 );
