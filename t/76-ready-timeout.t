@@ -1,5 +1,5 @@
-# ready_timeout: a worker that does not get ready is killed and replaced, and the exit record says why; one that has said
-# that it is ready, in whatever way, is not.
+# ready_timeout: a worker that does not get ready is killed and replaced, and the exit record says why; one that has
+# said that it is ready, in whatever way, is not.
 
 use strict;
 use warnings;

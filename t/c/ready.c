@@ -1,5 +1,5 @@
-/* pf_set_ready_timeout: a worker that is not ready in time is killed, once and not before its time, and replaced; one that has
- * said so is not. pf_watch_ready: each worker that gets ready is told, once. */
+/* pf_set_ready_timeout: a worker that is not ready in time is killed, once and not before its time, and replaced; one that
+ * has said so is not. pf_watch_ready: each worker that gets ready is told, once. */
 
 #include "tap.h"
 
@@ -264,8 +264,8 @@ static void set_in_a_run(void)
     finish(pf);
 }
 
-/* Together with other time-outs. The worker with index 0 does not end, 1 is busy for ever once it is told, and 2 is not ready:
- * so nobody is late before all are there. */
+/* Together with other time-outs. The worker with index 0 does not end, 1 is busy for ever once it is told, and 2 is not
+ * ready: so nobody is late before all are there. */
 static int32_t by_index(pf_t *pf, void *data)
 {
     const int32_t index = pf_worker_index(pf);
@@ -447,8 +447,8 @@ static void is_not_told_where_nobody_asks(void)
     finish(pf);
 }
 
-/* The worker has the end of a pipe that is not the manager's any more. It says it when the manager has looked for children once
- * more, a second after code of the host has run. */
+/* The worker has the end of a pipe that is not the manager's any more. It says it when the manager has looked for children
+ * once more, a second after code of the host has run. */
 static int32_t says_it_late(pf_t *pf, void *data)
 {
     double told_at;
@@ -582,7 +582,8 @@ static void is_late_itself(void)
     kill(pid, SIGCONT);
     CHECK(waitpid(pid, &status, 0) == pid);
     is_int(status, 0, "a manager that was stopped kills nobody who was ready meanwhile");
-    at_least(S.ended_at - goes_on_at, span < 1.5 ? span : 1.5, "... and gives one that was not as long a time as it was late");
+    at_least(S.ended_at - goes_on_at, span < 1.5 ? span : 1.5,
+        "... and gives one that was not as long a time as it was late");
 }
 #else
 static void is_traced(void)
