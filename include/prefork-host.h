@@ -19,9 +19,6 @@ extern "C" {
 // What is added to `changes` of pf_own_slot at the end of a change.
 #define PF_CHANGE_END 63
 
-// How many nanoseconds CLOCK_MONOTONIC_COARSE may be behind.
-#define PF_CLOCK_IS_BEHIND 10000000
-
 // In `flags` of pf_own_line: the worker is ready for work.
 #define PF_LINE_READY 1
 
@@ -65,7 +62,8 @@ typedef struct {
 
 // The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of
 // the library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and
-// nothing else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
+// nothing else. Times are nanoseconds of CLOCK_MONOTONIC. (CLOCK_MONOTONIC_COARSE is behind that, in a virtual machine by
+// more than one would think: the worker would be due too early.)
 typedef struct {
   // When the worker is due; 0: at no time.
   uint64_t *due;
@@ -388,7 +386,7 @@ pf_result pf_scoreboard_end_change(pf_scoreboard_t *scoreboard,
 //
 // 1. if `flags` has PF_LINE_AWAITED, call pf_ready;
 // 2. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
-// 3. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
+// 3. set `due`: to 0, or to now and as long as it may take;
 // 4. if `due` is not 0, and less than `looks_at`, call pf_ring.
 //
 // pf_tick does 3 and 4. pf_idle does 1, sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of

@@ -81,15 +81,11 @@ seconds_of_work(pTHX_ const char *method, SV *seconds)
 #define STORE(place, value) __atomic_store_n(place, value, __ATOMIC_SEQ_CST)
 #define STORE_SOON(place, value) __atomic_store_n(place, value, __ATOMIC_RELAXED)
 
-#ifndef CLOCK_MONOTONIC_COARSE
-#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
-#endif
-
 static uint64_t
 nanoseconds_now(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
@@ -104,7 +100,6 @@ is_due(pTHX_ const host_t *host, const pf_own_line *line, uint64_t now, double s
         span = (uint64_t)(seconds * 1e9) + (seconds > 0);
     else
         span = UINT64_MAX;
-    now += PF_CLOCK_IS_BEHIND;
     due = span == 0 ? 0 : span > UINT64_MAX - now ? UINT64_MAX : now + span;
     STORE(line->due, due);
     if (due != 0 && due < LOAD(line->looks_at))

@@ -8,7 +8,9 @@ use Test::More;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib 't/lib';
+use CProgram;
 use Facts;
+use Preload;
 use ProcessTest;
 
 # A pool that ends when the first so many workers have ended. TIMEOUT is how long they may be busy.
@@ -446,5 +448,42 @@ $pm->wait_all_children;
 PERL
 is $taken_back{left},  1,       'worker_timeout(0) is so for all workers, in wait_all_children, too';
 is $taken_back{start}, 'works', '... and for the next start, whatever the grace';
+
+# A clock that the kernel reads cheaply, and that is behind by as much as the kernel's timer is late: here two hours.
+my $clock = preload_library(<<'C');
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+int clock_gettime(clockid_t id, struct timespec *time)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    int result;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+    result = real(id, time);
+    if (result == 0 && id == CLOCK_MONOTONIC_COARSE)
+        time->tv_sec -= 7200;
+    return result;
+}
+C
+SKIP: {
+    skip 'no C compiler', 3 if !$clock;
+    my %env = preloaded($clock);
+    my %behind = seen('a coarse clock that is behind', <<'PERL', env => \%env);
+pool('Parallel::Prefork', sub {
+    $pm->busy(3600);
+    select undef, undef, undef, 0.5;
+    $pm->tick(3600);
+    select undef, undef, undef, 0.5;
+    exit 5;
+});
+print "status = $ends[0][0]\n";
+PERL
+    is $behind{status}, 5 << 8, 'nobody is late before the time, however late the timer of the kernel is';
+    my $program = compile('t/c/timeout.c', qw(-std=gnu99 -Wall -Wextra -Werror -pthread));
+    my $c       = run(undef, command => [$program], env => \%env, deadline => 100);
+    is $c->status, 0, '... in a C program, too' or diag $c->out, $c->err;
+}
 
 done_testing;

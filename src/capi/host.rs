@@ -11,7 +11,6 @@ use super::scoreboard::{on_scoreboard, pf_scoreboard_t};
 use super::work::in_worker;
 use crate::machine::page::HOST_ROOM;
 use crate::machine::{Action, Counts, Lead, Spare, busy_bounds, wanted};
-use crate::os::clock::BEHIND;
 use crate::os::process::Process;
 use crate::os::shm::CHANGE_END;
 use crate::os::timesheet::{IS_AWAITED, IS_BUSY, IS_READY, OwnLine};
@@ -524,7 +523,8 @@ pub unsafe extern "C" fn pf_scoreboard_end_change(
 
 /// The line of a worker on the timesheet, in shared memory, for a host that says what it has to say without a call of
 /// the library. Others read and write it at the same time: use atomic operations that are sequentially consistent, and
-/// nothing else. Times are nanoseconds of CLOCK_MONOTONIC or, where the system has that, of CLOCK_MONOTONIC_COARSE.
+/// nothing else. Times are nanoseconds of CLOCK_MONOTONIC. (CLOCK_MONOTONIC_COARSE is behind that, in a virtual machine by
+/// more than one would think: the worker would be due too early.)
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct pf_own_line {
@@ -547,11 +547,6 @@ pub struct pf_own_line {
     pub its_life: u64,
 }
 
-/// How many nanoseconds CLOCK_MONOTONIC_COARSE may be behind.
-pub const PF_CLOCK_IS_BEHIND: u64 = 10_000_000;
-
-const _: () = assert!(PF_CLOCK_IS_BEHIND as u128 == BEHIND.as_nanos());
-
 /// In `flags` of pf_own_line: the worker is ready for work.
 pub const PF_LINE_READY: u32 = 1;
 /// In `flags` of pf_own_line: it is at work.
@@ -567,7 +562,7 @@ const _: () = assert!(PF_LINE_AWAITED == IS_AWAITED);
 ///
 /// 1. if `flags` has PF_LINE_AWAITED, call pf_ready;
 /// 2. set `flags` to PF_LINE_READY | PF_LINE_BUSY, add 1 to `requests`, set `changed_at` to now;
-/// 3. set `due`: to 0, or to now, as long as it may take and PF_CLOCK_IS_BEHIND;
+/// 3. set `due`: to 0, or to now and as long as it may take;
 /// 4. if `due` is not 0, and less than `looks_at`, call pf_ring.
 ///
 /// pf_tick does 3 and 4. pf_idle does 1, sets `flags` to PF_LINE_READY, `changed_at` to now, and then `due` to 0. All of

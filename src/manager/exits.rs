@@ -72,7 +72,7 @@ impl Manager {
                 let times = timesheet.times(exit.index);
                 exit.requests = times.requests;
                 if times.is_busy {
-                    // By two clocks, of which one is behind.
+                    // Whoever writes to the sheet may write anything.
                     exit.busy_for = clock::now().since(times.since).min(exit.age);
                 }
             }

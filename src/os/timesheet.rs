@@ -61,7 +61,7 @@ struct Header {
     _later: [AtomicU32; 253],
 }
 
-/// What is there for each worker. Times are nanoseconds on the clock of `clock::about_now`, which is fast.
+/// What is there for each worker. Times are nanoseconds on the clock of `clock::now`.
 #[repr(C, align(64))]
 struct Line {
     /// 0: it does not say by when it will be done.
@@ -312,7 +312,7 @@ impl OwnLine {
     pub fn busy(&self, span: Span) {
         if self.process.is_this() {
             let line = self.line();
-            let now = clock::about_now();
+            let now = clock::now();
             self.end_start(line);
             line.flags.store(IS_READY | IS_BUSY, Relaxed);
             line.requests.fetch_add(1, Relaxed);
@@ -324,7 +324,7 @@ impl OwnLine {
     /// What the worker does takes that long from now on.
     pub fn tick(&self, span: Span) {
         if self.process.is_this() {
-            self.is_due(span, clock::about_now());
+            self.is_due(span, clock::now());
         }
     }
 
@@ -334,7 +334,7 @@ impl OwnLine {
             let line = self.line();
             self.end_start(line);
             line.flags.store(IS_READY, Relaxed);
-            line.changed_at.store(clock::about_now().0, Relaxed);
+            line.changed_at.store(clock::now().0, Relaxed);
             line.due.store(0, SeqCst);
         }
     }
@@ -381,8 +381,7 @@ impl OwnLine {
             line.due.store(0, SeqCst);
             return;
         }
-        // Nobody is to be late before its time is over.
-        let due = now.after(clock::BEHIND).0.saturating_add(span);
+        let due = now.0.saturating_add(span);
         line.due.store(due, SeqCst);
         if due < self.shared.sheet().header.looks_at.load(SeqCst) {
             self.ring();
@@ -499,13 +498,13 @@ mod tests {
         let sheet = sheet();
         let line = sheet.own_line(3).unwrap();
         assert_eq!(sheet.times(3), Times::default());
-        let (before, really) = (clock::about_now(), clock::now());
+        let before = clock::now();
         line.busy(Span::AsSet);
         let times = sheet.times(3);
         assert!(times.is_busy && times.is_ready && times.requests == 1);
-        assert!(times.since >= before && times.due >= Some(really.after(MINUTE)));
+        assert!(times.since >= before && times.due >= Some(before.after(MINUTE)));
         line.tick(Span::Of(Duration::from_secs(600)));
-        assert!(sheet.times(3).due >= Some(really.after(10 * MINUTE)));
+        assert!(sheet.times(3).due >= Some(before.after(10 * MINUTE)));
         assert_eq!(sheet.times(3).requests, 1);
         line.tick(Span::NoEnd);
         assert!(sheet.times(3).due.is_none() && sheet.times(3).is_busy);

@@ -50,7 +50,7 @@ my $perl = <<'PERL';
 use Fcntl qw(LOCK_EX);
 use Parallel::Prefork;
 use POSIX ();
-use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC CLOCK_MONOTONIC_COARSE);
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my ($what, $timeout, $argument, $other, $file, $workers) = @ARGV;
 my ($BUSY, $DONE_IN_TIME, $DONE_LATE) = 0 .. 2;
@@ -71,9 +71,6 @@ sub put {
     return;
 }
 
-# By how much at most the clock is behind by which the module takes the time (PF_CLOCK_IS_BEHIND).
-my $BEHIND = 0.01;
-
 # Here nobody can see when exactly it is due, but that is not before $due, and hardly later.
 sub near {
     open $records, '+<', $file or die "$file: $!\n";
@@ -81,7 +78,7 @@ sub near {
     put($DONE_IN_TIME, 0, 0, 0);
     srand $$;
     for (1 .. $argument) {
-        my $due = clock_gettime(CLOCK_MONOTONIC_COARSE) + $BEHIND + $timeout;
+        my $due = now() + $timeout;
         put($BUSY, $due, $in_time, $late);
         $pm->busy;
         my $end = $due - rand $other;
