@@ -166,6 +166,7 @@ for my $way (sort keys %killed) {
 
 my %others = seen('others', <<'PERL');
 my $begun = 0;
+my %heard;
 pool('Parallel::Prefork', sub {
     be_busy_for_ever() if $begun == 1;
     while (1) {
@@ -176,10 +177,10 @@ pool('Parallel::Prefork', sub {
     }
 }, max_workers => 3, ends => 1, before_fork => sub { $begun++ }, on_child_reap => undef, after_fork => sub {
     # The fourth takes the place of the first.
-    $_[0]->signal_received('enough') if $begun == 4;
+    return if $begun < 4;
+    $heard{ heard() }++ for 1 .. 20;
+    $_[0]->signal_received('enough');
 });
-my %heard;
-$heard{ heard() }++ for 1 .. 20;
 print "served = $heard{served}\n";
 print "begun = $begun\n";
 PERL
