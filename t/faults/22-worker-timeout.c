@@ -23,6 +23,11 @@
 
 #include "prefork-host.h"
 
+/* A C library that is older than time namespaces does not know it (sched.h of Linux, since 5.6). */
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
 #define WORKERS 4
 #define PIECE 20 /* naps */
 
