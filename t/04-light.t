@@ -91,6 +91,7 @@ like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Pr
 # The common case stays light at run time, in the workers above all.
 my $program = <<'PERL';
 use Parallel::Prefork;
+$| = 1;    # what a worker says is out before the manager hears of it, and stops it
 sub compiled {
     my @compiled_late = qw(Events::go_on Loop::turn Options::check WorkerPids::tie_to);
     return join ' ', grep { defined &{"Parallel::Prefork::$_"} } @compiled_late;

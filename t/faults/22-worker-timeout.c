@@ -69,9 +69,9 @@ static void nap(double length)
 
 static void loop(void)
 {
-    volatile int turns = 0;
-    for (;;)
-        turns++;
+    static volatile int turns;
+    while (turns >= 0)
+        turns = 1;
 }
 
 static int32_t near(pf_t *pf, void *data)
