@@ -175,6 +175,28 @@ untaint(SV *value)
     CODE:
         SvTAINTED_off(value);
 
+# Perl runs no handler until what this returns is given to release_signals.
+SV *
+hold_signals()
+    INIT:
+        held_signals_t held;
+    CODE:
+        hold_signals(aTHX_ &held);
+        RETVAL = newSVpvn((const char *)&held, sizeof held);
+    OUTPUT: RETVAL
+
+void
+release_signals(SV *held)
+    INIT:
+        held_signals_t copy;
+        STRLEN length;
+        const char *bytes = SvPV(held, length);
+    CODE:
+        if (length == sizeof copy) {
+            Copy(bytes, &copy, 1, held_signals_t);
+            release_signals(aTHX_ &copy);
+        }
+
 void
 leave_evals()
     CODE:

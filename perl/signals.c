@@ -237,6 +237,22 @@ take_noted(pTHX_ int signal)
 }
 
 void
+hold_signals(pTHX_ held_signals_t *held)
+{
+    block_signals(&held->mask);
+    held->pending = PL_sig_pending;
+    PL_sig_pending = 0;
+}
+
+void
+release_signals(pTHX_ const held_signals_t *held)
+{
+    if (held->pending)
+        PL_sig_pending = held->pending;
+    unblock_signals(&held->mask);
+}
+
+void
 forget_noted_signals(pTHX)
 {
     int signal;

@@ -21,6 +21,15 @@
 void block_signals(sigset_t *before);
 void unblock_signals(const sigset_t *before);
 
+/* From the one to the other perl runs no handler, deferred or immediate. It runs them after that. */
+typedef struct {
+    sigset_t mask;           /* the program's */
+    int pending;             /* PL_sig_pending */
+} held_signals_t;
+
+void hold_signals(pTHX_ held_signals_t *held);
+void release_signals(pTHX_ const held_signals_t *held);
+
 /* The same, but where there are other threads these signals are let in as before, and their handlers stay where they are. It
  * is for signals that the core's handler is called for, which other threads may call. */
 void block_signals_but(const sigset_t *let_in, sigset_t *before);

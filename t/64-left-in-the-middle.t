@@ -162,4 +162,52 @@ PERL
     is $p->err, '', "nothing is said where a handler dies while $module is compiled";
 }
 
+# A signal that comes in the middle of that is handled right after it. Perl would make a constant or another error of
+# what a handler throws while it compiles.
+my $signalled = <<'PERL';
+use strict;
+use warnings;
+my ($module, $how) = @ARGV;
+my $armed;
+BEGIN {
+    *CORE::GLOBAL::require = sub {
+        kill ALRM => $$ if $armed && (caller)[1] =~ m{/Prefork/$module\.pm$};
+        return CORE::require($_[0]);
+    };
+}
+use Parallel::Prefork;
+$SIG{ALRM} = sub {
+    $armed = 0;
+    exit 7 if $how eq 'exits';
+    die { code => 42 };
+};
+my $pm = Parallel::Prefork->new(
+    max_workers   => 1,
+    before_fork   => sub { },
+    on_child_reap => sub { $_[0]->signal_received('enough') },
+);
+for (1 .. 2) {
+    $armed = $_ == 1;
+    my $done = eval {
+        if ($module eq 'Options') {
+            eval { $pm->max_workers('many') };
+            die $@ if ref $@;
+        }
+        my $seen = keys %{ $pm->{worker_pids} };
+        $pm->start(sub { exit 0 });
+        $pm->wait_all_children;
+        1;
+    };
+    print $done ? "done\n" : ref $@ ? "object $@->{code}\n" : "text $@\n";
+}
+PERL
+for my $module (qw(Events Loop Options WorkerPids)) {
+    my $p = run($signalled, args => [$module, 'dies'], deadline => 30);
+    is $p->out, "object 42\ndone\n",
+        "what a handler throws comes as it is where the signal comes while $module is compiled";
+    is $p->err, '', "nothing is said where a signal comes while $module is compiled";
+    $p = run($signalled, args => [$module, 'exits'], deadline => 30);
+    is $p->status, 7 << 8, "a handler exits with its own status where the signal comes while $module is compiled";
+}
+
 done_testing;

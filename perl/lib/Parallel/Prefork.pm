@@ -291,14 +291,20 @@ BEGIN {
     }
 }
 
-# What the program has in $@ is none of our business. A signal handler may die or exit in the middle of this: the source
-# is there until all of it is compiled, and the next call compiles it again.
+# What the program has in $@ is none of our business. No handler runs in the middle of this: perl would fold what it throws into a
+# constant, or make another error of it. What dies there all the same, as an override of require may, leaves the source there,
+# and the next call compiles it again.
 sub _load {
     my $module = shift;
     if (defined(my $source = $source{$module})) {
-        local ($@, $^W);
-        eval $source or die $@;    ## no critic (StringyEval)
-        delete $source{$module};
+        my $error;
+        my $held = Parallel::Prefork::Core::hold_signals();
+        {
+            local ($@, $^W);
+            eval $source and delete $source{$module} or $error = $@;    ## no critic (StringyEval)
+        }
+        Parallel::Prefork::Core::release_signals($held);
+        die $error if defined $error;
     }
     return "Parallel::Prefork::$module";
 }

@@ -7,9 +7,13 @@ use v5.12;
 
 our $VERSION = '1.00';
 
+# Hooks, overrides and what they call see the module as their caller, as in 0.18; Carp leaves it out where a subclass dies.
+package    # not for the index of CPAN
+    Parallel::Prefork;
+
 # The rest of start: what the loop in C has told is done here, and what it leaves to Perl. It has told nothing yet where it cannot
 # begin.
-sub go_on {
+sub Parallel::Prefork::Events::go_on {
     my ($self, $code, $told, $pid, $status) = @_;
     $told //= 'look';
     # While start runs; while wait_all_children runs it is the time at which that ends. See set_goal
@@ -18,30 +22,31 @@ sub go_on {
 
     while (1) {
         if ($told eq 'forked') {
-            after_fork($self, $pid);
-            ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0) and reaped($self, $pid, $status);
+            Parallel::Prefork::Events::after_fork($self, $pid);
+            ($pid, $status) = Parallel::Prefork::Core::next_exit($self, 0)
+                and Parallel::Prefork::Events::reaped($self, $pid, $status);
         }
         elsif ($told eq 'reaped') {
-            reaped($self, $pid, $status);
+            Parallel::Prefork::Events::reaped($self, $pid, $status);
         }
-        last if _signal_to_act_on($self);
+        last if Parallel::Prefork::Events::_signal_to_act_on($self);
         if ($told eq 'turn' || $told eq 'wanted') {
-            Parallel::Prefork::_load('Loop');
+            _load('Loop');
             my $is_worker = Parallel::Prefork::Loop::turn($self, $code, $told eq 'wanted');
-            return Parallel::Prefork::_work($self, $code) if $is_worker;
+            return _work($self, $code) if $is_worker;
         }
         ($told, $pid, $status)
             = $Parallel::Prefork::fork_is_overridden ? 'turn' : Parallel::Prefork::Core::run($self, $code)
-            or return Parallel::Prefork::_work($self, $code);
+            or return _work($self, $code);
     }
 
-    _act_on_signal($self);
+    Parallel::Prefork::Events::_act_on_signal($self);
     return 1;
 }
 
-sub _act_on_signal {
+sub Parallel::Prefork::Events::_act_on_signal {
     my $self   = shift;
-    my $signal = _signal_to_act_on($self);
+    my $signal = Parallel::Prefork::Events::_signal_to_act_on($self);
     Parallel::Prefork::Core::signal_taken($self, $signal);
     my ($send, $interval) = @{ $self->_action_for($signal) || [] };
     if ($send && $interval) {
@@ -54,7 +59,7 @@ sub _act_on_signal {
 }
 
 # What signal_received says, without the program's having read it.
-sub _signal_to_act_on {
+sub Parallel::Prefork::Events::_signal_to_act_on {
     my $self = shift;
     local $Parallel::Prefork::looking = 1;
     my $seen = $self->{signal_received};
@@ -67,7 +72,7 @@ sub _signal_to_act_on {
     return $signal;
 }
 
-sub after_fork {
+sub Parallel::Prefork::Events::after_fork {
     my ($self, $pid) = @_;
     if (my $after_fork = $self->after_fork) {
         local $Parallel::Prefork::newborn = $pid;
@@ -75,20 +80,20 @@ sub after_fork {
         if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
             # A hash that was there for the time of the hook has not got the worker.
             $Parallel::Prefork::newborn = $pid;
-            Parallel::Prefork::_tie_worker_pids($self);
+            _tie_worker_pids($self);
         }
     }
     $self->_update_spawn_delay($self->spawn_interval);
     return;
 }
 
-sub reaped {
+sub Parallel::Prefork::Events::reaped {
     my ($self, $pid, $status) = @_;
-    _log_exit($self, $pid) if $self->{log_exits};
+    Parallel::Prefork::Events::_log_exit($self, $pid) if $self->{log_exits};
     $self->_on_child_reap($pid, $status);
     if (!Parallel::Prefork::Core::tie_worker_pids($self)) {
         # While there was another hash the core knew nothing of this worker.
-        Parallel::Prefork::_tie_worker_pids($self);
+        _tie_worker_pids($self);
         Parallel::Prefork::Core::worker_reaped($self, $pid, $status);
     }
     my $generation = Parallel::Prefork::Core::remove_reaped($self, $pid);
@@ -99,7 +104,7 @@ sub reaped {
 }
 
 # The line about an exit that is out of the ordinary.
-sub _log_exit {
+sub Parallel::Prefork::Events::_log_exit {
     my ($self, $pid) = @_;
     my $line = Parallel::Prefork::Core::exit_line($self, $pid);
     return if !defined $line;
@@ -120,7 +125,7 @@ sub _log_exit {
 
 # _wait for our loops, which take out the worker that they are told of. An override may collect others as well, and look
 # for them in {worker_pids}.
-sub next_exit {
+sub Parallel::Prefork::Events::next_exit {
     my ($self, $blocking) = @_;
     local $Parallel::Prefork::is_ours = $self->can('_wait') == \&Parallel::Prefork::_wait;
     return $self->_wait($blocking);
@@ -130,7 +135,7 @@ sub next_exit {
 # if there is none. If $blocking, waits for one, or for anything else that start has
 # to look at. A worker that the program has asked for stays in {worker_pids} until the program deletes it, or a
 # loop of ours goes on.
-sub wait_for_exit {
+sub Parallel::Prefork::Events::wait_for_exit {
     my ($self, $blocking) = @_;
     my $keep = !$Parallel::Prefork::is_ours;
     return Parallel::Prefork::Core::next_exit($self, $keep) if !$blocking;
@@ -140,13 +145,13 @@ sub wait_for_exit {
     return Parallel::Prefork::Core::next_exit($self, $keep, 1, $adjust, $self->_max_wait);
 }
 
-sub wait_all_children {
+sub Parallel::Prefork::Events::wait_all_children {
     my ($self, $timeout) = @_;
-    Parallel::Prefork::_update_spawn_delay($self, 0);
+    _update_spawn_delay($self, 0);
     $self->{_no_adjust_until} = undef;
     return 0 if $self->{in_child};
     Parallel::Prefork::Core::become_manager($self);
-    Parallel::Prefork::_tie_worker_pids($self);
+    _tie_worker_pids($self);
     # Not a number ends at once, as a negative one does.
     return $self->num_workers if $timeout && !($timeout > 0);
     my $until = Parallel::Prefork::Core::deadline($timeout);
@@ -154,9 +159,10 @@ sub wait_all_children {
     Parallel::Prefork::Core::show_next_signal($self);
 
     while ($self->num_workers) {
-        my ($pid, $status) = Parallel::Prefork::Core::drain($self, $until) ? () : next_exit($self, 1);
+        my ($pid, $status)
+            = Parallel::Prefork::Core::drain($self, $until) ? () : Parallel::Prefork::Events::next_exit($self, 1);
         if ($pid && Parallel::Prefork::Core::disown_worker($self, $pid)) {
-            _log_exit($self, $pid) if $self->{log_exits};
+            Parallel::Prefork::Events::_log_exit($self, $pid) if $self->{log_exits};
             $self->_on_child_reap($pid, $status);
         }
         last if Parallel::Prefork::Core::now() >= $until;

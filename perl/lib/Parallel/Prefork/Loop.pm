@@ -8,19 +8,23 @@ use v5.12;
 
 our $VERSION = '1.00';
 
+# Hooks, overrides and what they call see the module as their caller, as in 0.18; Carp leaves it out where a subclass dies.
+package    # not for the index of CPAN
+    Parallel::Prefork;
+
 # One turn; true in a worker. The loop in C may have found already that a worker is wanted.
-sub turn {
+sub Parallel::Prefork::Loop::turn {
     my ($self, $code, $is_wanted) = @_;
-    Parallel::Prefork::_tie_worker_pids($self);
+    _tie_worker_pids($self);
     $self->{_nobody_to_stop} = 0;
-    my $action = $is_wanted || _decide($self);
+    my $action = $is_wanted || Parallel::Prefork::Loop::_decide($self);
     if ($action > 0) {
         if (my $before_fork = $self->before_fork) {
             $before_fork->($self);
-            Parallel::Prefork::_tie_worker_pids($self);
+            _tie_worker_pids($self);
         }
-        my $pid = _fork($self);
-        return _enter($self, $code) if defined $pid && !$pid;
+        my $pid = Parallel::Prefork::Loop::_fork($self);
+        return Parallel::Prefork::Loop::_enter($self, $code) if defined $pid && !$pid;
         if ($pid) {
             Parallel::Prefork::Events::after_fork($self, $pid);
         }
@@ -44,7 +48,7 @@ sub turn {
     return 0;
 }
 
-sub _decide {
+sub Parallel::Prefork::Loop::_decide {
     my $self = shift;
     Parallel::Prefork::Core::take_lead($self);
     return Parallel::Prefork::Core::spawn_delay($self) > 0 ? 0 : $self->_decide_action;
@@ -53,7 +57,7 @@ sub _decide {
 # Forks, with every signal blocked from before until the core knows the outcome: no handler sees
 # a manager that has a worker and does not know it, nor a worker that takes itself
 # for the manager. In the worker they stay blocked until _enter has put its defaults in.
-sub _fork {
+sub Parallel::Prefork::Loop::_fork {
     my $self = shift;
     if (!$Parallel::Prefork::fork_is_overridden) {
         my $pid = Parallel::Prefork::Core::fork_worker($self);
@@ -83,7 +87,7 @@ sub _fork {
     return undef;
 }
 
-sub _enter {
+sub Parallel::Prefork::Loop::_enter {
     my ($self, $code) = @_;
     Parallel::Prefork::Core::leave_evals() if $code;
     # What a subclass throws here must not leave a worker that takes itself for the manager.
@@ -104,7 +108,7 @@ sub _enter {
 my $late;
 
 # A worker may have managers of its own: what it has for ABRT is none of its workers' affair.
-sub handle_lateness {
+sub Parallel::Prefork::Loop::handle_lateness {
     my ($self, $is_wanted) = @_;
     my $is_ours = ref($SIG{ABRT}) && defined $late && $SIG{ABRT} == $late;
     return if !$is_ours && ($SIG{ABRT} // '') !~ /\A(?:DEFAULT)?\z/;
@@ -114,7 +118,7 @@ sub handle_lateness {
     }
     my $worker = $$;
     $late = $SIG{ABRT} = sub {
-        return _is_late($self) if $$ == $worker;
+        return Parallel::Prefork::Loop::_is_late($self) if $$ == $worker;
         # A child of the worker.
         $SIG{ABRT} = 'DEFAULT';
         kill ABRT => $$;
@@ -122,7 +126,7 @@ sub handle_lateness {
     return;
 }
 
-sub _is_late {
+sub Parallel::Prefork::Loop::_is_late {
     my $self = shift;
     eval {
         my $on_worker_timeout = $self->on_worker_timeout;
