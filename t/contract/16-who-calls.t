@@ -33,10 +33,32 @@ my $pm = Parallel::Prefork->new({
     max_workers => 1,
     after_fork  => sub { $_[0]->signal_received('enough') },
 });
-$pm->start(sub { print((caller 0)[0], "\n") });
+$pm->start(sub {
+    print((caller 0)[0], "\n");
+    my $level = 0;
+    while (my $name = (caller $level++)[3]) {
+        print "by start\n" if $name eq 'Parallel::Prefork::start';
+    }
+});
 $pm->wait_all_children;
 PERL
-is $p->out, "Parallel::Prefork\n", 'the code of a worker is called by the module';
+is $p->out, "Parallel::Prefork\nby start\n", 'the code of a worker is called by the module, in start';
+
+$p = run(<<'PERL', deadline => 15);
+package Mine;
+our @ISA = ('Parallel::Prefork');
+require Parallel::Prefork;
+sub start {
+    &Parallel::Prefork::start;
+    my ($pm, $code, @rest) = @_;
+    return print "@rest\n";
+}
+package main;
+my $pm = Mine->new({ max_workers => 1, after_fork => sub { $_[0]->signal_received('enough') } });
+$pm->start(sub { }, 'and more');
+$pm->wait_all_children;
+PERL
+is $p->out, "and more\n", 'start leaves the arguments of a subclass alone that calls it with its own';
 
 for my $method (qw(_on_child_reap _update_spawn_delay _decide_action)) {
     my $q = run(<<"PERL", deadline => 15);

@@ -105,8 +105,10 @@ sub _prepare { return }
 sub start {
     my ($self, $code) = @_;
     _begin_generation($self, $code);
+    # A worker does not leave this: who looks at its callers finds start, and the program's @_ stays as it is.
+    return _go_on($self, $code) if $code;
     # Handlers run from here on too, and may give the program's own variables other values.
-    @_ = ($self, $code || ());
+    @_ = ($self);
     goto &_go_on if $fork_is_overridden || !Parallel::Prefork::Core::runs_alone(@_);
     # A worker copies the page of each variable that it leaves, and of what perl has for the call of a sub. So these
     # are left before there is one. What is called by goto is not told the context.
