@@ -249,9 +249,9 @@ look(host_t *host)
 
 # Whether the loop of start has no Perl code to call, as far as can be seen.
 bool
-runs_alone(host_t *host, SV *code = NULL)
+runs_alone(host_t *host)
     CODE:
-        RETVAL = !code && runs_alone(aTHX_ host, ST(0));
+        RETVAL = runs_alone(aTHX_ host, ST(0));
     OUTPUT: RETVAL
 
 # The loop of start, in its place.

@@ -116,8 +116,8 @@ sub start {
     goto &Parallel::Prefork::Core::run_alone;
 }
 
-# The loop in C has told something. If there is code for the workers it has not begun yet; it may, so that they do not have
-# what is only for what it tells.
+# The rest of start, with what the loop in C has told. It has told nothing yet if there is code for the workers; then it begins
+# here where it can, so that they have nothing of Events.
 sub _go_on {
     my ($self, $code, @told) = @_;
     if (!@told && !$fork_is_overridden && Parallel::Prefork::Core::runs_alone($self)) {
