@@ -6,6 +6,7 @@
 #include "loop.h"
 #include "modules.h"
 #include "options.h"
+#include "parts.h"
 #include "policy.h"
 #include "scoreboard.h"
 #include "stop.h"
@@ -170,10 +171,11 @@ weaken(SV *reference)
     CODE:
         sv_rvweaken(reference);
 
-void
-untaint(SV *value)
+SV *
+source_of_part(const char *part)
     CODE:
-        SvTAINTED_off(value);
+        RETVAL = source_of_part(aTHX_ part);
+    OUTPUT: RETVAL
 
 # Perl runs no handler until what this returns is given to release_signals.
 SV *

@@ -73,7 +73,7 @@ for my $before ('', 'require XSLoader;') {
     like qx{"$^X" @{[map { qq{"-I$_"} } @inc]} -e '$program'}, qr{^\Q$arch/auto/Parallel/Prefork/Prefork.so\E$}m,
         "'$before': perl knows the object that was loaded";
 }
-for my $file (map { "Parallel/$_" } 'Prefork.pm', map { "Prefork/$_.pm" } qw(Alone Events Loop Options WorkerPids)) {
+for my $file ('Parallel/Prefork.pm', 'Parallel/Prefork/Alone.pm') {
     -f "$arch/$file" or next;    # a plain build
     make_path(dirname("$elsewhere/$file"));
     copy("$arch/$file", "$elsewhere/$file") or die "$elsewhere/$file: $!";
@@ -87,6 +87,17 @@ close $broken or die "$object: $!\n";
 my $said = qx{"$^X" "-I$elsewhere" -e "require Parallel::Prefork" 2>&1};
 like $said, qr/^Can't load '\Q$elsewhere\E\/\Q$object\E' for module Parallel::Prefork: /,
     'an object that is broken is named';
+
+# Its other parts are in the object: text that nobody has to read, or could take away.
+use Parallel::Prefork;
+for my $part (qw(Events Loop Options WorkerPids)) {
+    my $file = "$arch/Parallel/Prefork/$part.pm";
+    open my $installed, '<', $file or die "$file: $!\n";
+    is Parallel::Prefork::Core::source_of_part($part), do { local $/; <$installed> },
+        "the object has the text of $part.pm as it is installed";
+}
+eval { Parallel::Prefork::Core::source_of_part('Nothing') };
+like $@, qr/^Parallel::Prefork has no part Nothing at /, 'a part that is not there is named';
 
 # The common case stays light at run time, in the workers above all.
 my $program = <<'PERL';

@@ -26,7 +26,7 @@ my %code = map { $_ => code_of($_) } @files;
 # A room is a file in C and its header.
 sub room_of {
     my $file = shift;
-    return $file =~ s{^perl/}{}r =~ s{\.(?:c|h|xs)$}{}r;
+    return $file =~ s{^perl/}{}r =~ s{\.(?:c|h|xs|inc)$}{}r;
 }
 
 my %below;

@@ -263,52 +263,26 @@ sub _wait {
 # Seconds after which start looks around although nothing has happened; undef for never.
 sub _max_wait { return undef }
 
-# For what packs programs into one file, and looks for what they load. Perl leaves these out.
-if (0) {
-    require Parallel::Prefork::Events;
-    require Parallel::Prefork::Loop;
-    require Parallel::Prefork::Options;
-    require Parallel::Prefork::WorkerPids;
-}
-
-# What is compiled when it is needed is read at once: servers change their directory, their root and their
-# user, and are upgraded while they run.
-my %source;
-BEGIN {
-    for my $module (qw(Events Loop Options WorkerPids)) {
-        my $file = __FILE__;
-        $file =~ s{\.pm\z}{/$module.pm};
-        if (open my $source, '<', $file) {
-            local $/;
-            $source{$module} = qq{#line 1 "$file"\n} . <$source>;
-            # Under taint checks what was read is no code. It is as trusted as this file, which perl has
-            # found in the same directory.
-            Parallel::Prefork::Core::untaint($source{$module});
-        }
-        else {
-            # Packed into one file with the program, say.
-            my $packed = "Parallel/Prefork/$module.pm";
-            require $packed;
-        }
-    }
-}
+my %is_compiled;
 
 # What the program has in $@ is none of our business. No handler runs in the middle of this: perl would fold what it throws into a
-# constant, or make another error of it. What dies there all the same, as an override of require may, leaves the source there,
-# and the next call compiles it again.
+# constant, or make another error of it. What dies there all the same, as an override of require may, the next call
+# compiles again.
 sub _load {
-    my $module = shift;
-    if (defined(my $source = $source{$module})) {
+    my $part = shift;
+    if (!$is_compiled{$part}) {
+        my $file   = substr(__FILE__, 0, -length '.pm') . "/$part.pm";
+        my $source = qq{#line 1 "$file"\n} . Parallel::Prefork::Core::source_of_part($part);
+        my $held   = Parallel::Prefork::Core::hold_signals();
         my $error;
-        my $held = Parallel::Prefork::Core::hold_signals();
         {
             local ($@, $^W);
-            eval $source and delete $source{$module} or $error = $@;    ## no critic (StringyEval)
+            eval $source and $is_compiled{$part} = 1 or $error = $@;    ## no critic (StringyEval)
         }
         Parallel::Prefork::Core::release_signals($held);
         die $error if defined $error;
     }
-    return "Parallel::Prefork::$module";
+    return "Parallel::Prefork::$part";
 }
 
 sub _options { return _load('Options') }
