@@ -27,7 +27,7 @@ sub copy_of_the_sources {
     File::Find::find({
         no_chdir => 1,
         wanted   => sub {
-            return if !-f || m{\Aperl/Prefork\.c\z} || /\.(?:o|bs|xsc)\z/;
+            return if !-f || m{\Aperl/(?:Prefork\.c|parts\.inc)\z} || /\.(?:o|bs|xsc)\z/;
             make_path(dirname("$copy/$_"));
             copy($_, "$copy/$_") or die "cannot copy $_: $!\n";
         },
