@@ -774,8 +774,8 @@ pf_result pf_child_ended(pf_t *pf,
 // not ready. Without these, and pf_watch_ready, the calls do nothing, and cost next to nothing. So they do in a
 // process that a worker has forked by itself. They are for workers: in a manager they fail, and leave no message.
 
-// The worker is ready for work: it has loaded and opened what it needs. The manager is woken if it awaits that
-// (pf_set_ready_timeout, pf_watch_ready). Later calls change nothing. Whoever calls pf_busy, pf_idle or
+// The worker is ready for work: it has loaded and opened what it needs. The manager is woken if it wants to be told
+// (pf_watch_ready). Later calls change nothing. Whoever calls pf_busy, pf_idle or
 // pf_wait_readable first says it by that.
 //
 // Called by: worker, signal handler.

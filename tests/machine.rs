@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prefork::machine::{
     Action, Exit, FORK_RETRY_MIN, Goal, Lead, Machine, Misuse, NoStatuses, Pid, Reason, Serial,
-    Signal, Step, Time,
+    Signal, Step, Time, Worker,
 };
 
 const TERM: Signal = 15;
@@ -43,6 +43,11 @@ impl Driver {
 
     fn sleep(&mut self, span: Duration) {
         self.now = self.now.after(span);
+    }
+
+    /// Where no worker says anything.
+    fn is_ready(&self, worker: &Worker) -> bool {
+        self.machine.is_ready(worker, self.now, &NoStatuses)
     }
 
     /// Carries out what it asks for, with no child that has ended, until it wants the host
@@ -1037,12 +1042,12 @@ fn where_nobody_awaits_that_a_worker_is_ready_after_a_second_and_no_wait_ends_fo
     driver
         .machine
         .set_graceful_timeout(Some(Duration::from_secs(5)));
-    assert!(!driver.machine.awaits_ready());
+    assert!(!driver.machine.tells_ready());
     let worker = *driver.machine.workers().get(100).expect("a worker");
     driver.sleep(Duration::from_nanos(999_999_999));
-    assert!(!driver.machine.is_ready(&worker, driver.now));
+    assert!(!driver.is_ready(&worker));
     driver.sleep(Duration::from_nanos(1));
-    assert!(driver.machine.is_ready(&worker, driver.now));
+    assert!(driver.is_ready(&worker));
     assert_eq!(driver.wait(), None);
 }
 
@@ -1050,12 +1055,12 @@ fn where_nobody_awaits_that_a_worker_is_ready_after_a_second_and_no_wait_ends_fo
 fn a_worker_that_is_ready_is_told_once_by_what_it_is() {
     let mut driver = Driver::new(1);
     driver.machine.tell_ready();
-    assert!(driver.machine.awaits_ready());
+    assert!(driver.machine.tells_ready());
     driver.machine.begin();
     assert_eq!(driver.wait(), Some(Duration::from_secs(1)));
-    assert!(driver.machine.has_starting());
+    assert!(driver.machine.awaits_a_ring());
     let worker = *driver.machine.workers().get(100).expect("a worker");
-    assert!(!driver.machine.is_ready(&worker, driver.now));
+    assert!(!driver.is_ready(&worker));
     driver.sleep(Duration::from_secs(1));
     let ready = Step::Ready {
         pid: 100,
@@ -1063,8 +1068,8 @@ fn a_worker_that_is_ready_is_told_once_by_what_it_is() {
         generation: 1,
     };
     assert_eq!(driver.run(), ready);
-    assert!(driver.machine.is_ready(&worker, driver.now));
-    assert!(!driver.machine.has_starting());
+    assert!(driver.is_ready(&worker));
+    assert!(!driver.machine.awaits_a_ring());
     assert_eq!(driver.wait(), None);
 }
 
@@ -1079,7 +1084,7 @@ fn what_the_host_has_forked_by_itself_is_ready_and_nobody_is_told() {
     driver.machine.begin();
     driver.wait();
     let worker = *driver.machine.workers().get(50).expect("a worker");
-    assert!(driver.machine.is_ready(&worker, driver.now));
+    assert!(driver.is_ready(&worker));
     assert_eq!(driver.wait(), None);
 }
 
@@ -1108,8 +1113,8 @@ fn one_that_has_ended_before_it_was_ready_is_not_awaited_nor_told() {
     driver.machine.target = 0;
     driver.exit(100, 0);
     driver.exit(101, 0);
-    assert!(!driver.machine.has_starting());
+    assert!(!driver.machine.awaits_a_ring());
     driver.sleep(Duration::from_secs(5));
-    driver.machine.look_at_times();
+    driver.machine.look_who_is_ready();
     assert_eq!(driver.wait(), None);
 }

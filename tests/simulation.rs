@@ -98,6 +98,8 @@ struct Owned {
     may_be_spared: bool,
     forked_at: Time,
     start: Start,
+    /// It rings when it is ready, and is told.
+    rings: bool,
     /// It was killed as it was not ready.
     was_not_ready: bool,
 }
@@ -512,8 +514,8 @@ impl World {
     /// Once it rings, if somebody waits for that.
     fn gets_ready(&mut self, pid: Pid) {
         let worker = self.owned[&pid];
-        if self.sheet.ready.insert(worker.index) && worker.start != Start::Unwatched {
-            self.machine.look_at_times();
+        if self.sheet.ready.insert(worker.index) && worker.rings {
+            self.machine.look_who_is_ready();
             self.woken = true;
         }
     }
@@ -521,19 +523,7 @@ impl World {
     fn tell_ready(&mut self) {
         note!(self, "who is ready is told");
         self.machine.tell_ready();
-        if std::mem::replace(&mut self.tells_ready, true) {
-            return;
-        }
-        // Of those who were seen to be ready before nobody is told.
-        for known in self.machine.workers().iter() {
-            if self.machine.is_ready(known, self.now) {
-                let stolen = self.stolen.iter_mut().find(|it| it.pid == known.pid);
-                let owned = self.owned.get_mut(&known.pid);
-                if let Some(worker) = owned.or(stolen.map(|stolen| &mut stolen.worker)) {
-                    worker.start = Start::Told;
-                }
-            }
-        }
+        self.tells_ready = true;
     }
 
     fn set_ready_timeout(&mut self) {
@@ -1015,8 +1005,13 @@ impl World {
         let now = self.now;
         let has_said = self.sheet.ready.contains(&index);
         let known = *self.machine.workers().get(pid).expect("a worker");
-        assert!(self.machine.is_ready(&known, now), "{pid} is not");
+        let said = Said {
+            board: &self.board,
+            sheet: &self.sheet,
+        };
+        assert!(self.machine.is_ready(&known, now, &said), "{pid} is not");
         let worker = self.ours(pid);
+        assert!(worker.rings, "{pid} is of before");
         assert_eq!((worker.index, worker.generation), (index, generation));
         assert!(!worker.was_not_ready, "{pid} was killed as it was not");
         match worker.start {
@@ -1211,8 +1206,9 @@ impl World {
                     None => Start::Unwatched,
                 };
                 let has_line = self.worker_timeout.is_some() || start != Start::Unwatched;
+                let rings = self.tells_ready;
                 let worker = self.owned.get_mut(&pid).expect("ours");
-                (worker.has_line, worker.start) = (has_line, start);
+                (worker.has_line, worker.start, worker.rings) = (has_line, start, rings);
                 self.set_gate(self.machine.pacing.spawn_interval);
             }
         }
@@ -1250,6 +1246,7 @@ impl World {
                 may_be_spared: false,
                 forked_at: self.now,
                 start: Start::Unwatched,
+                rings: false,
                 was_not_ready: false,
             },
         );
@@ -1278,13 +1275,13 @@ impl World {
                 "nobody will end one that is not ready"
             );
             let lives = Some(worker.forked_at.after(READY_AFTER));
-            let ready_at = lives.filter(|_| worker.start == Start::Free);
+            let ready_at = lives.filter(|_| worker.start == Start::Free && worker.rings);
             assert!(
                 ready_at.is_none_or(ends_by),
                 "nobody will tell who is ready"
             );
             let is_watched = matches!(worker.start, Start::Free | Start::Until(_));
-            let is_untold = is_watched && self.tells_ready && !worker.was_not_ready;
+            let is_untold = is_watched && worker.rings && !worker.was_not_ready;
             let has_said = self.sheet.ready.contains(&worker.index);
             assert!(!is_untold || !has_said, "one is ready and not told");
         }

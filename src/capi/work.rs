@@ -43,8 +43,8 @@ fn span(seconds: f64, zero: Span) -> Option<Span> {
     Some(Span::Of(span.unwrap_or(Duration::MAX)))
 }
 
-/// The worker is ready for work: it has loaded and opened what it needs. The manager is woken if it awaits that
-/// (pf_set_ready_timeout, pf_watch_ready). Later calls change nothing. Whoever calls pf_busy, pf_idle or
+/// The worker is ready for work: it has loaded and opened what it needs. The manager is woken if it wants to be told
+/// (pf_watch_ready). Later calls change nothing. Whoever calls pf_busy, pf_idle or
 /// pf_wait_readable first says it by that.
 ///
 /// Called by: worker, signal handler.

@@ -138,12 +138,17 @@ impl Deadlines {
         self.readiness.is_wanted()
     }
 
-    /// Whether there is a worker that is not ready yet.
-    pub fn has_starting(&self) -> bool {
-        self.readiness.has_starting()
+    /// Whether they ring then.
+    pub fn tells_ready(&self) -> bool {
+        self.readiness.is_told()
     }
 
-    /// Whether this worker is not ready yet.
+    /// Whether there is a worker that is to ring when it is ready.
+    pub fn awaits_a_ring(&self) -> bool {
+        self.readiness.awaits_a_ring()
+    }
+
+    /// Whether this worker was not seen to be ready yet.
     pub fn is_starting(&self, key: Key) -> bool {
         self.readiness.is_starting(key)
     }
@@ -177,9 +182,13 @@ impl Deadlines {
         self.readiness.is_gone(key);
     }
 
-    /// A worker is ready, or is due before the next look, and wants one.
-    pub fn look_soon(&mut self) {
+    /// A worker has rung as it is ready.
+    pub fn look_who_is_ready(&mut self) {
         self.readiness.has_rung();
+    }
+
+    /// A worker has rung as it is due before the next look.
+    pub fn look_soon(&mut self) {
         if let Some(overdue) = &mut self.overdue {
             overdue.look_soon();
         }
@@ -334,6 +343,7 @@ impl Deadlines {
         self.running.clear();
         self.readiness.clear();
         self.wants_to_be_back_at = None;
+        self.look_who_is_ready();
         self.look_soon();
     }
 
@@ -625,14 +635,16 @@ mod tests {
     const NOBODY: Ready = Ready(&[], &[]);
     const SECOND: u64 = 1_000_000_000;
 
-    /// Workers that are forked at 0, and have so long to get ready.
+    /// Workers that are forked at 0, and have so long to get ready; or it is told who is ready.
     fn starting_pool(n: Pid, timeout: Option<u64>) -> (Workers, Deadlines) {
+        starting(n, timeout, timeout.is_none())
+    }
+
+    fn starting(n: Pid, timeout: Option<u64>, is_told: bool) -> (Workers, Deadlines) {
         let (mut workers, mut deadlines) = pool(n);
-        match timeout {
-            Some(timeout) => {
-                deadlines.set_ready_timeout(Some(Duration::from_nanos(timeout)), &workers);
-            }
-            None => deadlines.tell_ready(),
+        deadlines.set_ready_timeout(timeout.map(Duration::from_nanos), &workers);
+        if is_told {
+            deadlines.tell_ready();
         }
         for pid in 1..=n {
             deadlines.forked(pid, Time(0), &mut workers);
@@ -659,14 +671,17 @@ mod tests {
 
     #[test]
     fn for_one_that_is_ready_no_time_runs() {
-        let (mut workers, mut deadlines) = starting_pool(2, Some(10));
-        deadlines.look_soon();
-        assert_eq!(
-            all_over(&mut deadlines, 5, &mut workers, &Ready(&[1, 2], &[])),
-            []
-        );
+        let (mut workers, mut deadlines) = starting(2, Some(10), true);
+        deadlines.look_who_is_ready();
+        let both = Ready(&[1, 2], &[]);
+        assert_eq!(all_over(&mut deadlines, 5, &mut workers, &both), []);
         assert_eq!(deadlines.wants_to_act_at(&workers), None);
-        assert_eq!(told(&mut deadlines, &workers), [], "nobody wants to know");
+        assert_eq!(told(&mut deadlines, &workers), [1, 2]);
+        // If nobody wants to know, it is looked at when its time is over.
+        let (mut workers, mut deadlines) = starting_pool(2, Some(10));
+        assert_eq!(all_over(&mut deadlines, 10, &mut workers, &both), []);
+        assert_eq!(deadlines.wants_to_act_at(&workers), None);
+        assert_eq!(told(&mut deadlines, &workers), []);
     }
 
     #[test]
@@ -723,7 +738,7 @@ mod tests {
     fn who_need_not_say_it_is_ready_after_a_second() {
         let (mut workers, mut deadlines) = starting_pool(2, None);
         assert_eq!(deadlines.wants_to_act_at(&workers), Some(Time(SECOND)));
-        deadlines.look_soon();
+        deadlines.look_who_is_ready();
         let one = Ready(&[1], &[]);
         assert_eq!(all_over(&mut deadlines, 5, &mut workers, &one), []);
         assert_eq!(told(&mut deadlines, &workers), [1]);
@@ -737,10 +752,7 @@ mod tests {
     #[test]
     fn a_time_to_get_ready_that_is_taken_back_ends_for_all() {
         for is_told in [false, true] {
-            let (mut workers, mut deadlines) = starting_pool(2, Some(10));
-            if is_told {
-                deadlines.tell_ready();
-            }
+            let (mut workers, mut deadlines) = starting(2, Some(10), is_told);
             workers.get_mut(2).unwrap().sent.note_not_ready();
             deadlines.set_ready_timeout(None, &workers);
             let lives = is_told.then_some(Time(SECOND));

@@ -3,13 +3,14 @@
 //! A worker is **starting** from its fork until it is ready: until it says so on the timesheet or, where there is no
 //! time for that (`ready_timeout`), until it has lived for a second. One whose time is over is killed (`deadlines.rs`).
 //!
-//! A worker says so once, and rings (`os/timesheet.rs`). The manager then looks at the lines of all that are starting.
+//! If each worker that gets ready is to be told, it rings when it says so (`os/timesheet.rs`), and the manager looks at the
+//! lines of all that are starting. Otherwise nobody is woken for it: the line is read when the time is over.
 //!
 //! Nothing of this is there until somebody wants to know: `ready_timeout` is set, or each worker that gets ready is to
 //! be told. Workers of before are taken for ready, and so are those that the host has forked by itself.
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::excuses::Excuses;
 use super::said::Statuses;
@@ -24,7 +25,8 @@ pub const READY_AFTER: Duration = Duration::from_secs(1);
 pub struct Readiness {
     timeout: Option<Duration>,
     is_told: bool,
-    starting: BTreeSet<Key>,
+    /// And whether it is told when they are ready.
+    starting: BTreeMap<Key, bool>,
     to_tell: VecDeque<Key>,
     has_rung: bool,
     excuses: Excuses,
@@ -46,7 +48,7 @@ impl Readiness {
         if !self.is_told {
             self.starting.clear();
         }
-        self.starting.iter().copied().collect()
+        self.starting.keys().copied().collect()
     }
 
     /// From now on each worker that gets ready is to be told.
@@ -59,24 +61,29 @@ impl Readiness {
         self.is_told || self.timeout.is_some()
     }
 
+    /// Whether workers that are forked now ring when they are ready.
+    pub fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// This worker was forked.
     pub fn starts(&mut self, key: Key) {
-        self.starting.insert(key);
+        self.starting.insert(key, self.is_told);
     }
 
-    /// Whether it is not ready yet.
+    /// Whether it was not seen to be ready yet.
     pub fn is_starting(&self, key: Key) -> bool {
-        self.starting.contains(&key)
+        self.starting.contains_key(&key)
     }
 
-    /// Whether anybody is not.
-    pub fn has_starting(&self) -> bool {
-        !self.starting.is_empty()
+    /// Whether anybody is to ring who was not.
+    pub fn awaits_a_ring(&self) -> bool {
+        self.is_told && !self.starting.is_empty()
     }
 
     /// It is.
     pub fn is_ready(&mut self, key: Key) {
-        if self.starting.remove(&key) && self.is_told {
+        if self.starting.remove(&key) == Some(true) {
             self.to_tell.push_back(key);
         }
     }
@@ -99,7 +106,7 @@ impl Readiness {
         }
         let ready: Vec<Key> = self
             .starting
-            .iter()
+            .keys()
             .copied()
             .filter(|&key| {
                 let worker = workers.with_key(key);
@@ -185,9 +192,9 @@ mod tests {
         assert_eq!(told(&mut readiness, &workers), []);
         let is_starting = |pid| readiness.is_starting(workers.get(pid).unwrap().key());
         assert!(is_starting(1) && !is_starting(2) && !is_starting(3));
-        assert!(readiness.has_starting());
+        assert!(readiness.awaits_a_ring());
         readiness.is_gone(workers.get(1).unwrap().key());
-        assert!(!readiness.has_starting());
+        assert!(!readiness.awaits_a_ring());
     }
 
     #[test]
@@ -238,10 +245,21 @@ mod tests {
     }
 
     #[test]
-    fn only_who_is_to_be_told_is_kept() {
-        let (workers, mut readiness) = starting(&[1]);
-        readiness.is_told = false;
-        readiness.is_ready(workers.get(1).unwrap().key());
-        assert!(readiness.to_tell.is_empty());
+    fn who_was_forked_before_is_not_told_nor_awaited() {
+        let mut workers = Workers::default();
+        let mut readiness = Readiness::default();
+        readiness.set_timeout(Some(READY_AFTER));
+        let mut fork = |readiness: &mut Readiness, pid| {
+            workers.enter(pid, 1, Time(0));
+            readiness.starts(workers.get(pid).unwrap().key());
+        };
+        fork(&mut readiness, 1);
+        assert!(!readiness.awaits_a_ring());
+        readiness.tell();
+        fork(&mut readiness, 2);
+        assert!(readiness.awaits_a_ring());
+        readiness.has_rung();
+        readiness.look(&workers, &Ready(&[1, 2]));
+        assert_eq!(told(&mut readiness, &workers), [2]);
     }
 }

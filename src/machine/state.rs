@@ -276,29 +276,36 @@ impl Machine {
         self.deadlines.get_or_insert_default().tell_ready();
     }
 
-    /// Whether workers that are forked now are to say on the timesheet that they are ready.
-    pub fn awaits_ready(&self) -> bool {
+    /// Whether workers that are forked now ring when they are ready.
+    pub fn tells_ready(&self) -> bool {
         let deadlines = self.deadlines.as_ref();
-        deadlines.is_some_and(|deadlines| deadlines.awaits_ready())
+        deadlines.is_some_and(|deadlines| deadlines.tells_ready())
     }
 
-    /// Whether a worker is awaited that is not ready yet.
-    pub fn has_starting(&self) -> bool {
+    /// Whether there is a worker that is to ring when it is ready.
+    pub fn awaits_a_ring(&self) -> bool {
         let deadlines = self.deadlines.as_ref();
-        deadlines.is_some_and(|deadlines| deadlines.has_starting())
+        deadlines.is_some_and(|deadlines| deadlines.awaits_a_ring())
     }
 
-    /// Whether this worker is ready for work, as far as was seen by the last step: it has said so or, where there is no
-    /// `ready_timeout`, has lived for a second. As long as nobody awaits that, what workers say is not looked at.
-    pub fn is_ready(&self, worker: &Worker, now: Time) -> bool {
+    /// Whether this worker is ready for work: it has said so or, where there is no `ready_timeout`, has lived for a
+    /// second. As long as nobody awaits that, what workers say is not looked at.
+    pub fn is_ready(&self, worker: &Worker, now: Time, said: &dyn Statuses) -> bool {
         let deadlines = self.deadlines.as_ref();
         match deadlines.filter(|deadlines| deadlines.awaits_ready()) {
-            Some(deadlines) => !deadlines.is_starting(worker.key()),
+            Some(deadlines) => !deadlines.is_starting(worker.key()) || said.times(worker).is_ready,
             None => now.since(worker.spawned_at) >= READY_AFTER,
         }
     }
 
-    /// A worker wants the manager to look at the timesheet.
+    /// A worker has rung as it is ready.
+    pub fn look_who_is_ready(&mut self) {
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.look_who_is_ready();
+        }
+    }
+
+    /// A worker has rung as it is due before the manager looks at the timesheet.
     pub fn look_at_times(&mut self) {
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.look_soon();

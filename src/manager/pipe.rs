@@ -168,7 +168,7 @@ impl Manager {
         if !is_there {
             self.pipe.lost_at = Time::default();
         }
-        is_there && (self.board.is_some() || self.machine.has_starting())
+        is_there && (self.board.is_some() || self.machine.awaits_a_ring())
     }
 
     /// Tells which descriptor ends a wait. Of a pipe that is new nobody knew, so that a signal may have come meanwhile; where

@@ -75,7 +75,7 @@ impl Manager {
     #[cold]
     pub(super) fn take_line(&self) {
         let line = self.timesheet.as_ref().zip(self.worker_index());
-        if let Some(line) = line.and_then(|(timesheet, index)| timesheet.own_line(index)) {
+        if let Some(line) = line.and_then(|(timesheet, index)| timesheet.take_line(index)) {
             self.remote.set_own_line(line);
         }
     }
@@ -85,7 +85,7 @@ impl Manager {
         if let Some(timesheet) = &self.timesheet {
             let set = self.machine.worker_timeout();
             let span = set.map(|set| set.timeout);
-            timesheet.prepare(index, generation, span, self.machine.awaits_ready());
+            timesheet.prepare(index, generation, span, self.machine.tells_ready());
         }
     }
 
@@ -99,7 +99,13 @@ impl Manager {
     /// Lets the machine look at the timesheet, if a worker has rung for that.
     pub(super) fn answer_ring(&mut self) {
         let timesheet = self.timesheet.as_ref();
-        if timesheet.is_some_and(|timesheet| timesheet.take_ring()) {
+        let Some(rung) = timesheet.map(Timesheet::take_rings) else {
+            return;
+        };
+        if rung.is_ready {
+            self.machine.look_who_is_ready();
+        }
+        if rung.is_due {
             self.machine.look_at_times();
         }
     }

@@ -8,18 +8,18 @@
 //! | part | who writes it | when |
 //! |---|---|---|
 //! | header: `looks_at` | the manager | before it reads the lines, and after |
-//! | header: `is_wanted` | a worker that is due before that, or is ready | the manager takes it away when it looks |
+//! | header: `rings` | a worker that is due before that, or is ready | the manager takes it away when it looks |
 //! | line: `span` `generation` `started_at` `flags`, zeros to all else | the manager | before the fork |
 //! | line: `pid` | the manager | after the fork |
 //! | line: `flags` `requests` `changed_at`, then `due` | the worker | at each piece of work |
 //!
 //! Nobody locks. A worker first writes when it is due, and then reads `looks_at`; the manager first writes `looks_at`, and then
-//! reads who is due. So the manager sees the worker's number, or the worker sees the manager's, and rings (`ring`): it sets
-//! `is_wanted`, and writes a byte to the pipe that ends the manager's wait.
+//! reads who is due. So the manager sees the worker's number, or the worker sees the manager's, and rings (`ring`): it says why
+//! in `rings`, and writes a byte to the pipe that ends the manager's wait.
 //!
 //! A worker that is ready says so once: with the first of what it says, whatever that is. If the manager awaits that
 //! (`IS_AWAITED`), the worker takes that flag away, and rings. The manager reads the flags after it has taken
-//! `is_wanted`, so it sees `IS_READY`, or is woken by the byte.
+//! `rings`, so it sees `IS_READY`, or is woken by the byte.
 //!
 //! Where the system can, the memory is a file without a name (memfd_create(2)), sealed so that nobody can shorten it or
 //! map it for writing again. Elsewhere it is anonymous.
@@ -57,7 +57,7 @@ pub const IS_AWAITED: u32 = 4;
 struct Header {
     /// When the manager looks next, if nobody rings.
     looks_at: AtomicU64,
-    is_wanted: AtomicU32,
+    rings: AtomicU32,
     _later: [AtomicU32; 253],
 }
 
@@ -85,6 +85,20 @@ struct Sheet {
 }
 
 const _: () = assert!(size_of::<Line>() == 64 && size_of::<Header>() == 1024);
+
+/// In `rings`: a worker is due before the manager looks.
+const DUE: u32 = 1;
+/// A worker that is awaited is ready.
+const READY: u32 = 2;
+
+/// Why workers have rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// One is due before the manager looks.
+    pub is_due: bool,
+    /// One that is awaited is ready.
+    pub is_ready: bool,
+}
 
 /// The timesheet, as the manager has it.
 #[derive(Debug)]
@@ -157,15 +171,26 @@ impl Timesheet {
         }
     }
 
-    /// The line of the worker that this process is.
-    #[inline(always)]
-    pub fn own_line(&self, index: u32) -> Option<OwnLine> {
-        self.line(index)?;
-        Some(OwnLine {
+    /// The line of the worker that this process is, and stays until it ends.
+    #[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
+    pub fn take_line(&self, index: u32) -> Option<OwnLine> {
+        let line = self.line(index)?;
+        let owner = match Process::own_word() {
+            Some(word) => {
+                word.store(mark_of(line), Relaxed);
+                Owner::Marked
+            }
+            None => Owner::Process(Process::this()),
+        };
+        Some(self.line_of(index, owner))
+    }
+
+    fn line_of(&self, index: u32, owner: Owner) -> OwnLine {
+        OwnLine {
             shared: Arc::clone(&self.0),
             index,
-            process: Process::this(),
-        })
+            owner,
+        }
     }
 
     /// The manager looks at this time, or before. Read the lines after this call: whoever is due before, and is not seen there,
@@ -174,10 +199,17 @@ impl Timesheet {
         self.header().looks_at.store(at.0, SeqCst);
     }
 
-    /// Whether a worker has rung since this was asked last.
-    pub fn take_ring(&self) -> bool {
-        let is_wanted = &self.header().is_wanted;
-        is_wanted.load(SeqCst) != 0 && is_wanted.swap(0, SeqCst) != 0
+    /// Why workers have rung since this was asked last.
+    pub fn take_rings(&self) -> Rings {
+        let rings = &self.header().rings;
+        let why = match rings.load(SeqCst) {
+            0 => 0,
+            _ => rings.swap(0, SeqCst),
+        };
+        Rings {
+            is_due: why & DUE != 0,
+            is_ready: why & READY != 0,
+        }
     }
 
     /// What the worker with this index has said. One that has no line cannot say that it is ready, and is taken for
@@ -233,13 +265,28 @@ pub enum Span {
     NoEnd,
 }
 
+/// Whose line it is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    /// The process that has the mark of the line in its own word. Nothing else has to be known of it, and to write it is the
+    /// one page fault that this costs a worker.
+    Marked,
+    /// Where a process has no such word.
+    Process(Process),
+}
+
+/// No other number in that word says that this line is the process's: it is where the line is.
+fn mark_of(line: &Line) -> u64 {
+    std::ptr::from_ref(line).addr() as u64
+}
+
 /// The line of the worker that this process is. All calls are async-signal-safe. In a process that the worker has forked by
 /// itself they do nothing.
 #[derive(Debug)]
 pub struct OwnLine {
     shared: Arc<Shared>,
     index: u32,
-    process: Process,
+    owner: Owner,
 }
 
 /// Where a process keeps its line, if it is a worker. It is put there once. (Of a `OnceLock` each worker would have a page fault
@@ -308,9 +355,19 @@ impl OwnLine {
         &self.shared.sheet().lines[self.index as usize]
     }
 
+    fn is_ours(&self) -> bool {
+        match self.owner {
+            Owner::Marked => {
+                let word = Process::own_word();
+                word.is_some_and(|word| word.load(Relaxed) == mark_of(self.line()))
+            }
+            Owner::Process(process) => process.is_this(),
+        }
+    }
+
     /// The worker begins a piece of work.
     pub fn busy(&self, span: Span) {
-        if self.process.is_this() {
+        if self.is_ours() {
             let line = self.line();
             let now = clock::now();
             self.end_start(line);
@@ -323,14 +380,14 @@ impl OwnLine {
 
     /// What the worker does takes that long from now on.
     pub fn tick(&self, span: Span) {
-        if self.process.is_this() {
+        if self.is_ours() {
             self.is_due(span, clock::now());
         }
     }
 
     /// The worker waits for work.
     pub fn idle(&self) {
-        if self.process.is_this() {
+        if self.is_ours() {
             let line = self.line();
             self.end_start(line);
             line.flags.store(IS_READY, Relaxed);
@@ -341,7 +398,7 @@ impl OwnLine {
 
     /// The worker is ready for work.
     pub fn ready(&self) {
-        if self.process.is_this() {
+        if self.is_ours() {
             let line = self.line();
             self.end_start(line);
             line.flags.fetch_or(IS_READY, SeqCst);
@@ -361,7 +418,7 @@ impl OwnLine {
             .flags
             .compare_exchange(IS_AWAITED, IS_READY, SeqCst, SeqCst);
         if said.is_ok() {
-            self.ring();
+            self.ring_as(READY);
         }
     }
 
@@ -388,12 +445,16 @@ impl OwnLine {
         }
     }
 
-    /// The manager looks at the sheet before long. If the program has closed the descriptor, it looks when it would have
+    /// The worker is due before the manager looks. If the program has closed the descriptor, it looks when it would have
     /// looked anyway.
-    #[cold]
     pub fn ring(&self) {
+        self.ring_as(DUE);
+    }
+
+    #[cold]
+    fn ring_as(&self, why: u32) {
         let header = &self.shared.sheet().header;
-        header.is_wanted.store(1, SeqCst);
+        header.rings.fetch_or(why, SeqCst);
         if let Some(fd) = self.shared.wake_end.and_then(Inherited::get) {
             wake(fd);
         }
@@ -402,6 +463,10 @@ impl OwnLine {
     /// Where all this is done.
     pub fn places(&self) -> Places {
         let line = self.line();
+        let (life, its_life) = match self.owner {
+            Owner::Marked => (Process::own_word(), mark_of(line)),
+            Owner::Process(process) => (Process::life_of_this(), process.life()),
+        };
         Places {
             due: NonNull::from(&line.due).cast(),
             requests: NonNull::from(&line.requests).cast(),
@@ -409,8 +474,8 @@ impl OwnLine {
             flags: NonNull::from(&line.flags).cast(),
             span: NonNull::from(&line.span).cast(),
             looks_at: NonNull::from(&self.shared.sheet().header.looks_at).cast(),
-            life: Process::life_of_this(),
-            its_life: self.process.life(),
+            life,
+            its_life,
         }
     }
 }
@@ -486,6 +551,16 @@ mod tests {
     use crate::os::wake::WakePipe;
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const NONE: Rings = Rings {
+        is_due: false,
+        is_ready: false,
+    };
+
+    /// All tests are one process, which has one word.
+    fn own_line(sheet: &Timesheet, index: u32) -> Option<OwnLine> {
+        sheet.line(index)?;
+        Some(sheet.line_of(index, Owner::Process(Process::this())))
+    }
 
     fn sheet() -> Timesheet {
         let sheet = Timesheet::new().unwrap();
@@ -496,7 +571,7 @@ mod tests {
     #[test]
     fn a_worker_says_what_it_does() {
         let sheet = sheet();
-        let line = sheet.own_line(3).unwrap();
+        let line = own_line(&sheet, 3).unwrap();
         assert_eq!(sheet.times(3), Times::default());
         let before = clock::now();
         line.busy(Span::AsSet);
@@ -519,7 +594,7 @@ mod tests {
     #[test]
     fn ready_is_no_work() {
         let sheet = sheet();
-        sheet.own_line(3).unwrap().ready();
+        own_line(&sheet, 3).unwrap().ready();
         let times = sheet.times(3);
         assert!(times.is_ready && !times.is_busy && times.due.is_none());
     }
@@ -532,15 +607,16 @@ mod tests {
             for say in ways {
                 let sheet = sheet();
                 sheet.prepare(3, 7, None, is_awaited);
-                let line = sheet.own_line(3).unwrap();
+                let line = own_line(&sheet, 3).unwrap();
                 line.tick(Span::AsSet);
-                assert!(!sheet.times(3).is_ready && !sheet.take_ring());
+                assert!(!sheet.times(3).is_ready && sheet.take_rings() == NONE);
                 say(&line);
                 assert!(sheet.times(3).is_ready);
-                assert_eq!(sheet.take_ring(), is_awaited);
+                let rings = sheet.take_rings();
+                assert!(rings.is_ready == is_awaited && !rings.is_due);
                 for again in ways {
                     again(&line);
-                    assert!(sheet.times(3).is_ready && !sheet.take_ring());
+                    assert!(sheet.times(3).is_ready && sheet.take_rings() == NONE);
                 }
             }
         }
@@ -549,7 +625,7 @@ mod tests {
     #[test]
     fn ready_does_not_end_what_a_worker_does() {
         let sheet = sheet();
-        let line = sheet.own_line(3).unwrap();
+        let line = own_line(&sheet, 3).unwrap();
         line.busy(Span::AsSet);
         line.ready();
         assert!(sheet.times(3).is_busy && sheet.times(3).due.is_some());
@@ -558,10 +634,10 @@ mod tests {
     #[test]
     fn the_next_worker_finds_an_empty_line() {
         let sheet = sheet();
-        sheet.own_line(3).unwrap().busy(Span::AsSet);
+        own_line(&sheet, 3).unwrap().busy(Span::AsSet);
         sheet.prepare(3, 8, None, false);
         assert_eq!(sheet.times(3), Times::default());
-        let line = sheet.own_line(3).unwrap();
+        let line = own_line(&sheet, 3).unwrap();
         line.busy(Span::AsSet);
         assert!(sheet.times(3).due.is_none(), "it may take its time");
         line.busy(Span::Of(Duration::ZERO));
@@ -573,12 +649,14 @@ mod tests {
         let mut pipe = WakePipe::new().unwrap();
         let mut sheet = sheet();
         sheet.set_wake_fd(Some(pipe.open_for_workers().unwrap()));
-        let line = sheet.own_line(3).unwrap();
+        let line = own_line(&sheet, 3).unwrap();
         sheet.will_look(clock::now().after(MINUTE / 2));
         line.busy(Span::AsSet);
-        assert!(!sheet.take_ring());
+        assert_eq!(sheet.take_rings(), NONE);
         line.busy(Span::Of(Duration::from_millis(1)));
-        assert!(sheet.take_ring() && !sheet.take_ring());
+        let rings = sheet.take_rings();
+        assert!(rings.is_due && !rings.is_ready);
+        assert_eq!(sheet.take_rings(), NONE);
         let mut byte = [0];
         // SAFETY: it is open until the end of this test.
         let read = unsafe { std::os::fd::BorrowedFd::borrow_raw(pipe.read_fd()) };
@@ -592,18 +670,18 @@ mod tests {
         for index in [MAX_LINES, u32::MAX] {
             sheet.prepare(index, 1, Some(MINUTE), true);
             sheet.is_forked(index, 1);
-            assert!(sheet.own_line(index).is_none());
+            assert!(own_line(&sheet, index).is_none());
             let times = sheet.times(index);
             assert!(times.is_ready && !times.is_busy && times.due.is_none());
         }
-        assert!(sheet.own_line(MAX_LINES - 1).is_some());
+        assert!(own_line(&sheet, MAX_LINES - 1).is_some());
     }
 
     /// As long as time is, and longer.
     #[test]
     fn no_time_is_too_long() {
         let sheet = sheet();
-        let line = sheet.own_line(3).unwrap();
+        let line = own_line(&sheet, 3).unwrap();
         line.busy(Span::Of(Duration::MAX));
         assert_eq!(sheet.times(3).due, Some(Time(u64::MAX)));
     }

@@ -431,6 +431,7 @@ static void is_not_told_where_nobody_asks(void)
 {
     pf_t *pf = manager(LONG);
     pf_event event;
+    int fd;
     fork_ready(pf, 1, is_ready);
     pf_suspend(pf);
     pf_signal_all_children(pf, SIGKILL);
@@ -438,6 +439,15 @@ static void is_not_told_where_nobody_asks(void)
     is_int((intmax_t)event.type, PF_EVENT_REAPED, "without pf_watch_ready there is no event of it");
     is_int(pf_ready(pf), PF_ERR_WRONG_PROCESS, "pf_ready in the manager");
     pf_free(pf);
+
+    pf = manager(LONG);
+    fork_workers(pf, 1, says_it_again_and_again, NULL);
+    pf_suspend(pf);
+    fd = wait_fd(pf);
+    SET(S.told, 1);
+    UNTIL(GET(S.there));
+    is_int(is_readable(fd), 0, "... nor is the manager woken for it");
+    finish(pf);
 
     pf = manager(0);
     pf_watch_ready(pf);
