@@ -10,7 +10,7 @@
 void load_what_is_called(pTHX_ bool spare_workers);
 
 /* The same for what needs no scoreboard, when all of the program is compiled: before it runs, as INIT does, or, if it runs
- * already, now. */
+ * already, now. From now on the program is compiled as if these modules were loaded. */
 void load_when_compiled(pTHX);
 
 #endif

@@ -21,6 +21,32 @@ $pm->start(sub {
     print List::Util::first(sub { $_ > 1 }, 1, 2), " 7\n";
 });
 PERL
+    'calls without parentheses' => [<<'PERL', "yes yes 3 2 2\nyes 3\n"],
+use Parallel::Prefork;
+my $start  = Time::HiRes::time;
+my @now    = Time::HiRes::gettimeofday;
+my $passed = Time::HiRes::time - $start;
+print $start > 1e9 ? 'yes' : 'no', ' ', $passed >= 0 ? 'yes' : 'no', ' ';
+print join(' ', List::Util::max(1, 3), (List::Util::first { $_ > 1 } 1, 2), scalar @now), "\n";
+Time::HiRes::usleep 1;
+my $slept = Time::HiRes::sleep 0.001;
+my $sum   = List::Util::sum 1, 2;
+print $slept < 1 ? 'yes' : 'no', " $sum\n";
+PERL
+    'calls without parentheses, where Parallel::Prefork is required in the run' => [<<'PERL', "yes\n"],
+require Parallel::Prefork;
+my $time = eval 'Parallel::Prefork->new(trap_signals => {}); Time::HiRes::time' or die $@;
+print $time > 1e9 ? 'yes' : 'no', "\n";
+PERL
+    'functions that nobody names' => [<<'PERL', "all List::Util::first\n"],
+use Parallel::Prefork;
+require List::Util;
+require Time::HiRes;
+my @lack = grep { !defined &$_ } map { "List::Util::$_" } qw(first max sum uniq);
+print @lack ? "@lack" : 'all', ' ';
+my $first = List::Util->can('first');
+print $first == \&List::Util::first ? 'List::Util::first' : 'another', "\n";
+PERL
     'POSIX, Fcntl, File::Basename, Scalar::Util, with SpareWorkers' => [<<'PERL', "1 2 1970 name ARRAY\nstatus 1024\n"],
 use Parallel::Prefork::SpareWorkers;
 my $pm = Parallel::Prefork::SpareWorkers->new({

@@ -1712,9 +1712,9 @@ List::Util, and for SpareWorkers POSIX, Fcntl and File::Temp. A program that use
 itself.
 
 Some programs call a function of such a module by its full name: C<Time::HiRes::sleep(0.1)>, C<POSIX::_exit(0)>. For
-these the module is loaded all the same, if it is installed: before the program runs, or by C<new> and C<start>. This
-does not work for names without parentheses, for methods (C<< Scope::Guard->new >>), and for code that is compiled in
-a worker.
+these the module is loaded all the same, if it is installed: before the program runs, or by C<new> and C<start>; also
+where Time::HiRes or List::Util is called without parentheses (C<Time::HiRes::time - $start>). This does not work for methods
+(C<< Scope::Guard->new >>), for names in strings, and for code that is compiled in a worker.
 
 The methods of Class::Accessor::Lite are there all the same (see L</mk_accessors(NAMES)>), and C<<
 Parallel::Prefork->isa('Class::Accessor::Lite') >> is still true.
