@@ -118,6 +118,11 @@ typedef enum {
   PF_EVENT_TIMED_OUT = 6,
   // A worker is ready for work. Only after pf_watch_ready. No answer.
   PF_EVENT_READY = 7,
+  // The time of a worker is over (pf_set_graceful_timeout, pf_set_worker_timeout, pf_set_ready_timeout), and the
+  // system has refused to kill it: it has changed its user, and the manager has no CAP_KILL (capabilities(7)). Once
+  // for each worker, which is sent nothing more for that. It stays in the pool until it ends by itself, or somebody
+  // else ends it. No answer.
+  PF_EVENT_KILL_FAILED = 8,
 } pf_event_type;
 
 // Why a child is reported, by what the pool makes of it; how it ended is the status.
@@ -160,15 +165,15 @@ typedef struct {
   uint32_t type;
   // REAPED: a pf_reason.
   uint32_t reason;
-  // REAPED: the child. READY: the worker.
+  // REAPED: the child. READY, KILL_FAILED: the worker.
   int32_t pid;
-  // REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
+  // REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost. KILL_FAILED: errno(3) of kill(2).
   int32_t status;
-  // FORK, REAPED, READY: the worker's generation.
+  // FORK, REAPED, READY, KILL_FAILED: the worker's generation.
   uint64_t generation;
-  // FORK, REAPED, READY: the worker's index.
+  // FORK, REAPED, READY, KILL_FAILED: the worker's index.
   uint32_t index;
-  // STOPPED: the signal.
+  // STOPPED: the signal. KILL_FAILED: SIGKILL.
   int32_t signal;
   // WAIT: seconds to wait at most; negative: no limit.
   double timeout;
@@ -202,8 +207,8 @@ typedef struct {
 
 // ---- The handle, and functions of the host's -----------------------------------------------------
 //
-// A manager is a pf_t, into which only the functions below look. The host gives it up to five functions: the
-// worker's code, which runs in each worker, and four hooks, which run in the manager. Each is called with the `data`
+// A manager is a pf_t, into which only the functions below look. The host gives it up to six functions: the
+// worker's code, which runs in each worker, and five hooks, which run in the manager. Each is called with the `data`
 // that it was set with, and may call whatever names it in "Called by:".
 
 // A manager. Opaque: it is made by pf_new, freed by pf_free, and used through its functions.
@@ -229,6 +234,10 @@ typedef void (*pf_on_child_reap_fn)(pf_t *pf, const pf_event *exit, void *data);
 // last failure, `failures` is how many there were since the last call, and `data` is that of
 // pf_set_on_fork_failure.
 typedef void (*pf_on_fork_failure_fn)(pf_t *pf, int32_t error, uint32_t failures, void *data);
+
+// Called in the manager for each worker whose time is over and that it may not kill, with its KILL_FAILED event as
+// `event`, which is valid during the call, and the `data` of pf_set_on_kill_failure.
+typedef void (*pf_on_kill_failure_fn)(pf_t *pf, const pf_event *event, void *data);
 
 // ---- Life ----------------------------------------------------------------------------------------
 //
@@ -316,7 +325,8 @@ pf_result pf_set_err_respawn_interval(pf_t *pf,
 // that the manager sends it, in whatever call, or by the `stop_signal` of pf_set_spare_workers. The first of these
 // counts. When `timeout` is over, the worker is sent SIGKILL, once, by the next pf_next. WAIT ends in time for that,
 // but one that was given before the signal was sent does not: call pf_next after that. If the first signal was to the
-// worker's process group, so is SIGKILL. A change counts for workers that are told from then on.
+// worker's process group, so is SIGKILL. A signal that is refused (kill(2)) counts like one that is sent; if SIGKILL is
+// refused, the host is told (PF_EVENT_KILL_FAILED). A change counts for workers that are told from then on.
 //
 // Called by: manager, hook.
 //
@@ -509,6 +519,17 @@ pf_result pf_set_on_child_reap(pf_t *pf, pf_on_child_reap_fn hook, void *data);
 // # Errors
 // PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
 pf_result pf_set_on_fork_failure(pf_t *pf, pf_on_fork_failure_fn hook, void *data);
+
+// Sets the `hook` that pf_start and pf_wait_all_children call, with `data`, for each worker whose time is over and
+// that the manager may not kill; null for none. They are the events PF_EVENT_KILL_FAILED.
+//
+// Called by: manager, hook.
+//
+// # Errors
+// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
+pf_result pf_set_on_kill_failure(pf_t *pf,
+                                 pf_on_kill_failure_fn hook,
+                                 void *data);
 
 // ---- Run -----------------------------------------------------------------------------------------
 //

@@ -344,6 +344,38 @@ end_wait(pTHX_ wait_t *wait)
         LEAVE;
 }
 
+/* Perl code tells of a worker that may not be killed. The wait is over, and signals are let in: so that code may die, exit, or
+ * call start, as the program's handler of warnings does. */
+static void
+tell_kill_failure(pTHX_ SV *object, host_t *host, const pf_event *event)
+{
+    dSP;
+    /* It is code of the program's. */
+    host->exits.timed_out = FALSE;
+    host->exits.is_named = FALSE;
+    host->exits.due_at = 0;
+    ENTER;
+    SAVETMPS;
+    PUSHSTACKi(PERLSI_UNKNOWN);
+    PUSHMARK(SP);
+    mXPUSHs(newSVpvs("Events"));
+    PUTBACK;
+    call_pv("Parallel::Prefork::_load", G_VOID | G_DISCARD);
+    SPAGAIN;
+    PUSHMARK(SP);
+    EXTEND(SP, 5);
+    PUSHs(object);
+    mPUSHi(event->pid);
+    mPUSHu(event->index);
+    mPUSHu((UV)event->generation);
+    mPUSHi(event->status);
+    PUTBACK;
+    call_pv("Parallel::Prefork::Events::kill_failed", G_VOID | G_DISCARD);
+    POPSTACK;
+    FREETMPS;
+    LEAVE;
+}
+
 bool
 next_exit(pTHX_ SV *object, host_t *host, pf_event *event, how_t how)
 {
@@ -379,5 +411,7 @@ next_exit(pTHX_ SV *object, host_t *host, pf_event *event, how_t how)
     /* A worker has nobody to wait for. */
     if (result != PF_ERR_WRONG_PROCESS)
         check_result(aTHX_ host, result);
+    if (result == PF_OK && event->type == PF_EVENT_KILL_FAILED)
+        tell_kill_failure(aTHX_ object, host, event);
     return found;
 }

@@ -215,6 +215,9 @@ impl Fuzzer {
                     let hook = self.rng.bool().then_some(on_failure as _);
                     let result = pf_set_on_fork_failure(pf, hook, null_mut());
                     self.check("pf_set_on_fork_failure", result);
+                    let hook = self.rng.bool().then_some(on_reap as _);
+                    let result = pf_set_on_kill_failure(pf, hook, null_mut());
+                    self.check("pf_set_on_kill_failure", result);
                 }
                 10 if self.rng.bool() => {
                     let use_them = self.rng.bool();

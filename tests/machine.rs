@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use prefork::machine::{
-    Action, Exit, FORK_RETRY_MIN, Goal, Lead, Machine, Misuse, NoStatuses, Pid, Reason, Serial,
-    Signal, Step, Time, Worker,
+    Action, Cause, Exit, FORK_RETRY_MIN, Goal, Lead, Machine, Misuse, NoStatuses, Pid, Reason,
+    Serial, Signal, Step, Time, Worker,
 };
 
 const TERM: Signal = 15;
@@ -68,6 +68,7 @@ impl Driver {
                 }
                 step @ (Step::Reaped(_)
                 | Step::Ready { .. }
+                | Step::KillFailed { .. }
                 | Step::Wait { .. }
                 | Step::Stopped(_)
                 | Step::Drained
@@ -1117,4 +1118,166 @@ fn one_that_has_ended_before_it_was_ready_is_not_awaited_nor_told() {
     driver.sleep(Duration::from_secs(5));
     driver.machine.look_who_is_ready();
     assert_eq!(driver.wait(), None);
+}
+
+const KILL: Signal = 9;
+const EPERM: i32 = 1;
+
+/// A machine whose worker, 100, has five seconds to end. Its clock is where they are over. TERM was sent to it, or to its
+/// group, or was refused.
+fn with_time_over(signal: Signal, is_refused: bool) -> Driver {
+    let mut driver = Driver::new(1);
+    let grace = Duration::from_secs(5);
+    driver.machine.set_graceful_timeout(Some(grace));
+    driver.machine.begin();
+    driver.wait();
+    if is_refused {
+        driver.machine.refused(100, signal, EPERM, driver.now);
+    } else {
+        driver.machine.sent(100, signal, driver.now);
+    }
+    assert_eq!(driver.wait(), Some(grace));
+    driver.sleep(grace);
+    driver
+}
+
+/// Carries out what it asks for, where no signal may be sent, and no worker ends; returns what it says before it waits.
+fn refuse_all(driver: &mut Driver) -> Vec<Step> {
+    let mut steps = Vec::new();
+    loop {
+        let step = driver.machine.next(driver.now, &NoStatuses);
+        let step = step.expect("a step");
+        match step {
+            Step::Kill { pid, signal } => {
+                driver.machine.refused(pid, signal, EPERM, driver.now);
+            }
+            Step::Wait { .. } => return steps,
+            _ => {}
+        }
+        steps.push(step);
+    }
+}
+
+#[test]
+fn one_that_may_not_be_killed_is_told_once_and_is_not_sent_it_again() {
+    for is_refused in [false, true] {
+        let mut driver = with_time_over(TERM, is_refused);
+        let expected = [
+            Step::ReapWorker(100),
+            Step::Kill {
+                pid: 100,
+                signal: KILL,
+            },
+            Step::ReapWorker(100),
+            Step::KillFailed {
+                pid: 100,
+                index: 0,
+                generation: 1,
+                errno: EPERM,
+            },
+        ];
+        assert_eq!(refuse_all(&mut driver), expected);
+        // Whatever it is told later.
+        driver.machine.refused(100, TERM, EPERM, driver.now);
+        driver.machine.sent(100, TERM, driver.now);
+        driver.machine.refused(100, KILL, EPERM, driver.now);
+        driver.sleep(Duration::from_secs(3600));
+        assert_eq!(refuse_all(&mut driver), []);
+    }
+}
+
+#[test]
+fn one_that_may_not_be_killed_was_not_killed_by_the_manager() {
+    let mut driver = with_time_over(TERM, false);
+    refuse_all(&mut driver);
+    let exit = driver.exit(100, 0);
+    assert!(!exit.grace_is_over);
+    assert_eq!((exit.cause, exit.sent), (Cause::Asked, TERM));
+    let mut driver = with_time_over(TERM, true);
+    refuse_all(&mut driver);
+    let exit = driver.exit(100, KILL);
+    assert!(!exit.grace_is_over);
+    assert_eq!((exit.cause, exit.sent), (Cause::External, 0));
+}
+
+#[test]
+fn only_where_neither_the_group_nor_the_worker_may_be_killed_it_is_told() {
+    for sent in [0, 1, 2] {
+        let mut driver = with_time_over(-TERM, true);
+        let mut kills = Vec::new();
+        let told = loop {
+            match driver.machine.next(driver.now, &NoStatuses) {
+                Ok(Step::Kill { pid, signal }) if kills.len() + 1 == sent => {
+                    driver.machine.sent(pid, signal, driver.now);
+                    kills.push(signal);
+                }
+                Ok(Step::Kill { pid, signal }) => {
+                    driver.machine.refused(pid, signal, EPERM, driver.now);
+                    kills.push(signal);
+                }
+                Ok(Step::KillFailed { .. }) => break true,
+                Ok(Step::Wait { .. }) => break false,
+                Ok(_) => {}
+                Err(misuse) => panic!("{misuse:?}"),
+            }
+        };
+        assert_eq!(kills, [-KILL, KILL]);
+        // That of the group may have reached others in it alone.
+        assert_eq!(told, sent != 2);
+    }
+}
+
+#[test]
+fn one_that_has_ended_is_not_told_of_as_one_that_may_not_be_killed() {
+    let mut driver = with_time_over(TERM, false);
+    let next = |driver: &mut Driver| driver.machine.next(driver.now, &NoStatuses);
+    assert_eq!(next(&mut driver), Ok(Step::ReapWorker(100)));
+    assert!(matches!(next(&mut driver), Ok(Step::Kill { .. })));
+    driver.machine.refused(100, KILL, EPERM, driver.now);
+    // It has ended just before.
+    assert_eq!(next(&mut driver), Ok(Step::ReapWorker(100)));
+    assert!(
+        !driver
+            .machine
+            .child_reaped(100, 0, driver.now)
+            .grace_is_over
+    );
+    driver.machine.target = 0;
+    assert_eq!(driver.wait(), None);
+}
+
+#[test]
+fn what_the_program_sends_may_be_refused_and_nobody_is_told() {
+    let mut driver = started(1);
+    driver.machine.refused(100, KILL, EPERM, driver.now);
+    driver.machine.refused(100, TERM, EPERM, driver.now);
+    assert_eq!(driver.wait(), None);
+    let mut driver = with_time_over(TERM, false);
+    driver.machine.refused(100, KILL, EPERM, driver.now);
+    let steps = refuse_all(&mut driver);
+    let told = |step: &&Step| matches!(step, Step::KillFailed { .. });
+    assert_eq!(steps.iter().filter(told).count(), 1);
+}
+
+#[test]
+fn the_host_has_its_fork_before_it_is_told_of_one_that_may_not_be_killed() {
+    let mut driver = decided_by_host();
+    let grace = Duration::from_secs(5);
+    driver.machine.set_graceful_timeout(Some(grace));
+    driver.machine.sent(100, TERM, driver.now);
+    driver.sleep(grace);
+    while !matches!(
+        driver.machine.next(driver.now, &NoStatuses),
+        Ok(Step::Kill { .. })
+    ) {}
+    driver.machine.refused(100, KILL, EPERM, driver.now);
+    driver.machine.demand(1);
+    let step = driver.machine.next(driver.now, &NoStatuses);
+    assert!(matches!(step, Ok(Step::Fork { .. })), "{step:?}");
+    assert_eq!(driver.machine.forked(101, driver.now), Ok(1));
+    let steps = refuse_all(&mut driver);
+    assert!(
+        matches!(steps[..], [Step::ReapWorker(100), Step::KillFailed { .. }]),
+        "{steps:?}"
+    );
 }

@@ -30,6 +30,8 @@ const STOP: Signal = 28;
 const ABRT: Signal = 6;
 /// What ends a worker whose time is over.
 const KILL: Signal = 9;
+/// Why the kernel refuses to send a signal.
+const EPERM: i32 = 1;
 /// The first of the numbers that actions send: each action has one of its own, so that it can be
 /// told who was sent what.
 const FIRST_SENT: Signal = 1000;
@@ -81,6 +83,8 @@ impl Statuses for Said<'_> {
 struct Child {
     is_worker: bool,
     zombie: Option<i32>,
+    /// It has changed its user, so the manager may not signal it.
+    is_protected: bool,
 }
 
 /// A worker that was forked, and that nobody has waited for.
@@ -102,6 +106,10 @@ struct Owned {
     rings: bool,
     /// It was killed as it was not ready.
     was_not_ready: bool,
+    /// It was killed as it had not ended in time.
+    grace_is_over: bool,
+    /// It was told that it is late with its work, or was killed for that.
+    was_late: bool,
 }
 
 /// Whether somebody waits for a worker to be ready.
@@ -130,6 +138,8 @@ enum Grace {
     None,
     /// It ends then.
     Until(Time),
+    /// The same, and it was sent ABRT, which may have been refused.
+    LateUntil(Time),
     /// It was sent KILL.
     Over,
 }
@@ -219,6 +229,8 @@ struct World {
     tells_ready: bool,
     /// The excuse of those who are not ready.
     ready_excuse: Excuse,
+    /// Who was to be killed and may not be, and is to be told of.
+    refused: Vec<Pid>,
     ending: bool,
     log: String,
 }
@@ -290,6 +302,7 @@ impl World {
             ready_timeout: None,
             tells_ready: false,
             ready_excuse: None,
+            refused: Vec::new(),
             ending: false,
             log: String::new(),
         };
@@ -335,6 +348,7 @@ impl World {
                     Child {
                         is_worker,
                         zombie: None,
+                        is_protected: false,
                     },
                 );
                 return pid;
@@ -370,6 +384,12 @@ impl World {
             }
             85..=88 => self.status_change(),
             89..=91 => self.work(),
+            92 => {
+                if let Some(pid) = self.any_pid(|child| child.zombie.is_none()) {
+                    note!(self, "{pid} changes its user, or has its own again");
+                    self.kernel.get_mut(&pid).expect("a child").is_protected ^= true;
+                }
+            }
             _ => self.setting(),
         }
         self.check_sleep();
@@ -412,6 +432,7 @@ impl World {
         let worker = self.owned.remove(&pid).expect("ours");
         self.serial.remove(&pid);
         self.surplus.remove(&pid);
+        self.refused.retain(|&other| other != pid);
         self.ends += 1;
         if is_zombie {
             note!(self, "the host has reaped {pid}");
@@ -801,6 +822,11 @@ impl World {
                     "it spins: a wait without length, and nobody asked for it"
                 );
                 assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
+                let untold = self
+                    .refused
+                    .iter()
+                    .any(|&pid| self.owned.contains_key(&pid));
+                assert!(!untold, "not told of: {:?}", self.refused);
                 let excuses = self.worker_timeout.is_some() || self.ready_timeout.is_some();
                 self.wanted = until.filter(|_| excuses);
                 self.asleep = Some(Asleep { until, busy });
@@ -810,6 +836,19 @@ impl World {
                 index,
                 generation,
             } => self.is_ready(pid, index, generation),
+            Step::KillFailed {
+                pid,
+                index,
+                generation,
+                errno,
+            } => {
+                let position = self.refused.iter().position(|&other| other == pid);
+                self.refused
+                    .remove(position.expect("one that may not be killed, once"));
+                let worker = self.ours(pid);
+                assert_eq!((worker.index, worker.generation), (index, generation));
+                assert_eq!(errno, EPERM);
+            }
             Step::Stopped(signal) => {
                 assert!(self.phase == Phase::Running, "stopped outside of a run");
                 assert!(self.to_send.is_empty(), "not sent: {:?}", self.to_send);
@@ -949,13 +988,24 @@ impl World {
         if !self.kernel.contains_key(&pid) {
             return;
         }
-        self.machine.sent(pid, signal, self.now);
+        if self.is_refused(pid) {
+            self.machine.refused(pid, signal, EPERM, self.now);
+        } else {
+            self.machine.sent(pid, signal, self.now);
+        }
         let until = self.graceful_timeout.map(|span| self.now.after(span));
         if let (Some(until), Some(worker)) = (until, self.owned.get_mut(&pid)) {
             if matches!(signal, STOP | TERM) && worker.grace == Grace::None {
                 worker.grace = Grace::Until(until);
             }
         }
+    }
+
+    /// Whether the kernel refuses to send signals to this child, dead or alive.
+    fn is_refused(&self, pid: Pid) -> bool {
+        self.kernel
+            .get(&pid)
+            .is_some_and(|child| child.is_protected)
     }
 
     /// A worker of ours, which somebody else may have reaped.
@@ -971,7 +1021,14 @@ impl World {
         self.check_target(pid);
         let worker = *self.ours(pid);
         match worker.grace {
-            Grace::Until(until) => assert!(until <= self.now, "{pid} had some time left"),
+            Grace::Until(until) => {
+                assert!(until <= self.now, "{pid} had some time left");
+                self.ours(pid).grace_is_over = true;
+            }
+            Grace::LateUntil(until) => {
+                assert!(until <= self.now, "{pid} had some time left");
+                self.ours(pid).was_late = true;
+            }
             Grace::None if self.was_not_ready(pid) => {
                 let by = self.ready_by(&worker);
                 assert!(
@@ -985,11 +1042,20 @@ impl World {
                 self.check_late(pid, &worker);
                 let set = self.worker_timeout.expect("somebody is late");
                 assert_eq!(set.grace, None, "{pid} was to be sent ABRT first");
+                self.ours(pid).was_late = true;
             }
             Grace::Over => panic!("{pid} was killed before"),
         }
         self.ours(pid).grace = Grace::Over;
-        if self.is_alive(pid) {
+        if self.is_refused(pid) {
+            self.machine.refused(pid, KILL, EPERM, self.now);
+            self.refused.push(pid);
+            // It was not, but what it was sent before counts.
+            let was_late = worker.was_late;
+            let worker = self.ours(pid);
+            (worker.was_not_ready, worker.grace_is_over) = (false, false);
+            worker.was_late = was_late;
+        } else if self.is_alive(pid) {
             self.exit(pid, KILL);
         }
     }
@@ -1029,7 +1095,12 @@ impl World {
         self.check_late(pid, &worker);
         let grace = self.worker_timeout.and_then(|set| set.grace);
         let until = self.now.after(grace.expect("time after ABRT"));
-        self.ours(pid).grace = Grace::Until(until);
+        self.ours(pid).grace = Grace::LateUntil(until);
+        if self.is_refused(pid) {
+            self.machine.refused(pid, ABRT, EPERM, self.now);
+            return;
+        }
+        self.ours(pid).was_late = true;
         if self.is_alive(pid) && self.rng.bool() {
             self.exit(pid, 256);
         }
@@ -1158,6 +1229,9 @@ impl World {
         );
         let was_not_ready = exit.cause == Cause::NotReady;
         assert_eq!(was_not_ready, worker.was_not_ready);
+        assert_eq!(exit.cause == Cause::Timeout, worker.was_late);
+        assert_eq!(exit.grace_is_over, worker.grace_is_over);
+        self.refused.retain(|&pid| pid != exit.pid);
         self.board.0.remove(&worker.index);
         self.ends += 1;
     }
@@ -1232,6 +1306,7 @@ impl World {
     fn own(&mut self, pid: Pid, index: u32, generation: u64) {
         self.forks += 1;
         self.serial.insert(pid, self.forks);
+        self.refused.retain(|&other| other != pid);
         self.sheet.traced.remove(&pid);
         self.sheet.due.remove(&index);
         self.sheet.ready.remove(&index);
@@ -1248,6 +1323,8 @@ impl World {
                 start: Start::Unwatched,
                 rings: false,
                 was_not_ready: false,
+                grace_is_over: false,
+                was_late: false,
             },
         );
     }
@@ -1264,7 +1341,7 @@ impl World {
         }
         let ends_by = |at: Time| until.is_some_and(|until| until <= at);
         for worker in self.owned.values() {
-            if let Grace::Until(at) = worker.grace {
+            if let Grace::Until(at) | Grace::LateUntil(at) = worker.grace {
                 assert!(ends_by(at), "nobody will end a worker whose time is over");
             }
             let due = self.due(worker).filter(|_| !worker.may_be_spared);
@@ -1360,6 +1437,9 @@ impl World {
     /// TERM ends it, whatever went before; and then every worker has been reported once.
     fn end(&mut self) {
         self.ending = true;
+        for child in self.kernel.values_mut() {
+            child.is_protected = false;
+        }
         self.set_action(TERM, Duration::ZERO);
         self.signal(TERM);
         if self.phase == Phase::Waiting {

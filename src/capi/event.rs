@@ -27,6 +27,11 @@ pub enum pf_event_type {
     PF_EVENT_TIMED_OUT = 6,
     /// A worker is ready for work. Only after pf_watch_ready. No answer.
     PF_EVENT_READY = 7,
+    /// The time of a worker is over (pf_set_graceful_timeout, pf_set_worker_timeout, pf_set_ready_timeout), and the
+    /// system has refused to kill it: it has changed its user, and the manager has no CAP_KILL (capabilities(7)). Once
+    /// for each worker, which is sent nothing more for that. It stays in the pool until it ends by itself, or somebody
+    /// else ends it. No answer.
+    PF_EVENT_KILL_FAILED = 8,
 }
 
 /// Why a child is reported, by what the pool makes of it; how it ended is the status.
@@ -83,15 +88,15 @@ pub struct pf_event {
     pub r#type: u32,
     /// REAPED: a pf_reason.
     pub reason: u32,
-    /// REAPED: the child. READY: the worker.
+    /// REAPED: the child. READY, KILL_FAILED: the worker.
     pub pid: i32,
-    /// REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost.
+    /// REAPED: its raw status, as WIFEXITED and its kin take it; -1 if that is lost. KILL_FAILED: errno(3) of kill(2).
     pub status: i32,
-    /// FORK, REAPED, READY: the worker's generation.
+    /// FORK, REAPED, READY, KILL_FAILED: the worker's generation.
     pub generation: u64,
-    /// FORK, REAPED, READY: the worker's index.
+    /// FORK, REAPED, READY, KILL_FAILED: the worker's index.
     pub index: u32,
-    /// STOPPED: the signal.
+    /// STOPPED: the signal. KILL_FAILED: SIGKILL.
     pub signal: i32,
     /// WAIT: seconds to wait at most; negative: no limit.
     pub timeout: f64,
@@ -170,6 +175,19 @@ impl pf_event {
                 self.pid = *pid;
                 self.index = *index;
                 self.generation = *generation;
+            }
+            Event::KillFailed {
+                pid,
+                index,
+                generation,
+                errno,
+            } => {
+                self.r#type = pf_event_type::PF_EVENT_KILL_FAILED as u32;
+                self.pid = *pid;
+                self.index = *index;
+                self.generation = *generation;
+                self.status = *errno;
+                self.signal = libc::SIGKILL;
             }
             Event::Wait(wait) => {
                 self.timeout = wait.timeout.map_or(-1.0, |timeout| timeout.as_secs_f64());

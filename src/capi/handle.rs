@@ -1,7 +1,7 @@
 //! The handle, and functions of the host's
 //!
-//! A manager is a pf_t, into which only the functions below look. The host gives it up to five functions: the
-//! worker's code, which runs in each worker, and four hooks, which run in the manager. Each is called with the `data`
+//! A manager is a pf_t, into which only the functions below look. The host gives it up to six functions: the
+//! worker's code, which runs in each worker, and five hooks, which run in the manager. Each is called with the `data`
 //! that it was set with, and may call whatever names it in "Called by:".
 
 use std::any::Any;
@@ -80,12 +80,18 @@ pub type pf_on_child_reap_fn =
 pub type pf_on_fork_failure_fn =
     Option<unsafe extern "C" fn(pf: *mut pf_t, error: i32, failures: u32, data: *mut c_void)>;
 
+/// Called in the manager for each worker whose time is over and that it may not kill, with its KILL_FAILED event as
+/// `event`, which is valid during the call, and the `data` of pf_set_on_kill_failure.
+pub type pf_on_kill_failure_fn =
+    Option<unsafe extern "C" fn(pf: *mut pf_t, event: *const pf_event, data: *mut c_void)>;
+
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hooks {
     pub(super) before_fork: Hook<pf_before_fork_fn>,
     pub(super) after_fork: Hook<pf_after_fork_fn>,
     pub(super) on_child_reap: Hook<pf_on_child_reap_fn>,
     pub(super) on_fork_failure: Hook<pf_on_fork_failure_fn>,
+    pub(super) on_kill_failure: Hook<pf_on_kill_failure_fn>,
 }
 
 #[derive(Clone, Copy)]

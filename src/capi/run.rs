@@ -9,7 +9,8 @@ use std::ffi::c_void;
 use super::error::{Error, Fallback, pf_result};
 use super::event::pf_event;
 use super::handle::{
-    AfterPanic, Hooks, Inner, fact, inner, limit, manager, pf_t, pf_worker_fn, with,
+    AfterPanic, Hook, Hooks, Inner, fact, inner, limit, manager, pf_on_child_reap_fn, pf_t,
+    pf_worker_fn, with,
 };
 use super::pull::{pf_fork_failed, pf_forked};
 use crate::manager::{Event, Failure, Manager};
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn pf_start(
                     Err(code) => break code,
                 },
                 Ok(event @ Event::Reaped { .. }) => report_exit(pf, &event),
+                Ok(event @ Event::KillFailed { .. }) => report_kill_failure(pf, &event),
                 Ok(Event::Stopped(_)) => break PF_OK,
                 Ok(_) => {}
             }
@@ -211,12 +213,29 @@ unsafe fn fork_failed(pf: *mut pf_t, errno: Errno, hooks: &Hooks) {
 unsafe fn report_exit(pf: *mut pf_t, event: &Event) {
     // SAFETY: promised by our caller; no reference into the handle is held.
     unsafe {
-        let hook = hooks(pf).on_child_reap;
-        if let Some(on_child_reap) = hook.call {
-            let mut told = pf_event::new();
-            told.tell(event);
+        report(pf, event, hooks(pf).on_child_reap);
+    }
+}
+
+/// # Safety
+/// As pf_start.
+unsafe fn report_kill_failure(pf: *mut pf_t, event: &Event) {
+    // SAFETY: as above.
+    unsafe {
+        report(pf, event, hooks(pf).on_kill_failure);
+    }
+}
+
+/// # Safety
+/// As pf_start. No reference into the handle is held.
+unsafe fn report(pf: *mut pf_t, event: &Event, hook: Hook<pf_on_child_reap_fn>) {
+    if let Some(call) = hook.call {
+        let mut told = pf_event::new();
+        told.tell(event);
+        // SAFETY: promised by our caller.
+        unsafe {
             release_sigchld(pf);
-            on_child_reap(pf, &raw const told, hook.data);
+            call(pf, &raw const told, hook.data);
             code_has_run(pf);
         }
     }
@@ -291,6 +310,10 @@ pub unsafe extern "C" fn pf_wait_all_children(
                 Err(code) => return code,
                 Ok(event @ Event::Reaped { .. }) => {
                     report_exit(pf, &event);
+                    continue;
+                }
+                Ok(event @ Event::KillFailed { .. }) => {
+                    report_kill_failure(pf, &event);
                     continue;
                 }
                 // The host may keep some that have ended.

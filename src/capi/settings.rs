@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use super::error::{Error, pf_result};
 use super::handle::{
     Hook, fact, finite_seconds, inner, manager, pf_after_fork_fn, pf_before_fork_fn,
-    pf_on_child_reap_fn, pf_on_fork_failure_fn, pf_t, seconds,
+    pf_on_child_reap_fn, pf_on_fork_failure_fn, pf_on_kill_failure_fn, pf_t, seconds,
 };
 use crate::machine::{Action, WorkerTimeout};
 
@@ -66,7 +66,8 @@ pub unsafe extern "C" fn pf_set_err_respawn_interval(pf: *mut pf_t, interval: f6
 /// that the manager sends it, in whatever call, or by the `stop_signal` of pf_set_spare_workers. The first of these
 /// counts. When `timeout` is over, the worker is sent SIGKILL, once, by the next pf_next. WAIT ends in time for that,
 /// but one that was given before the signal was sent does not: call pf_next after that. If the first signal was to the
-/// worker's process group, so is SIGKILL. A change counts for workers that are told from then on.
+/// worker's process group, so is SIGKILL. A signal that is refused (kill(2)) counts like one that is sent; if SIGKILL is
+/// refused, the host is told (PF_EVENT_KILL_FAILED). A change counts for workers that are told from then on.
 ///
 /// Called by: manager, hook.
 ///
@@ -357,4 +358,20 @@ pub unsafe extern "C" fn pf_set_on_fork_failure(
     data: *mut c_void,
 ) -> pf_result {
     set_hook!(pf, on_fork_failure, hook, data)
+}
+
+/// Sets the `hook` that pf_start and pf_wait_all_children call, with `data`, for each worker whose time is over and
+/// that the manager may not kill; null for none. They are the events PF_EVENT_KILL_FAILED.
+///
+/// Called by: manager, hook.
+///
+/// # Errors
+/// PF_ERR_NULL if `pf` is null, PF_ERR_WRONG_PROCESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pf_set_on_kill_failure(
+    pf: *mut pf_t,
+    hook: pf_on_kill_failure_fn,
+    data: *mut c_void,
+) -> pf_result {
+    set_hook!(pf, on_kill_failure, hook, data)
 }

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 
 use super::overdue::{Overdue, WorkerTimeout};
 use super::readiness::{READY_AFTER, Readiness};
+use super::refusals::Refusals;
 use super::said::Statuses;
 use super::sent::Signal;
 use super::timers::Time;
@@ -50,6 +51,8 @@ pub struct Deadlines {
     overdue: Option<Overdue>,
     /// Who is ready.
     readiness: Readiness,
+    /// Who may not be killed.
+    pub refusals: Refusals,
     wants_to_be_back_at: Option<Time>,
     running: BinaryHeap<Reverse<Deadline>>,
 }
@@ -342,6 +345,7 @@ impl Deadlines {
     pub fn clear(&mut self) {
         self.running.clear();
         self.readiness.clear();
+        self.refusals.clear();
         self.wants_to_be_back_at = None;
         self.look_who_is_ready();
         self.look_soon();

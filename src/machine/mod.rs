@@ -13,6 +13,7 @@ mod overdue;
 pub mod page;
 mod readiness;
 mod reaping;
+mod refusals;
 mod said;
 mod sent;
 mod signals;

@@ -34,6 +34,11 @@ const GRACE: u8 = 1;
 const WORK: u8 = 2;
 /// The time to get ready.
 const START: u8 = 4;
+/// The time for a piece of work, and it was sent ABRT for that.
+const WORK_ABORTED: u8 = 8;
+
+/// It was sent KILL.
+const KILLED: u8 = GRACE | WORK | START;
 
 impl Sent {
     /// It has been sent this signal, which tells it to end, or does not.
@@ -52,14 +57,31 @@ impl Sent {
         self.over |= GRACE;
     }
 
-    /// It is killed, or told so first, as it is not done with its work in time.
+    /// It is killed, as it is not done with its work in time.
     pub fn note_late(&mut self) {
         self.over |= WORK;
+    }
+
+    /// It is sent ABRT, as it is not done with its work in time.
+    pub fn note_aborted(&mut self) {
+        self.over |= WORK_ABORTED;
     }
 
     /// It is killed, as it was not ready in time.
     pub fn note_not_ready(&mut self) {
         self.over |= START;
+    }
+
+    /// It may not be killed. Returns whether it was to be, as a time was over: false the second time.
+    pub fn take_back_kill(&mut self) -> bool {
+        let was_noted = self.over & KILLED != 0;
+        self.over &= !KILLED;
+        was_noted
+    }
+
+    /// It may not be sent ABRT.
+    pub fn take_back_abort(&mut self) {
+        self.over &= !WORK_ABORTED;
     }
 
     /// Whether a signal has told it to end.
@@ -74,7 +96,7 @@ impl Sent {
 
     /// Whether it was sent a signal as it was late with its work.
     pub fn was_late(self) -> bool {
-        self.over & WORK != 0
+        self.over & (WORK | WORK_ABORTED) != 0
     }
 
     /// Whether it was killed, as it was not ready in time.
@@ -153,9 +175,36 @@ mod tests {
         for _ in 0..2 {
             sent.note_end_of_grace();
             sent.note_late();
+            sent.note_aborted();
             sent.note_not_ready();
         }
         assert!(sent.grace_is_over() && sent.was_late() && sent.was_not_ready());
+    }
+
+    #[test]
+    fn what_may_not_be_sent_was_not_sent() {
+        let notes: [fn(&mut Sent); 3] = [
+            Sent::note_end_of_grace,
+            Sent::note_late,
+            Sent::note_not_ready,
+        ];
+        for note in notes {
+            let mut sent = Sent::default();
+            assert!(!sent.take_back_kill());
+            note(&mut sent);
+            assert!(sent.take_back_kill());
+            assert_eq!(sent, Sent::default());
+            assert!(!sent.take_back_kill());
+        }
+        let mut sent = Sent::default();
+        sent.note_aborted();
+        assert!(!sent.take_back_kill() && sent.was_late());
+        sent.note_late();
+        assert!(sent.take_back_kill());
+        // It has heard of that.
+        assert!(sent.was_late());
+        sent.take_back_abort();
+        assert!(!sent.was_late());
     }
 
     #[test]

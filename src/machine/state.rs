@@ -9,6 +9,7 @@ use super::exits::{Exit, Reason};
 use super::overdue::WorkerTimeout;
 use super::readiness::READY_AFTER;
 use super::reaping::{Look, Looks};
+use super::refusals::Refused;
 use super::said::Statuses;
 use super::sent::{ABRT, KILL, Signal, tells_to_end};
 use super::signals::{Action, Signals, Staggered};
@@ -84,6 +85,18 @@ pub enum Step {
         index: u32,
         /// Its generation.
         generation: u64,
+    },
+    /// The time of a worker is over, and the system has refused to kill it. Once for each worker; nothing more is sent
+    /// to it for that.
+    KillFailed {
+        /// The worker.
+        pid: Pid,
+        /// Its index.
+        index: u32,
+        /// Its generation.
+        generation: u64,
+        /// Why, as `refused` was told.
+        errno: i32,
     },
     /// Sleep until something happens, or until the moment given.
     Wait {
@@ -317,11 +330,30 @@ impl Machine {
         let Some(worker) = self.workers.get_mut(pid) else {
             return;
         };
-        let is_stop = worker.stopping && signal.saturating_abs() == self.stop_signal;
-        let tells = tells_to_end(signal) || is_stop;
+        let tells = tells_this_one_to_end(worker, signal, self.stop_signal);
         worker.sent.note(signal, tells);
-        if let (Some(deadlines), true) = (&mut self.deadlines, tells) {
-            deadlines.told(pid, signal, now, &mut self.workers);
+        if tells {
+            self.begin_grace(pid, signal, now);
+        }
+    }
+
+    /// A worker may not be sent this signal: the system has refused that, with this errno. If it was KILL as a time was
+    /// over, a step tells of it. A time to end runs as if it was sent: it ends with that step, or the manager would wait
+    /// for ever.
+    pub fn refused(&mut self, pid: Pid, signal: Signal, errno: i32, now: Time) {
+        let (Some(deadlines), Some(worker)) = (&mut self.deadlines, self.workers.get_mut(pid))
+        else {
+            return;
+        };
+        if signal == KILL && worker.sent.take_back_kill() {
+            deadlines.refusals.add(worker.key(), errno);
+            return;
+        }
+        if signal == ABRT {
+            worker.sent.take_back_abort();
+        }
+        if tells_this_one_to_end(worker, signal, self.stop_signal) {
+            self.begin_grace(pid, signal, now);
         }
     }
 
@@ -330,6 +362,15 @@ impl Machine {
         if let Some(worker) = self.workers.get_mut(pid) {
             worker.sent.note(signal, true);
         }
+        self.begin_grace(pid, signal, now);
+    }
+
+    /// The system has refused to send a worker this signal, as it is one too many. See `refused`.
+    pub fn refused_to_stop(&mut self, pid: Pid, signal: Signal, now: Time) {
+        self.begin_grace(pid, signal, now);
+    }
+
+    fn begin_grace(&mut self, pid: Pid, signal: Signal, now: Time) {
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.told(pid, signal, now, &mut self.workers);
         }
@@ -658,6 +699,7 @@ impl Machine {
         self.take_signal(now);
         let step = self
             .next_to_send(now)
+            .or_else(|| self.next_refusal())
             .or_else(|| self.end_a_time(now, pool))
             .or_else(|| self.next_ready())
             .or_else(|| self.stopped());
@@ -710,6 +752,20 @@ impl Machine {
         }
     }
 
+    /// A worker that may not be killed.
+    fn next_refusal(&mut self) -> Option<Step> {
+        let refusals = &mut self.deadlines.as_mut()?.refusals;
+        Some(match refusals.next(&self.workers)? {
+            Refused::Look(pid) => Step::ReapWorker(pid),
+            Refused::Tell(worker, errno) => Step::KillFailed {
+                pid: worker.pid,
+                index: worker.index,
+                generation: worker.generation,
+                errno,
+            },
+        })
+    }
+
     /// The next signal for a worker that is due.
     fn next_to_send(&mut self, now: Time) -> Option<Step> {
         let next = self.outbox.pop_front();
@@ -742,9 +798,8 @@ impl Machine {
                     worker.sent.note_end_of_grace();
                 }
                 Over::Kill(_, Why::NotReady) => worker.sent.note_not_ready(),
-                Over::Look(_)
-                | Over::Abort(_)
-                | Over::Kill(_, Why::Late | Why::StillThere | Why::HasLived) => {
+                Over::Abort(_) => worker.sent.note_aborted(),
+                Over::Look(_) | Over::Kill(_, Why::Late | Why::StillThere | Why::HasLived) => {
                     worker.sent.note_late();
                 }
             }
@@ -952,4 +1007,9 @@ impl Machine {
             }
         }
     }
+}
+
+/// Whether this signal tells this worker to end; `stop` is the one for workers that are too many.
+fn tells_this_one_to_end(worker: &Worker, signal: Signal, stop: Signal) -> bool {
+    tells_to_end(signal) || (worker.stopping && signal.saturating_abs() == stop)
 }

@@ -32,6 +32,18 @@ pub enum Event {
         /// Its generation.
         generation: u64,
     },
+    /// The time of a worker is over, and the system has refused to kill it. Once for each worker, which is sent nothing
+    /// more for that.
+    KillFailed {
+        /// Its process id.
+        pid: Pid,
+        /// Its index.
+        index: u32,
+        /// Its generation.
+        generation: u64,
+        /// Why, as kill(2) says it.
+        errno: i32,
+    },
     /// Nothing to do until a signal, the exit of a child, the descriptor or the time-out.
     Wait(Wait),
     /// A trapped signal has ended the run.

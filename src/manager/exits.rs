@@ -165,6 +165,8 @@ impl Manager {
 /// Whether an end is what operators expect of a pool.
 fn is_ordinary(exit: &Exit) -> bool {
     let is_told = || match exit.signal() {
+        // One that may not be told to end is killed, and was sent nothing else.
+        Some(libc::SIGKILL) if exit.grace_is_over => false,
         Some(signal) => signal == exit.sent && matches!(exit.cause, Cause::Asked | Cause::Surplus),
         None => exit.status == 0,
     };
@@ -198,6 +200,21 @@ fn is_fault(signal: Option<Signal>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_killed_as_its_time_to_end_is_over_is_out_of_the_ordinary_whatever_it_was_sent_before()
+     {
+        let exit = |grace_is_over, sent| {
+            let mut exit = Exit::of_stranger(1, libc::SIGKILL);
+            (exit.reason, exit.cause) = (Reason::Ended, Cause::Asked);
+            (exit.grace_is_over, exit.sent) = (grace_is_over, sent);
+            exit
+        };
+        assert!(!is_ordinary(&exit(true, libc::SIGTERM)));
+        // TERM was refused.
+        assert!(!is_ordinary(&exit(true, libc::SIGKILL)));
+        assert!(is_ordinary(&exit(false, libc::SIGKILL)));
+    }
 
     fn watch() -> OomWatch {
         OomWatch {

@@ -109,6 +109,19 @@ impl Manager {
                         generation,
                     });
                 }
+                Step::KillFailed {
+                    pid,
+                    index,
+                    generation,
+                    errno,
+                } => {
+                    return Ok(Event::KillFailed {
+                        pid,
+                        index,
+                        generation,
+                        errno,
+                    });
+                }
                 Step::Stopped(signal) => return Ok(Event::Stopped(signal)),
                 Step::Drained => return Ok(Event::Drained),
                 Step::TimedOut => return Ok(self.timed_out()),
@@ -220,7 +233,7 @@ impl Manager {
         // The first ones end while the last ones wait for their turn.
         let _blocked = mask::block_sigchld();
         loop {
-            // A worker that may not be signalled cannot be helped, and the others can.
+            // A worker that may not be signalled does not keep the others. The machine knows of it.
             let _ = self.signal_worker(pid, signal);
             let step = self
                 .machine

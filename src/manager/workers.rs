@@ -172,17 +172,25 @@ impl Manager {
         self.watch_scoreboard();
         for &pid in &pids {
             // One that may not be signalled does not keep the others.
-            if kill::signal_child(pid, signal) == Ok(true) {
-                self.machine.sent_to_stop(pid, signal, clock::now());
+            match kill::signal_child(pid, signal) {
+                Ok(true) => self.machine.sent_to_stop(pid, signal, clock::now()),
+                Ok(false) => {}
+                Err(_) => self.machine.refused_to_stop(pid, signal, clock::now()),
             }
         }
         Ok(pids.len())
     }
 
-    /// Sends a signal to a worker, and lets the machine know if it was sent.
+    /// Sends a signal to a worker, and lets the machine know if it was sent, or was refused.
     pub(super) fn signal_worker(&mut self, pid: Pid, signal: Signal) -> Result<(), Errno> {
-        if kill::signal_child(pid, signal)? {
-            self.machine.sent(pid, signal, clock::now());
+        match kill::signal_child(pid, signal) {
+            Ok(true) => self.machine.sent(pid, signal, clock::now()),
+            Ok(false) => {}
+            Err(errno) => {
+                self.machine
+                    .refused(pid, signal, errno as i32, clock::now());
+                return Err(errno);
+            }
         }
         Ok(())
     }

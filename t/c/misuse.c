@@ -103,6 +103,7 @@ static void null(pf_t *pf, pf_scoreboard_t *board)
     NULL_IS(pf_set_after_fork(pf, NULL, NULL));
     NULL_IS(pf_set_on_child_reap(pf, NULL, NULL));
     NULL_IS(pf_set_on_fork_failure(pf, NULL, NULL));
+    NULL_IS(pf_set_on_kill_failure(pf, NULL, NULL));
     NULL_IS(pf_set_scoreboard(pf, NULL));
     NULL_IS(pf_signal(pf, SIGUSR1));
     NOTHING(pf_signal_received(pf));
@@ -621,6 +622,7 @@ static void manager_calls(pf_t *pf, pf_scoreboard_t *board)
     REFUSED(pf_set_after_fork(pf, NULL, NULL));
     REFUSED(pf_set_on_child_reap(pf, NULL, NULL));
     REFUSED(pf_set_on_fork_failure(pf, NULL, NULL));
+    REFUSED(pf_set_on_kill_failure(pf, NULL, NULL));
     REFUSED(pf_set_signal_received(pf, SIGUSR1));
     REFUSED(pf_take_signal(pf, SIGUSR1, true));
     REFUSED(pf_take_signal(pf, SIGUSR1, false));

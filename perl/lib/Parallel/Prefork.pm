@@ -474,6 +474,9 @@ L</signal_all_children(SIGNAL)>, or with the signal that tells it to stop becaus
 signals prolong nothing. Other signals, such as HUP or USR1, begin nothing. If that first signal was for the worker's
 process group (C<'-TERM'>), KILL is too.
 
+The system may refuse KILL, see L</In a container>. Then the manager warns, once for each worker, or gives that line to
+the CODE of C<log_exits>. It does not send KILL again. So it is with C<worker_timeout> and C<ready_timeout>, too.
+
 A change counts for workers that are told from then on. A worker that the program takes out of C<{worker_pids}> and puts
 back has to be told again.
 
@@ -1546,6 +1549,20 @@ once:
 A long job calls L</tick([SECONDS])> now and then. If the manager is killed, the workers leave after the job at hand. The job
 of a worker that was killed has to be put back, or away: C<on_child_reap> is the place. F<examples/jobs.pl> does all of
 that with a folder as the queue.
+
+=head2 In a container
+
+Workers often change their user, by C<POSIX::setuid>. The manager, which stays root, then needs the capability KILL to end
+them. Without it, it cannot send them TERM either. Where all capabilities are dropped, add that one:
+
+    docker run --cap-drop ALL --cap-add SETUID --cap-add SETGID --cap-add KILL ...
+
+Otherwise a worker that is to be killed goes on, C<wait_all_children> waits for it, and the manager warns, once:
+
+    worker 3 (pid 4711, generation 2) is to be killed, and may not be: Operation not permitted. ...
+
+Or start the manager as the user of its workers: it needs no capability then, unless a worker becomes root, by a program
+with the set-user-ID bit.
 
 =head2 A server in C
 

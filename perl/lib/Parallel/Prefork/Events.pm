@@ -107,7 +107,25 @@ sub Parallel::Prefork::Events::reaped {
 sub Parallel::Prefork::Events::_log_exit {
     my ($self, $pid) = @_;
     my $line = Parallel::Prefork::Core::exit_line($self, $pid);
-    return if !defined $line;
+    Parallel::Prefork::Events::_log($self, $line) if defined $line;
+    return;
+}
+
+# The time of a worker is over, and the system has refused to kill it. The wait in C calls this, in the middle of whatever the
+# program does: what it has in $! and $@ stays.
+sub Parallel::Prefork::Events::kill_failed {
+    my ($self, $pid, $index, $generation, $error) = @_;
+    local $! = $error;
+    Parallel::Prefork::Events::_log($self,
+        "worker $index (pid $pid, generation $generation) is to be killed, and may not be: $!. "
+            . 'To kill a worker that has changed its user, the manager needs CAP_KILL. '
+            . 'KILL is not sent again: end this worker by hand, or wait until it ends');
+    return;
+}
+
+# A line for people: to the code that is to have it, or else as a warning.
+sub Parallel::Prefork::Events::_log {
+    my ($self, $line) = @_;
     my $log = $self->log_exits;
     local $@;
     # The program's handler of warnings may die, too.
