@@ -83,7 +83,8 @@ sub show {
 PERL
 
 my $GRACE = 0.2;
-my $TEXT  = qr/\Aworker 0 \(pid \d+, generation 1\) is to be killed, and may not be: Operation not permitted\..*CAP_KILL/;
+my $WHO   = qr/worker 0 \(pid \d+, generation 1\)/;
+my $TEXT  = qr/\A$WHO is to be killed, and may not be: Operation not permitted\. .*CAP_KILL/;
 
 sub seen {
     my ($title, $program, %options) = @_;
@@ -250,6 +251,25 @@ PERL
         is_deeply \%seen, { left => 0, said => 1, reaped => 15, new => 0 },
             '... leaves the manager as it was, and the worker is reaped';
     }
+}
+
+for my $in ('start(sub { })', 'wait_all_children') {
+    my %seen = seen("a handler of warnings that takes SIGCHLD, $in", filled(<<'PERL', IN => $in));
+pool('Parallel::Prefork', \&work, graceful_timeout => GRACE);
+$SIG{__WARN__} = sub {
+    my ($pid) = $_[0] =~ /pid (\d+)/;
+    local $SIG{CHLD} = 'IGNORE';
+    let_go();
+    # The system reaps it. Until then it may not be signalled.
+    select undef, undef, undef, 0.01 until !kill(0, $pid) && $! == POSIX::ESRCH();
+    $pm->on_child_reap(sub { $_[0]->signal_received('reaped') });
+};
+$pm->signal_all_children('TERM');
+$pm->IN;
+print 'left = ', $pm->wait_all_children, "\n";
+print 'status = ', $pm->last_exit->{status}, "\n";
+PERL
+    is_deeply \%seen, { left => 0, status => -1 }, '... does not make the manager wait for who has gone';
 }
 
 my %exits = seen('a handler of warnings that exits', <<'PERL', status => 7 << 8);

@@ -308,6 +308,16 @@ static void the_hook(void)
     end(pf);
 }
 
+static void one_too_many(void)
+{
+    size_t told = 99;
+    pf_t *pf = pool(GRACE, 1, changes_its_user, NULL);
+    is_int(pf_stop_workers(pf, 1, SIGUSR1, &told), PF_OK, "a worker that is one too many, and may not be told so");
+    is_refused(pf, "... nor killed");
+    ends_by_itself(pf);
+    end(pf);
+}
+
 /* As in 0.18: what the program sends is its own affair. */
 static void what_the_program_sends(void)
 {
@@ -348,6 +358,7 @@ int main(void)
     all_kinds_of_time();
     groups();
     the_hook();
+    one_too_many();
     what_the_program_sends();
     is_int(checks(), 0, "nothing else has failed in this process");
     return done();
