@@ -253,24 +253,33 @@ PERL
     }
 }
 
-for my $in ('start(sub { })', 'wait_all_children') {
-    my %seen = seen("a handler of warnings that takes SIGCHLD, $in", filled(<<'PERL', IN => $in));
-pool('Parallel::Prefork', \&work, graceful_timeout => GRACE);
+# The other worker stays, so that it is not for want of children that the manager looks.
+my %taken = seen('a handler of warnings in which the system reaps the worker', <<'PERL');
+my $busy = sub {
+    if ($pm->worker_index == 0) {
+        $pm->busy;
+        work();
+        exit 0;
+    }
+    syswrite $is_there, "$$\n";
+    sleep 30 while 1;
+};
+pool('Parallel::Prefork', $busy, max_workers => 2, worker_timeout => GRACE);
 $SIG{__WARN__} = sub {
     my ($pid) = $_[0] =~ /pid (\d+)/;
     local $SIG{CHLD} = 'IGNORE';
     let_go();
-    # The system reaps it. Until then it may not be signalled.
+    # As long as it is there it may not be signalled.
     select undef, undef, undef, 0.01 until !kill(0, $pid) && $! == POSIX::ESRCH();
     $pm->on_child_reap(sub { $_[0]->signal_received('reaped') });
 };
-$pm->signal_all_children('TERM');
-$pm->IN;
-print 'left = ', $pm->wait_all_children, "\n";
+$pm->start(sub { });
 print 'status = ', $pm->last_exit->{status}, "\n";
+$pm->signal_all_children('TERM');
+print 'left = ', $pm->wait_all_children, "\n";
 PERL
-    is_deeply \%seen, { left => 0, status => -1 }, '... does not make the manager wait for who has gone';
-}
+is $taken{status}, -1, '... and nobody tells the manager, which finds out';
+is $taken{left},   0,  '... and goes on';
 
 my %exits = seen('a handler of warnings that exits', <<'PERL', status => 7 << 8);
 pool('Parallel::Prefork', \&work, graceful_timeout => GRACE);
@@ -296,6 +305,24 @@ print "said = @said";
 PERL
 is $log_dies{said}, 'log_exits died: no', '... is warned of';
 is $log_dies{left}, 0,                    '... and the manager waits on';
+
+my %log_leaves = seen('log_exits that leaves the block', <<'PERL');
+pool('Parallel::Prefork', \&work, graceful_timeout => GRACE, log_exits => sub {
+    let_go();
+    no warnings;
+    last SCOPE;
+});
+$SIG{__WARN__} = sub { push @said, $_[0] };
+$pm->signal_all_children('TERM');
+my $left = 'none';
+SCOPE: {
+    $left = $pm->wait_all_children;
+}
+print "left = $left\n";
+print "said = @said";
+PERL
+like $log_leaves{said}, qr/\Alog_exits died: Label not found/, '... cannot';
+is $log_leaves{left}, 0, '... and the manager waits on';
 
 my $err;
 seen('a program without a handler', <<'PERL', err => \$err);

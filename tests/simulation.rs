@@ -384,7 +384,7 @@ impl World {
             }
             85..=88 => self.status_change(),
             89..=91 => self.work(),
-            92 => {
+            92..=94 => {
                 if let Some(pid) = self.any_pid(|child| child.zombie.is_none()) {
                     note!(self, "{pid} changes its user, or has its own again");
                     self.kernel.get_mut(&pid).expect("a child").is_protected ^= true;
