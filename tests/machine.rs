@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prefork::machine::{
     Action, Cause, Exit, FORK_RETRY_MIN, Goal, Lead, Machine, Misuse, NoStatuses, Pid, Reason,
-    Serial, Signal, Step, Time, Worker,
+    Serial, Signal, Step, Time, Worker, WorkerTimeout,
 };
 
 const TERM: Signal = 15;
@@ -1035,6 +1035,34 @@ fn a_process_that_forked_by_itself_has_no_workers() {
     driver.wait();
     assert_eq!(driver.forked.len(), 6);
     assert_eq!(driver.forked[3].1, 0, "indexes begin anew");
+}
+
+#[test]
+fn the_times_that_were_set_are_told() {
+    let mut machine = Machine::default();
+    assert_eq!(
+        (machine.worker_timeout(), machine.ready_timeout()),
+        (None, None)
+    );
+    machine.set_graceful_timeout(Some(Duration::from_secs(5)));
+    assert_eq!(
+        (machine.worker_timeout(), machine.ready_timeout()),
+        (None, None)
+    );
+    let set = Some(WorkerTimeout {
+        timeout: Duration::from_secs(7),
+        grace: None,
+    });
+    machine.set_worker_timeout(set);
+    machine.set_ready_timeout(Some(Duration::from_secs(6)));
+    assert_eq!(machine.worker_timeout(), set);
+    assert_eq!(machine.ready_timeout(), Some(Duration::from_secs(6)));
+    machine.set_worker_timeout(None);
+    machine.set_ready_timeout(None);
+    assert_eq!(
+        (machine.worker_timeout(), machine.ready_timeout()),
+        (None, None)
+    );
 }
 
 #[test]

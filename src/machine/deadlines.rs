@@ -584,6 +584,20 @@ mod tests {
     }
 
     #[test]
+    fn one_that_goes_on_while_it_is_looked_at_is_looked_at_again() {
+        let (mut workers, mut deadlines) = busy_pool(1, None);
+        deadlines.look(Time(10), &mut workers, &Due(10, &[]));
+        let next = deadlines.next_over(Time(10), &mut workers, &Due(20, &[]));
+        assert_eq!(next, None);
+        deadlines.look_soon();
+        let killed = [Over::Look(1), Over::Kill(1, Why::Late)];
+        assert_eq!(
+            all_over(&mut deadlines, 20, &mut workers, &Due(20, &[])),
+            killed
+        );
+    }
+
+    #[test]
     fn one_that_is_traced_is_looked_at_later() {
         let (mut workers, mut deadlines) = busy_pool(2, None);
         let traced = Due(10, &[2]);
