@@ -241,7 +241,8 @@ SCOPE: {
 }
 print 'left = ', $pm->wait_all_children, "\n";
 print 'said = ', scalar(@said), "\n";
-# The next generation is like any other.
+# The next generation is like any other. It may take its time.
+$pm->graceful_timeout(0);
 $pm->after_fork(sub { $_[0]->signal_received('enough') });
 $pm->on_child_reap(sub { print "reaped = $_[2]\n" });
 $pm->start(sub { sleep 30 while 1 });
