@@ -48,6 +48,16 @@ sub work {
     return;
 }
 
+# One that is at work from when it is let go on.
+sub hang {
+    POSIX::setuid(65534) or die "setuid: $!";
+    syswrite $is_there, "$$\n";
+    sysread $go, my $byte, 1;
+    $pm->busy;
+    sysread $go, $byte, 1;
+    return;
+}
+
 # The manager looks at nothing else before they have become that.
 sub pool {
     my ($class, $work, %options) = @_;
@@ -120,12 +130,13 @@ $SIG{__WARN__} = sub {
     let_go();
 };
 PREPARE
-$pm->start(sub { });
+# A busy machine may take so long for the first start that it is said there.
+$pm->start(sub { }) if !@said;
 print 'start = ', scalar(@said), "\n";
 $pm->wait_all_children;
 PERL
 my $TOLD = q{pool('CLASS', \&work, graceful_timeout => GRACE); $pm->signal_all_children('TERM');};
-my $BUSY = q{pool('Parallel::Prefork', sub { $pm->busy; work() }, worker_timeout => GRACE, MORE);};
+my $BUSY = q{pool('Parallel::Prefork', \&hang, worker_timeout => GRACE, MORE); let_go();};
 my %in_start = (
     graceful_timeout     => $TOLD =~ s/CLASS/Parallel::Prefork/r,
     worker_timeout       => $BUSY =~ s/MORE//r,
@@ -258,8 +269,7 @@ PERL
 my %taken = seen('a handler of warnings in which the system reaps the worker', <<'PERL');
 my $busy = sub {
     if ($pm->worker_index == 0) {
-        $pm->busy;
-        work();
+        hang();
         exit 0;
     }
     syswrite $is_there, "$$\n";
@@ -274,6 +284,7 @@ $SIG{__WARN__} = sub {
     select undef, undef, undef, 0.01 until !kill(0, $pid) && $! == POSIX::ESRCH();
     $pm->on_child_reap(sub { $_[0]->signal_received('reaped') });
 };
+let_go();
 $pm->start(sub { });
 print 'status = ', $pm->last_exit->{status}, "\n";
 $pm->signal_all_children('TERM');

@@ -235,6 +235,24 @@ static void the_record_of_its_end(void)
     end(pf);
 }
 
+/* One worker, whose time may begin with its fork: nothing is done about that before it has become another user. */
+static void fork_one(pf_t *pf, pf_worker_fn work)
+{
+    pf_event event;
+    pid_t pid;
+    pf_set_max_workers(pf, 1);
+    CHECK(pf_begin(pf) == PF_OK);
+    CHECK(pf_next(pf, &event) == PF_OK && event.type == PF_EVENT_FORK);
+    fflush(stdout);
+    pid = fork();
+    CHECK(pid >= 0 && pf_forked(pf, pid) == PF_OK);
+    if (pid == 0)
+        exit(work(pf, NULL));
+    UNTIL(GET(S.there) == 1);
+    let_manager_kill(0);
+    CHECK(pf_suspend(pf) == PF_OK);
+}
+
 static void all_kinds_of_time(void)
 {
     int kind;
@@ -246,7 +264,7 @@ static void all_kinds_of_time(void)
             pf_set_worker_timeout(pf, GRACE, kind ? GRACE : 0);
         else
             pf_set_ready_timeout(pf, GRACE);
-        fork_them(pf, 1, kind < 2 ? hangs : changes_its_user, NULL);
+        fork_one(pf, kind < 2 ? hangs : changes_its_user);
         is_refused(pf, names[kind]);
         exit = ends_by_itself(pf);
         is_int((intmax_t)exit.cause, PF_CAUSE_NONE, "... nor for that");
