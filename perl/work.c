@@ -148,13 +148,6 @@ is_at_work(const pf_own_line *line)
 #else
 /* Nothing is known of this compiler: the core does it. */
 static void
-is_ready(pTHX_ const host_t *host, const pf_own_line *line)
-{
-    PERL_UNUSED_VAR(line);
-    CALL(pf_ready(host->pf));
-}
-
-static void
 is_busy_from_now(pTHX_ const host_t *host, const pf_own_line *line, double seconds)
 {
     PERL_UNUSED_VAR(line);
@@ -184,9 +177,8 @@ is_at_work(const pf_own_line *line)
 void
 is_ready_for_work(pTHX_ const host_t *host)
 {
-    const pf_own_line *line = line_of_worker(aTHX_ host, "ready");
-    if (line)
-        is_ready(aTHX_ host, line);
+    if (line_of_worker(aTHX_ host, "ready"))
+        CALL(pf_ready(host->pf));
 }
 
 void
