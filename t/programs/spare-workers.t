@@ -19,7 +19,7 @@ use warnings;
 use IO::Socket::INET;
 use Parallel::Prefork::SpareWorkers qw(:status);
 
-my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', LocalPort => 0)
+my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', LocalPort => 0, Blocking => 0)
     or die "cannot listen: $@";
 my ($max, $min_spare, $max_spare) = @ARGV;
 my $pm = Parallel::Prefork::SpareWorkers->new({
@@ -49,6 +49,9 @@ sub serve {
     };
     until ($leaving) {
         undef $connection;
+        # Perl runs no handler for a signal that comes right before it waits. So it waits for a second at most.
+        vec(my $ready = '', fileno $listener, 1) = 1;
+        select($ready, undef, undef, 1) > 0 or next;
         accept $connection, $listener or next;
         $pm->set_status('A');
         my $request = '';
