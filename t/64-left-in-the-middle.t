@@ -23,7 +23,7 @@ my ($when, $kind) = @ARGV;
 my ($left, $wanted, $manager, $where) = (0, 0, $$, '');
 my %is_left_out = map { $_ => 1 } qw(
     fork_begin forked fork_failed enter_worker leave_evals run_worker child_exited start start_for_list export
-    keep_body untaint
+    keep_body
 );
 {
     no strict 'refs';
