@@ -55,7 +55,8 @@ show(pTHX_ SV *object, SV *value)
 static void
 tell(pTHX_ SV *object)
 {
-    SvSETMAGIC(member(aTHX_ object, "signal_received"));
+    SV *shown = member(aTHX_ object, "signal_received");
+    SvSETMAGIC(shown);
 }
 
 /* What the loop has come to, as arguments of _go_on: the kind of it, and which worker it is about. */
@@ -213,8 +214,8 @@ void
 begin(host_t *host)
     INIT:
         SV *object = ST(0);
-        const bool huge_pages = SvTRUE(member(aTHX_ object, "huge_pages"));
-        const bool logs_exits = SvTRUE(member(aTHX_ object, "log_exits"));
+        const bool huge_pages = member_is_true(aTHX_ object, "huge_pages");
+        const bool logs_exits = member_is_true(aTHX_ object, "log_exits");
         names_t names;
         pf_result result;
     CODE:
@@ -227,7 +228,7 @@ begin(host_t *host)
             if (result == PF_OK)
                 result = pf_set_huge_pages(host->pf, huge_pages);
             if (result == PF_OK)
-                result = pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
+                result = pf_set_generation(host->pf, generation_of(aTHX_ object));
             /* Where the system does not tell, the line says nothing of it. */
             if (result == PF_OK && logs_exits)
                 (void)pf_watch_oom(host->pf);
@@ -652,8 +653,9 @@ SV *
 signal_read(host_t *host)
     INIT:
         SV *object = ST(0);
+        SV *shown = member(aTHX_ object, "signal_received");
     CODE:
-        SvGETMAGIC(member(aTHX_ object, "signal_received"));
+        SvGETMAGIC(shown);
         RETVAL = newSV(0);
         CALL(
             pf_signal_received(host->pf);
@@ -773,9 +775,10 @@ wait_readable(host_t *host, ...)
         PUTBACK;
         found = wait_readable(aTHX_ object, host, &what);
         SPAGAIN;
-        if (found >= 0)
-            XPUSHs(sv_mortalcopy(*av_fetch(what.handles, found, 0)));
-        else if (GIMME_V == G_SCALAR)
+        if (found >= 0) {
+            SV *handle = sv_mortalcopy(*av_fetch(what.handles, found, 0));
+            XPUSHs(handle);
+        } else if (GIMME_V == G_SCALAR)
             XPUSHs(&PL_sv_undef);
 
 # '' as long as the worker is not to stop.
@@ -861,6 +864,7 @@ import(...)
     INIT:
         static const char *const kinds[][2] = { { "ro", "ro" }, { "rw", "any" }, { "wo", "wo" } };
         SV *package = calling_package(aTHX);
+        SV *wants_new;
         I32 i;
         size_t k;
     CODE:
@@ -873,7 +877,8 @@ import(...)
             for (i = 0; i <= av_len((AV *)SvRV(names)); i++)
                 make_accessor(aTHX_ package, sv_2mortal(newSVpv(kinds[k][1], 0)), *av_fetch((AV *)SvRV(names), i, 1));
         }
-        if (SvTRUE(value_in_list(aTHX_ "new", &ST(0) + 1, items - 1)))
+        wants_new = value_in_list(aTHX_ "new", &ST(0) + 1, items - 1);
+        if (SvTRUE(wants_new))
             make_constructor(aTHX_ package);
 
 MODULE = Parallel::Prefork    PACKAGE = Parallel::Prefork::SpareWorkers::Scoreboard

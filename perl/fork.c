@@ -123,11 +123,13 @@ void
 enter_worker(pTHX_ host_t *host, SV *object, const names_t *trapped)
 {
     const bool is_complete = put_defaults(aTHX_ host, object, trapped);
+    SV *fast_exit;
     set_member_iv(aTHX_ object, "in_child", 1);
     forked(aTHX_ host, 0);
     count_kept_handlers(aTHX_ host, object);
     host->worker.object = SvRV(object);
-    leave_worker(aTHX_ host, SvTRUE_nomg(member(aTHX_ object, "fast_exit")));
+    fast_exit = member(aTHX_ object, "fast_exit");
+    leave_worker(aTHX_ host, SvTRUE_nomg(fast_exit));
     if (!is_complete)
         set_default_handlers(aTHX_ trapped);
     forget_line();

@@ -139,8 +139,10 @@ load_when_compiled(pTHX)
 {
     if (notes_calls(aTHX))
         declare_functions(aTHX);
-    if (PL_phase == PERL_PHASE_START)
-        SvREFCNT_inc_simple_void_NN(newXS("Parallel::Prefork::Core::INIT", XS_load_what_is_called, __FILE__));
-    else
+    if (PL_phase == PERL_PHASE_START) {
+        CV *block = newXS("Parallel::Prefork::Core::INIT", XS_load_what_is_called, __FILE__);
+        SvREFCNT_inc_simple_void_NN(block);
+    } else {
         load_what_is_called(aTHX_ FALSE);
+    }
 }

@@ -48,6 +48,20 @@ set_member_iv(pTHX_ SV *object, const char *name, IV value)
 }
 
 bool
+member_is_true(pTHX_ SV *object, const char *name)
+{
+    SV *value = member(aTHX_ object, name);
+    return cBOOL(SvTRUE(value));
+}
+
+UV
+generation_of(pTHX_ SV *object)
+{
+    SV *generation = member(aTHX_ object, "generation");
+    return SvUV(generation);
+}
+
+bool
 is_set(pTHX_ SV *value)
 {
     return SvROK(value) || SvTRUE_nomg(value);

@@ -25,6 +25,11 @@ void set_member(pTHX_ SV *object, const char *name, SV *value);
 /* The same for a number: in a worker it takes the place of one without another value's being made. */
 void set_member_iv(pTHX_ SV *object, const char *name, IV value);
 
+/* Whether a member is true, and the member that is a number: many macros of perl look at their argument several times, and must not
+ * have a call there. */
+bool member_is_true(pTHX_ SV *object, const char *name);
+UV generation_of(pTHX_ SV *object);
+
 /* Whether it is true, as far as C can tell: a reference is. */
 bool is_set(pTHX_ SV *value);
 

@@ -94,7 +94,8 @@ note_sigchld(int signal, siginfo_t *info, void *context)
 static void
 set_handler(pTHX_ SV *name, SV *handler)
 {
-    SV *slot = HeVAL(hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0));
+    HE *entry = hv_fetch_ent(get_hv("SIG", GV_ADD), name, 1, 0);
+    SV *slot = HeVAL(entry);
     sv_setsv(slot, sv_2mortal(handler));
     SvSETMAGIC(slot);
 }

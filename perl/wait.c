@@ -38,7 +38,7 @@ set_goal(pTHX_ host_t *host, SV *object)
 {
     SV *goal = member(aTHX_ object, "_goal");
     if (is_running(aTHX_ host, goal)) {
-        pf_set_generation(host->pf, SvUV(member(aTHX_ object, "generation")));
+        pf_set_generation(host->pf, generation_of(aTHX_ object));
         pf_resume(host->pf);
     } else if (!SvOK(goal)) {
         pf_suspend(host->pf);

@@ -229,10 +229,11 @@ pass_worker_timeout(pTHX_ host_t *host, SV *object)
     policy_t *policy = &host->policy;
     const double timeout = seconds_member(aTHX_ object, "worker_timeout");
     const double set_grace = seconds_member(aTHX_ object, "worker_timeout_grace");
+    SV *set = member(aTHX_ object, "worker_timeout");
     double grace = 0;
     pf_result result = PF_OK;
     /* 0 is no mistake: the program has taken the time-out back. */
-    if (set_grace > 0 && !(timeout > 0) && !SvOK(member(aTHX_ object, "worker_timeout")))
+    if (set_grace > 0 && !(timeout > 0) && !SvOK(set))
         croak_for_caller(aTHX_ newSVpvs("worker_timeout_grace is set, and worker_timeout is not"));
     if (timeout > 0 && is_set(aTHX_ member(aTHX_ object, "on_worker_timeout")))
         grace = set_grace > 0 ? set_grace : GRACE_OF_HOOK;
@@ -287,7 +288,7 @@ handle_lateness(pTHX_ const host_t *host, SV *object)
         is_handled = TRUE;
         PUSHMARK(SP);
         XPUSHs(object);
-        XPUSHs(boolSV(is_wanted));
+        XPUSHs(is_wanted ? &PL_sv_yes : &PL_sv_no);
         PUTBACK;
         call_pv("Parallel::Prefork::_handle_lateness", G_VOID | G_DISCARD);
     }

@@ -75,6 +75,17 @@ for my $name (@INTERNALS) {
         "$name is used in internals/ only";
 }
 
+# Perl's macros may ask for their argument more than once, and which do changes with the version of perl.
+my $PARENTHESES = qr/(\((?:[^()]++|(?-1))*+\))/;
+for my $file (@files) {
+    my @calls;
+    while ($code{$file} =~ /\b(?:Sv|Hv|He|Av|Gv|Cv)\w*$PARENTHESES/g) {
+        my $argument = $1;
+        push @calls, $argument if $argument =~ /\b(?!sizeof\b)[a-z]\w*\s*\(/;
+    }
+    is_deeply \@calls, [], "$file: no call in the argument of a macro of perl's";
+}
+
 # Which builds have them, by what the C preprocessor makes of it.
 sub tricks_with {
     my @options = @_;

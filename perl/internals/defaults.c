@@ -124,8 +124,10 @@ free_defaults(pTHX_ defaults_t *defaults)
 void
 make_defaults(pTHX_ host_t *host, const names_t *names)
 {
-    if (!host->defaults.sig)
-        host->defaults.sig = (GV *)SvREFCNT_inc(gv_fetchpvs("SIG", GV_ADD, SVt_PVHV));
+    if (!host->defaults.sig) {
+        host->defaults.sig = gv_fetchpvs("SIG", GV_ADD, SVt_PVHV);
+        SvREFCNT_inc_simple_void_NN(host->defaults.sig);
+    }
     host->defaults.free = free_defaults;
     if (!are_ready(aTHX_ &host->defaults, names)) {
         drop_elements(aTHX_ &host->defaults);

@@ -34,8 +34,11 @@ warm_up(pTHX_ SV *object)
 {
     HV *class = SvSTASH(SvRV(object));
     (void)is_seen_to_go(aTHX_ WARM_UP_OBJECTS);
-    if (!has_destructor(aTHX_ class))
-        SvREFCNT_dec(sv_bless(newRV_noinc((SV *)newHV()), class));
+    if (!has_destructor(aTHX_ class)) {
+        SV *another = newRV_noinc((SV *)newHV());
+        sv_bless(another, class);
+        SvREFCNT_dec(another);
+    }
 }
 #else
 #define is_seen_to_go(at_most) TRUE
