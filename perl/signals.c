@@ -41,7 +41,7 @@ is_single_threaded(void)
 
 static pthread_t main_thread;
 static pid_t process;                          /* whose main thread that is; 0 before it is known */
-static struct sigaction replaced[SIG_SIZE];    /* what `pass_on` stands in for... */
+static struct sigaction *replaced;             /* for each signal what `pass_on` stands in for... */
 static volatile bool is_replaced[SIG_SIZE];    /* ... if it does */
 
 bool
@@ -157,6 +157,10 @@ put_pass_on(pTHX_ const sigset_t *blocked)
     int signal;
     if (!is_main_thread())
         return;
+    /* Only programs with threads have it: it is larger than all other data of the module, and as a part of the object it would
+     * be one mapping more for each fork to copy. It stays. */
+    if (!replaced)
+        Newxz(replaced, SIG_SIZE, struct sigaction);
     main_thread = pthread_self();
     process = getpid();
     for (signal = 1; PL_psig_ptr && signal < SIG_SIZE; signal++) {
