@@ -1,5 +1,6 @@
 # What it costs that the manager takes care of its workers: the forks of workers that exit at once, with all of it on
-# against none of it, and the call by which a worker says that it goes on.
+# against none of it, and the call by which a worker says that it goes on. A bare loop whose workers do the least of it shows
+# what the system takes for that.
 
 use strict;
 use warnings;
@@ -28,6 +29,20 @@ use warnings;
                 note    => $run->per_second($seconds->{'ours, off'}, 'off'),
             );
         }
+        my %bare = (
+            'bare C, complete'          => ['complete'],
+            'bare C, complete, limited' => ['complete', 'limited'],
+        );
+        my $seconds = $run->in_turn($run->size(15, 1), [sort keys %bare], sub {
+            my @how = @{ $bare{ $_[0] } };
+            return $run->seconds($run->compiled('churn-careful-linked', $forks, 10, @how), $forks) / $forks;
+        });
+        $run->speed_row(
+            name    => 'churn in C, pool of 10, the least of it in a bare loop',
+            base    => 'bare C, complete',
+            seconds => $seconds,
+            who     => ['bare C, complete, limited'],
+        );
         my %tick = (
             'Perl' => [200, $run->perl('ours', 'tick.pl', $run->size(2_000_000, 10_000))],
             'C'    => [50, $run->compiled('tick', $run->size(5_000_000, 10_000))],

@@ -1,4 +1,4 @@
-/* churn-careful FORKS POOL [complete]
+/* churn-careful FORKS POOL [complete [limited]]
  *
  * churn-bare with the least that a manager needs if it can be stopped:
  *
@@ -13,6 +13,11 @@
  * - before each sleep it asks for the handler of SIGCHLD, which the program may have changed;
  * - a pipe can wake it, and workers close that pipe;
  * - TERM is blocked around the fork, and workers set it to its default.
+ *
+ * With "limited" its workers also do the least that a manager needs that limits their time:
+ *
+ * - each asks the system for a signal at the manager's death;
+ * - each writes into memory that it shares with the manager when it begins a piece of work, and when it is done with it.
  */
 
 #define _GNU_SOURCE
@@ -21,9 +26,13 @@
 #include <err.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static pid_t *pids;
 static long live;
@@ -33,10 +42,27 @@ static pid_t manager;
 static int wake[2];
 static volatile sig_atomic_t is_stopped;
 
+/* The times at which workers began and ended their work; NULL if they do not say. */
+static volatile uint64_t *times;
+
 static void stop(int signal)
 {
     (void)signal;
     is_stopped = 1;
+}
+
+static void share_times(void)
+{
+    times = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (times == MAP_FAILED)
+        err(1, "mmap");
+}
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 static void prepare(void)
@@ -78,6 +104,8 @@ static int reap(void)
 
 static void work_and_exit(const sigset_t *mask)
 {
+    int is_last;
+
     if (is_complete) {
         struct sigaction action;
         memset(&action, 0, sizeof(action));
@@ -89,7 +117,14 @@ static void work_and_exit(const sigset_t *mask)
         is_complete = 0;
     }
     sigprocmask(SIG_SETMASK, mask, NULL);
-    if (work())
+    if (times) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        times[0] = now();
+    }
+    is_last = work();
+    if (times)
+        times[1] = now();
+    if (is_last)
         kill(getppid(), SIGTERM);
     exit(0);
 }
@@ -128,6 +163,8 @@ int main(int argc, char **argv)
     if (!pids)
         err(1, "calloc");
     prepare();
+    if (argc > 4)
+        share_times();
     sigemptyset(&taken);
     sigaddset(&taken, SIGCHLD);
     sigprocmask(SIG_BLOCK, &taken, &before);
