@@ -123,6 +123,7 @@ impl Known {
         let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
         ours.sa_sigaction = OURS as *const () as libc::sighandler_t;
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | before::flags_for(found);
+        ours.sa_mask = before::mask_for(found).into();
         // SAFETY: ours may be called for any signal at any time.
         unsafe { set_disposition(signal, &ours) }.inspect_err(|_| self.set_before(last))
     }

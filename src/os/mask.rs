@@ -130,6 +130,25 @@ impl Set {
         Set(set)
     }
 
+    /// All but those by which the system tells a thread of a fault of its own. Where one of these is blocked, the fault ends the
+    /// process, and the program's handler for it is not called.
+    pub fn all_but_faults() -> Set {
+        let faults = [
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGSEGV,
+            libc::SIGSYS,
+            libc::SIGTRAP,
+        ];
+        let mut set = Set::all();
+        for fault in faults {
+            // SAFETY: the set is initialised, and the number is a signal's.
+            unsafe { libc::sigdelset(&raw mut set.0, fault) };
+        }
+        set
+    }
+
     /// Whether a signal is one of them.
     pub fn has(&self, signal: Signal) -> bool {
         // SAFETY: the set is initialised, and a number that is no signal's is an error code.
@@ -175,6 +194,13 @@ impl Set {
     /// For system calls.
     pub fn get(&self) -> *const libc::sigset_t {
         &raw const self.0
+    }
+}
+
+impl From<Set> for libc::sigset_t {
+    /// For sigaction(2).
+    fn from(set: Set) -> libc::sigset_t {
+        set.0
     }
 }
 

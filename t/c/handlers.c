@@ -3,6 +3,13 @@
 
 #include "tap.h"
 
+#include <sys/auxv.h>
+
+/* Older C libraries do not have the name. */
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
 static volatile sig_atomic_t calls, calls_of_other, sender;
 
 static void handler(int signal)
@@ -338,6 +345,46 @@ static void on_stack(void *data)
     sigaltstack(&none, NULL);
 }
 
+/* The system calls the handlers of signals that are let in together one on top of the other, as far as their masks let it. */
+static void many_at_once(void *data)
+{
+    static const int trapped[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM, SIGIO, SIGURG };
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    /* A frame of the system's and what the library needs; no room for three frames. */
+    const size_t least = getauxval(AT_MINSIGSTKSZ) ? (size_t)getauxval(AT_MINSIGSTKSZ) : 2048;
+    const size_t size = (least + 4096 + page - 1) / page * page;
+    char *guarded = mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t alternate, none;
+    sigset_t all, before;
+    pf_t *pf = pf_new();
+    size_t i, seen = 0;
+    int32_t signal;
+    (void)data;
+    CHECK(guarded != MAP_FAILED && mprotect(guarded, page, PROT_NONE) == 0);
+    memset(&alternate, 0, sizeof alternate);
+    memset(&none, 0, sizeof none);
+    alternate.ss_sp = guarded + page;
+    alternate.ss_size = size;
+    none.ss_flags = SS_DISABLE;
+    sigaltstack(&alternate, NULL);
+    for (i = 0; i < sizeof trapped / sizeof *trapped; i++)
+        CHECK(pf_trap_signal(pf, trapped[i], 0, 0) == PF_OK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    for (i = 0; i < sizeof trapped / sizeof *trapped; i++)
+        raise(trapped[i]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (signal = pf_signal_received(pf); signal; signal = pf_signal_received(pf)) {
+        seen++;
+        pf_set_signal_received(pf, 0);
+        pf_show_next_signal(pf);
+    }
+    CHECK(seen == sizeof trapped / sizeof *trapped);
+    pf_free(pf);
+    sigaltstack(&none, NULL);
+    munmap(guarded, page + size);
+}
+
 /* A handler is called in the middle of raise(3), of which compilers think that it calls nothing of ours. */
 static volatile int depth, most_deep;
 
@@ -493,6 +540,7 @@ static void called_as_its_flags_say(void)
     is_int(in_child(once, NULL), 0, "... is called once, if it wants that");
     is_int(in_child(without_stops, NULL), 0, "... is told of children that stop, unless it wants not to be");
     is_int(in_child(two_signals, NULL), 0, "... within itself, for another signal");
+    is_int(in_child(many_at_once, NULL), 0, "ten signals at once need no more of a small stack than one");
 }
 
 /* ---- ours without a manager */
