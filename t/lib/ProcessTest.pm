@@ -99,7 +99,8 @@ sub _keep {
     my $program = fork;
     if (!defined $program) { POSIX::_exit(1) }
     if (!$program) {
-        $SIG{$_} = 'DEFAULT' for qw(INT HUP TERM PIPE);
+        # Also where the tests run in the background of a script, or by nohup: a shell lets such programs ignore some of these.
+        $SIG{$_} = 'DEFAULT' for qw(HUP INT QUIT PIPE TERM USR1 USR2 CHLD);
         setpgrp 0, 0;
         %ENV = (%ENV, %{ $opt->{env} || {} });
         open STDIN, '<', '/dev/null';
