@@ -31,8 +31,7 @@ typedef struct {
 /* What the loops in C keep: see loop.c. */
 typedef struct {
     GV *newborn;             /* $newborn of Prefork.pm; NULL until the first turn */
-    AV *names;               /* of the methods that they do the work of */
-    UV body[14];             /* of each of them, as of then */
+    UV body[14];             /* of each method that they do the work of, as of then */
     const SV *running;       /* the object's _goal when the loop of start began */
 } loop_t;
 

@@ -36,16 +36,6 @@ method_of(pTHX_ HV *class, size_t i)
     return method ? GvCV(method) : NULL;
 }
 
-/* The same, where the class is that of `newborn`: it inherits nothing, so that what its own symbol table has is the method. With
- * a name whose hash perl has, that takes half of the instructions. */
-static const CV *
-own_method_of(pTHX_ const host_t *host, HV *class, size_t i)
-{
-    SV **name = av_fetch(host->loop.names, (SSize_t)i, 0);
-    HE *entry = name ? hv_fetch_ent(class, *name, 0, 0) : NULL;
-    return entry && isGV(HeVAL(entry)) ? GvCV((GV *)HeVAL(entry)) : method_of(aTHX_ class, i);
-}
-
 /* Each interpreter has compiled its own: this is where the bodies are noted in one. */
 static SV *
 noted_bodies(pTHX)
@@ -71,11 +61,6 @@ prepare(pTHX_ host_t *host)
     STRLEN length;
     SV *bodies = noted_bodies(aTHX);
     const char *noted = SvPV(bodies, length);
-    AV *names = get_av("Parallel::Prefork::methods", GV_ADDMULTI);
-    size_t i;
-    for (i = (size_t)(av_len(names) + 1); i < C_ARRAY_LENGTH(methods); i++)
-        av_push(names, newSVpvn_share(methods[i].name, (I32)methods[i].length, 0));
-    host->loop.names = names;
     if (length == sizeof host->loop.body)
         Copy(noted, host->loop.body, length, char);
     host->loop.newborn = gv_fetchpvs("Parallel::Prefork::newborn", GV_ADD, SVt_PV);
@@ -86,13 +71,11 @@ static bool
 class_is_plain(pTHX_ host_t *host, SV *object)
 {
     HV *class = SvSTASH(SvRV(object));
-    bool is_own;
     size_t i;
     if (!host->loop.newborn)
         prepare(aTHX_ host);
-    is_own = class == GvSTASH(host->loop.newborn);
     for (i = 0; i < C_ARRAY_LENGTH(methods); i++) {
-        const CV *method = is_own ? own_method_of(aTHX_ host, class, i) : method_of(aTHX_ class, i);
+        const CV *method = method_of(aTHX_ class, i);
         if (!method || !has_body(method) || body_of(method) != host->loop.body[i])
             return FALSE;
     }

@@ -158,9 +158,9 @@ put_pass_on(pTHX_ const sigset_t *blocked)
     if (!is_main_thread())
         return;
     /* Only programs with threads have it: it is larger than all other data of the module, and as a part of the object it would
-     * be one mapping more for each fork to copy. It stays. */
-    if (!replaced)
-        Newxz(replaced, SIG_SIZE, struct sigaction);
+     * be one mapping more for each fork to copy. It stays, and is no interpreter's: perl's own memory may go with one. */
+    if (!replaced && !(replaced = calloc(SIG_SIZE, sizeof *replaced)))
+        return;
     main_thread = pthread_self();
     process = getpid();
     for (signal = 1; PL_psig_ptr && signal < SIG_SIZE; signal++) {

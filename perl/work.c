@@ -223,17 +223,23 @@ status_is_set(pTHX_ uint8_t status)
 /* How long the hook may take if the program does not say. */
 #define GRACE_OF_HOOK 2
 
+static bool
+is_defined(pTHX_ SV *object, const char *name)
+{
+    SV *value = member(aTHX_ object, name);
+    return SvOK(value);
+}
+
 void
 pass_worker_timeout(pTHX_ host_t *host, SV *object)
 {
     policy_t *policy = &host->policy;
     const double timeout = seconds_member(aTHX_ object, "worker_timeout");
     const double set_grace = seconds_member(aTHX_ object, "worker_timeout_grace");
-    SV *set = member(aTHX_ object, "worker_timeout");
     double grace = 0;
     pf_result result = PF_OK;
     /* 0 is no mistake: the program has taken the time-out back. */
-    if (set_grace > 0 && !(timeout > 0) && !SvOK(set))
+    if (set_grace > 0 && !(timeout > 0) && !is_defined(aTHX_ object, "worker_timeout"))
         croak_for_caller(aTHX_ newSVpvs("worker_timeout_grace is set, and worker_timeout is not"));
     if (timeout > 0 && is_set(aTHX_ member(aTHX_ object, "on_worker_timeout")))
         grace = set_grace > 0 ? set_grace : GRACE_OF_HOOK;

@@ -315,17 +315,6 @@ pub(super) fn flags_for(before: &Before) -> libc::c_int {
     }
 }
 
-/// What the system blocks while ours runs. Where that calls no handler of the program's, all that it can: several signals that
-/// arrive at once would each have a frame on the stack, on top of one another, and an alternate stack has room for two or
-/// three. The program's handler is called with the mask that it asks for (`call_masked`).
-pub(super) fn mask_for(before: &Before) -> Set {
-    if before.is_function() {
-        Set::of(std::iter::empty())
-    } else {
-        Set::all_but_faults()
-    }
-}
-
 /// The handler that was just found in force for a signal, in front of those that were found before. One that is there already
 /// has been installed anew since, and calls what it has found now.
 pub(super) fn found(

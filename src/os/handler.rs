@@ -123,7 +123,6 @@ impl Known {
         let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
         ours.sa_sigaction = OURS as *const () as libc::sighandler_t;
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | before::flags_for(found);
-        ours.sa_mask = before::mask_for(found).into();
         // SAFETY: ours may be called for any signal at any time.
         unsafe { set_disposition(signal, &ours) }.inspect_err(|_| self.set_before(last))
     }
@@ -151,6 +150,24 @@ fn is_our(action: &libc::sigaction) -> bool {
 pub(super) fn is_ours_alone(signal: Signal) -> bool {
     let before = known(signal).and_then(Known::before);
     !before.is_some_and(Before::is_function) && is_ours(signal)
+}
+
+/// Of these signals, those for which ours calls none of the program's handlers block each other while it runs. Each of several that
+/// arrive at once would have a frame on the stack, on top of one another, and an alternate stack has room for two or three. No
+/// other signal is blocked: the system would give it to another thread, which its handler may not be made for. One
+/// thread of this process at a time.
+pub(super) fn block_each_other(signals: impl Iterator<Item = Signal>) {
+    let alone: Vec<Signal> = signals.filter(|&signal| is_ours_alone(signal)).collect();
+    for &signal in &alone {
+        let Ok(mut ours) = disposition(signal) else {
+            continue;
+        };
+        if is_our(&ours) {
+            ours.sa_mask = Set::of(alone.iter().copied()).into();
+            // SAFETY: ours may be called for any signal at any time. The system has taken it for this one before.
+            let _ = unsafe { set_disposition(signal, &ours) };
+        }
+    }
 }
 
 const OURS: extern "C-unwind" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = arrives;

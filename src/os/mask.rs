@@ -130,25 +130,6 @@ impl Set {
         Set(set)
     }
 
-    /// All but those by which the system tells a thread of a fault of its own. Where one of these is blocked, the fault ends the
-    /// process, and the program's handler for it is not called.
-    pub fn all_but_faults() -> Set {
-        let faults = [
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGSEGV,
-            libc::SIGSYS,
-            libc::SIGTRAP,
-        ];
-        let mut set = Set::all();
-        for fault in faults {
-            // SAFETY: the set is initialised, and the number is a signal's.
-            unsafe { libc::sigdelset(&raw mut set.0, fault) };
-        }
-        set
-    }
-
     /// Whether a signal is one of them.
     pub fn has(&self, signal: Signal) -> bool {
         // SAFETY: the set is initialised, and a number that is no signal's is an error code.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::arrivals::Arrivals;
-use super::handler::{Recorder, What, is_ours, is_ours_alone, known_or_new};
+use super::handler::{Recorder, What, block_each_other, is_ours, is_ours_alone, known_or_new};
 use super::mask::{SavedMask, Set, restore};
 use super::process::Process;
 use super::recorders::Hold;
@@ -50,7 +50,9 @@ impl Traps {
     ) -> std::io::Result<()> {
         if self.installed.contains_key(&signal) {
             let _alone = Alone::new();
-            return known_or_new(signal).put_ours_in_force(signal);
+            known_or_new(signal).put_ours_in_force(signal)?;
+            block_each_other(trapped_here());
+            return Ok(());
         }
         let hold = self.register(signal, What::Signal(signal), arrivals, waker)?;
         self.installed.insert(signal, hold);
@@ -98,7 +100,10 @@ impl Traps {
         // SAFETY: we are alone.
         let hold = unsafe { known.recorders.hold(recorder) };
         match known.put_ours_in_force(signal) {
-            Ok(()) => Ok(hold),
+            Ok(()) => {
+                block_each_other(trapped_here());
+                Ok(hold)
+            }
             Err(error) => {
                 // SAFETY: we are alone, and it is of this list.
                 unsafe { known.recorders.release(&hold) };
@@ -156,6 +161,7 @@ impl Traps {
         for (signal, hold) in installed.into_iter().chain(children) {
             give_up(signal, &hold);
         }
+        block_each_other(trapped_here());
     }
 }
 
