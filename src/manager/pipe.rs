@@ -79,6 +79,7 @@ impl Pipe {
     }
 
     /// A worker has no use for the manager's pipe, and could harm it.
+    #[inline(always)] // Each worker comes here, and code elsewhere is one more page fault.
     pub(super) fn leave_to_worker(&mut self) {
         if let Some(pipe) = &mut self.pipe {
             pipe.leave_to_worker();
