@@ -108,7 +108,8 @@ sub compiled {
     return join ' ', grep { defined &{"Parallel::Prefork::$_"} } @compiled_late;
 }
 my $pm = Parallel::Prefork->new(
-    max_workers   => 2,
+    # Another one would send TERM as well, which might stop the second run before it has begun.
+    max_workers   => 1,
     trap_signals  => { TERM => 'TERM', HUP => ['TERM', 0.01] },
     before_fork   => undef,
 );
