@@ -182,11 +182,12 @@ $pm = Parallel::Prefork->new(
 );
 my $rounds = 0;
 $SIG{ALRM} = sub {
+    # num_workers counts one whose end is being reported, and this may come in the middle of that.
+    my @alive = grep { @{ $children{$_} || [] } } sort keys %{ $pm->{worker_pids} };
     # The pool is full, so that what was stolen before has been replaced.
-    return if $pm->num_workers < 8 || grep { !$_->[2] } @killed;
+    return if @alive < 8 || grep { !$_->[2] } @killed;
     return $pm->signal_received('enough') if $rounds++ == $times;
-    # Without those whose end is being reported.
-    my @pids = (grep { @{ $children{$_} || [] } } sort keys %{ $pm->{worker_pids} })[0 .. 3];
+    my @pids = @alive[0 .. 3];
     @killed = map { $children{$_}[0] } @pids;
     kill KILL => @pids;
     nap(0.01);
