@@ -18,8 +18,9 @@ my $DEADLINE = scale(quick => 60, full => 250);
 # Where the system reaps, 0.18 spins for ever, and the others of its group wait for that.
 my $SPINS_FOR = scale(quick => 5, full => 60);
 my $CODE     = 3;
-# Of a processor: who looks once a second uses less, on a crowded machine, too; and 16 that spin get more each.
-my $ASLEEP   = 0.05;
+# Of a processor: who looks once a second uses less, on a crowded machine, too, and 16 that spin get more each. At full
+# size the machine has nothing else to do.
+my $ASLEEP   = scale(quick => 0.05, full => 0.01);
 
 # What the program inherits.
 my %under = (
